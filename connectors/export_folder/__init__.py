@@ -1,0 +1,1 @@
+"""The export folder: CSV and XLSX files that a department's old system writes into a folder."""

@@ -1,0 +1,1 @@
+"""Measurements beside a reference, in one run: what the README claims, anyone can repeat."""

@@ -1,0 +1,1 @@
+"""Kafka: the lane that every stage runs in, the publisher, topics, dead letters, lag."""

@@ -1,0 +1,60 @@
+"""Dead letters: the record byte for byte, and in headers why it could not be processed.
+
+Header names follow KIP-1034 (``__streams.errors.*``), so that tools which know Kafka Streams' dead
+letters read ours; the hub's own additions are ``__hub.errors.*``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from hub.bus.records import Output, Record, header
+
+PREFIX = "__streams.errors."
+OWN_PREFIX = "__hub.errors."
+#: A message of an exception can quote anything; what is longer helps nobody.
+_MAX_MESSAGE = 2000
+
+
+def dead_letter_topic(stage: str) -> str:
+    return f"{stage}.dead-letters.v1"
+
+
+def to_dead_letter(
+    record: Record,
+    stage: str,
+    error: BaseException,
+    *,
+    attempts: int,
+    first_failed_at: datetime,
+    last_failed_at: datetime | None = None,
+    rule_version: str = "",
+) -> Output:
+    """``record`` as it goes to the dead letters of ``stage``. Times are aware."""
+    last = last_failed_at or first_failed_at
+    added = [
+        (PREFIX + "exception", type(error).__name__),
+        (PREFIX + "message", str(error)[:_MAX_MESSAGE]),
+        (PREFIX + "topic", record.topic),
+        (PREFIX + "partition", str(record.partition)),
+        (PREFIX + "offset", str(record.offset)),
+        (OWN_PREFIX + "attempts", str(attempts)),
+        (OWN_PREFIX + "first-failed-at", first_failed_at.astimezone(UTC).isoformat()),
+        (OWN_PREFIX + "last-failed-at", last.astimezone(UTC).isoformat()),
+        (OWN_PREFIX + "rule-version", rule_version),
+    ]
+    headers = [*record.headers, *((name, value.encode()) for name, value in added)]
+    return Output(dead_letter_topic(stage), record.key, record.value, headers)
+
+
+def origin_of(record: Record) -> tuple[str, int, int] | None:
+    """(topic, partition, offset) that a dead letter came from, or ``None`` if its headers do not say."""
+    topic, partition, offset = (header(record.headers, PREFIX + part) for part in ("topic", "partition", "offset"))
+    if topic is None or partition is None or offset is None:
+        return None
+    return topic.decode(), int(partition), int(offset)
+
+
+def without_errors(record: Record) -> list[tuple[str, bytes]]:
+    """The headers as they were before the record failed."""
+    return [(name, value) for name, value in record.headers if not name.startswith((PREFIX, OWN_PREFIX))]

@@ -1,0 +1,71 @@
+"""Reads topics from their beginning to their end of now, outside any group."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+
+from hub.bus.clients import new_consumer
+from hub.bus.records import Headers, Record
+from hub.errors import BrokerError
+
+
+def partitions_of(bootstrap: str, topic: str) -> int:
+    """How many partitions a topic has; 0 if there is none. Raises BrokerError."""
+    consumer = new_consumer(bootstrap, group="hub-reader", client_id="reader")
+    try:
+        return len(consumer.list_topics(topic, timeout=15).topics[topic].partitions)
+    except KafkaException as error:
+        raise BrokerError(f"{bootstrap}: {error}") from error
+    finally:
+        consumer.close()
+
+
+def read_topics(
+    bootstrap: str, topics: Sequence[str], partition: int | None = None, patience_seconds: float = 30.0
+) -> Iterator[Record]:
+    """All records of the topics (or of one partition of each), in no order between partitions.
+
+    Joins no group, commits nothing. Raises BrokerError if nothing is heard for ``patience_seconds``.
+    """
+    consumer = new_consumer(bootstrap, group="hub-reader", client_id="reader", **{"enable.partition.eof": True})
+    try:
+        known = consumer.list_topics(timeout=15).topics
+        open_places = {
+            (topic, number)
+            for topic in topics
+            if topic in known
+            for number in known[topic].partitions
+            if partition is None or number == partition
+        }
+        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for topic, number in open_places])
+        heard_at = time.monotonic()
+        while open_places:
+            messages = consumer.consume(5000, 0.5)
+            if messages:
+                heard_at = time.monotonic()
+            elif time.monotonic() - heard_at > patience_seconds:
+                raise BrokerError(f"{bootstrap}: nothing heard for {patience_seconds:.0f} s")
+            for m in messages:
+                error = m.error()
+                if error is None:
+                    yield Record(
+                        m.topic() or "",
+                        m.partition() or 0,
+                        m.offset() or 0,
+                        m.timestamp()[1],
+                        m.key(),
+                        m.value(),
+                        cast(Headers, m.headers() or []),
+                    )
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    open_places.discard((m.topic() or "", m.partition() or 0))
+                elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
+                    raise BrokerError(f"{m.topic()}: {error.str()}")
+    except KafkaException as error:
+        raise BrokerError(f"{bootstrap}: {error}") from error
+    finally:
+        consumer.close()

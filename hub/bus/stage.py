@@ -1,0 +1,40 @@
+"""The contract between a lane and the stage that it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from hub.bus.records import Output, Record
+
+
+class Stage:
+    """What a stage does with records; the lane does all the rest.
+
+    One thread calls all methods, one at a time. Every record may come again after a kill or a
+    rebalance, so all effects must be idempotent. Outputs are written, and acknowledged by all in-sync
+    replicas, before the offsets of their records are committed.
+
+    ``handle`` gives one list of outputs for each record, in the same order. It may raise
+
+    - a ``HubError`` with ``is_retryable``: the lane backs off in place and calls again with the same
+      records; nothing is skipped;
+    - anything else: the lane calls again record by record, and the one that raises goes to the
+      stage's dead letters, while those after it pass.
+    """
+
+    def handle(self, records: Sequence[Record]) -> Sequence[Sequence[Output]]:
+        raise NotImplementedError
+
+    def on_assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
+        """These partitions are ours from now on; called before their first record."""
+
+    def on_revoked(self, partitions: Sequence[tuple[str, int]]) -> None:
+        """These partitions are no longer ours; all that was handled of them is committed or will come again."""
+
+    def tick(self, now: datetime) -> Sequence[Output]:
+        """Called about once a second, also when no record comes; its outputs are written like any other."""
+        return ()
+
+    def close(self) -> None:
+        """The lane has ended; release what the stage holds."""

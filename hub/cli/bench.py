@@ -1,0 +1,119 @@
+"""``hub bench``: what the README claims, measured here, beside a reference."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hub import wiring
+from hub.bench.routing import MAP, bench_routing
+from hub.bus.topics import admin, apply
+from hub.cli.common import AsJson, errors_as_sentences, print_json, settings_of
+from hub.contracts.map import HubMap
+from hub.domain.check_digits import ALPHABET, organisation_check_character, uscc_check_character
+from hub.embedded.cluster import KafkaCluster
+from hub.embedded.valkey import Valkey
+from hub.intake.bench import bench_intake
+from hub.settings import Settings, load
+
+app = typer.Typer(help="测量 / measurements", no_args_is_help=True)
+
+
+@contextmanager
+def _embedded(map_file: Path | None = None) -> Iterator[tuple[Settings, HubMap]]:
+    """A broker and an index of their own for the time of one bench, with the topics of a map."""
+    with tempfile.TemporaryDirectory(prefix="hub-bench-") as folder:
+        data, cache = Path(folder), settings_of(log_level="error").cache
+        with KafkaCluster(data / "kafka", 1, cache) as cluster, Valkey(data / "valkey") as valkey:
+            settings = load(
+                data=data,
+                bootstrap_servers=cluster.bootstrap,
+                redis_index_url=valkey.url,
+                map_file=map_file,
+                replication=1,
+            )
+            hub_map = wiring.open_map(settings)
+            with admin(cluster.bootstrap) as client:
+                apply(client, wiring.topic_specs(settings, hub_map))
+            yield settings, hub_map
+
+
+@app.command()
+def routing(
+    count: Annotated[int, typer.Option(min=1000, help="事件数 / events a round")] = 200_000,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="轮数 / rounds of each")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """The routing lane beside a plain confluent-kafka loop that writes the same outputs."""
+    with errors_as_sentences(), _embedded(MAP) as (settings, _):
+        found = bench_routing(
+            settings.bootstrap, wiring.open_catalog(settings), settings.home / "reference", count, rounds
+        )
+    if as_json:
+        print_json(found)
+        return
+    typer.echo(
+        f"routing: {found['events']:,} events of {found['value_bytes']} bytes, {found['outputs_per_event']} outputs "
+        f"each (notice and decision), median of {found['rounds']}\n"
+        f"  reference loop  {found['reference_events_per_second']:>9,.0f} events/s  "
+        f"{found['reference_cpu_micros']:.1f} µs CPU an event\n"
+        f"  routing lane    {found['lane_events_per_second']:>9,.0f} events/s  "
+        f"{found['lane_cpu_micros']:.1f} µs CPU an event\n"
+        f"  ratio           {found['ratio']:>9.2f}\n"
+        f"  the decision alone: {found['decision_cpu_micros']:.1f} µs CPU"
+    )
+
+
+@app.command()
+def intake(
+    rows: Annotated[int, typer.Option(min=1000, help="行数 / rows of the CSV")] = 1_000_000,
+    as_json: AsJson = False,
+) -> None:
+    """A CSV of that many rows through the export connector to the broker: rows a second, peak memory."""
+    with errors_as_sentences(), _embedded() as (settings, _):
+        folder = settings.data / "bench"
+        folder.mkdir()
+        found = bench_intake(settings.home, settings.bootstrap, settings.redis_url, folder, rows=rows)
+    if as_json:
+        print_json({name: getattr(found, name) for name in (*found.__dataclass_fields__, "rows_per_second")})
+    else:
+        typer.echo(f"intake: {found.line()}")
+
+
+@app.command()
+def ids(
+    count: Annotated[int, typer.Option(min=1000, help="代码数 / codes")] = 100_000, as_json: AsJson = False
+) -> None:
+    """`hub ids check -` over that many codes, the start of the program included."""
+    codes = "".join(f"{_code(number)}\n" for number in range(count))
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "hub.cli.main", "ids", "check", "-"],
+        input=codes,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.perf_counter() - began
+    lines = done.stdout.count("\n")
+    if as_json:
+        print_json({"codes": lines, "seconds": seconds})
+    else:
+        typer.echo(f"ids: {lines:,} codes judged in {seconds:.2f} s, start included")
+    raise typer.Exit(0 if lines == count else 1)
+
+
+def _code(number: int) -> str:
+    """A valid code of an enterprise that cannot exist; every tenth with a wrong last character."""
+    organisation = f"{99000000 + number % 1_000_000:08d}"
+    body = "91623000" + organisation + organisation_check_character(organisation)
+    last = uscc_check_character(body)
+    return body + (ALPHABET[(ALPHABET.index(last) + 1) % 31] if number % 10 == 0 else last)

@@ -1,0 +1,59 @@
+"""What all commands share: options, errors as sentences, exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import structlog
+import typer
+
+from hub.domain.plain import to_plain
+from hub.errors import HubError, UsageError
+from hub.settings import Settings, load
+
+AsJson = Annotated[bool, typer.Option("--json", help="JSON，供程序读取 / for programs")]
+Data = Annotated[Path | None, typer.Option("--data", help="数据目录 / data folder, default .hub")]
+
+_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+
+@contextmanager
+def errors_as_sentences() -> Iterator[None]:
+    """Exit 1 for what was found wrong, 2 for a command misused; one sentence on stderr."""
+    try:
+        yield
+    except UsageError as error:
+        typer.echo(f"hub: {error}", err=True)
+        raise typer.Exit(2) from error
+    except HubError as error:
+        typer.echo(f"hub: {error}", err=True)
+        raise typer.Exit(1) from error
+
+
+def settings_of(data: Path | None = None, **more: Any) -> Settings:
+    """Settings, with the log going to stderr at the level that they name."""
+    settings = load(data=data, **more)
+    level = _LEVELS.get(settings.log_level.lower())
+    if level is None:
+        raise UsageError(f"HUB_LOG_LEVEL is one of {', '.join(_LEVELS)}, not {settings.log_level!r}.")
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    return settings
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(to_plain(value), ensure_ascii=False, indent=1))

@@ -1,0 +1,64 @@
+"""``hub topics``: the map against the live cluster."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from hub import wiring
+from hub.bus.topics import Change, admin, apply, plan
+from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
+
+app = typer.Typer(help="主题地图 / the map of topics", no_args_is_help=True)
+
+
+@app.command("plan")
+def plan_topics(data: Data = None, as_json: AsJson = False) -> None:
+    """What `apply` would change. Exit 0 if nothing differs, 1 if something does."""
+    with errors_as_sentences():
+        settings = settings_of(data)
+        specs = wiring.topic_specs(settings, wiring.open_map(settings))
+        with admin(settings.bootstrap) as client:
+            changes = plan(client, specs)
+    _print(changes, as_json, "The cluster is as the map says.")
+    raise typer.Exit(1 if any(change.kind != "unknown" for change in changes) else 0)
+
+
+@app.command("apply")
+def apply_topics(
+    allow: Annotated[
+        list[str] | None, typer.Option(help="允许对该主题做不安全的更改 / a topic whose unsafe change is meant")
+    ] = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Makes the cluster as the map says. Never deletes; refuses what would lose data or move keys."""
+    with errors_as_sentences():
+        settings = settings_of(data)
+        specs = wiring.topic_specs(settings, wiring.open_map(settings))
+        with admin(settings.bootstrap) as client:
+            changes = apply(client, specs, allow or ())
+    _print(changes, as_json, "Nothing to change.")
+
+
+@app.command("check")
+def check_map(as_json: AsJson = False) -> None:
+    """Reads the map and says all that is wrong with it, with lines; no cluster is needed."""
+    with errors_as_sentences():
+        hub_map = wiring.open_map(settings_of())
+    if as_json:
+        print_json({"version": hub_map.version, "topics": len(hub_map.topics)})
+        return
+    typer.echo(
+        f"map {hub_map.version}: {len(hub_map.topics)} topics, {len(hub_map.routes)} routes, "
+        f"{len(hub_map.subscriptions)} subscriptions, {len(hub_map.clocks)} clocks"
+    )
+
+
+def _print(changes: list[Change], as_json: bool, nothing: str) -> None:
+    if as_json:
+        print_json([asdict(change) for change in changes])
+    else:
+        typer.echo("\n".join(map(str, changes)) if changes else nothing)

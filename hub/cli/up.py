@@ -1,0 +1,61 @@
+"""``hub up`` and ``hub run``: the whole hub in one go, or one stage of it as a service."""
+
+from __future__ import annotations
+
+import faulthandler
+import signal
+import threading
+from typing import Annotated
+
+import typer
+
+from hub import wiring
+from hub.cli.common import Data, errors_as_sentences, settings_of
+from hub.house import House
+
+
+def up(
+    data: Data = None,
+    brokers: Annotated[int, typer.Option(help="1 或 3 个代理 / brokers, 1 or 3")] = 1,
+    sandbox: Annotated[bool, typer.Option(help="带上沙箱 / with stand-ins for outside systems")] = True,
+) -> None:
+    """Starts broker, index, all stages and the web side on this machine; Ctrl-C ends them."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with errors_as_sentences():
+        settings = settings_of(data)
+        with House(settings, brokers=brokers, with_sandbox=sandbox, say=lambda text: typer.echo(f"  {text}")) as house:
+            print_addresses(house)
+            while not stop.wait(1.0):
+                pass
+            typer.echo("stopping ...")
+
+
+def print_addresses(house: House) -> None:
+    """Where everything listens."""
+    web = house.addresses["web"]
+    typer.echo("\n枢纽已启动 / the hub is up")
+    typer.echo(f"  Kafka             {house.addresses['bootstrap']}")
+    typer.echo(f"  Valkey            {house.addresses['redis_url']}")
+    typer.echo(f"  API               {web}/docs")
+    typer.echo(f"  Schema registry   {web}/registry")
+    if found := house.addresses.get("sandbox"):
+        typer.echo(f"  公示系统（沙箱）  {found['disclosure']}/")
+        for name, page in found["departments"].items():
+            typer.echo(f"  部门（沙箱）      {page}  {name}")
+
+
+def run(
+    stage: Annotated[str, typer.Argument(help="、".join(wiring.STAGES))],
+    data: Data = None,
+) -> None:
+    """Runs one stage as a service until SIGTERM, then drains it."""
+    # A stage that hangs can be asked where: kill -USR1 writes every thread's stack to its log.
+    faulthandler.register(signal.SIGUSR1)
+    with errors_as_sentences():
+        settings = settings_of(data)
+        service = wiring.Together({stage: wiring.build_service(settings, stage)})
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: service.stop())
+        service.run()

@@ -1,0 +1,153 @@
+"""Between records and the domain: which signals a record holds, and how states and alerts are written."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from datetime import date, datetime
+from typing import Any
+
+from hub.bus.records import Output
+from hub.contracts.catalog import Catalog
+from hub.contracts.cloudevents import to_headers
+from hub.domain.calendar import local_date
+from hub.domain.clock_firing import Alert
+from hub.domain.clocks import Change, ClockRule, ClockState, Signal, SignalKind, Status
+from hub.domain.events import Envelope, output_id
+from hub.errors import ContractError
+
+SIGNALS = "clock.signals.v1"
+RECEIPTS = ("disclosure.receipts.v1", "delivery.receipts.v1", "discipline.feedback.v1")
+STATES = "clock.states.v1"
+ALERTS = "clock.alerts.v1"
+#: All that the stage reads.
+INPUTS = (SIGNALS, *RECEIPTS)
+
+_SOURCE = "/stages/clocks"
+_KINDS = frozenset(("start", "meet", "cancel", "suspend", "resume"))
+_STATE_FIELDS = tuple(field.name for field in fields(ClockState))
+
+
+class SignalReader:
+    """Turns a record's envelope and value into signals, by the rules of the map.
+
+    ``departments`` maps ids of departments to their codes, for rules whose ``owner`` is one of them.
+    """
+
+    def __init__(self, rules: Mapping[str, ClockRule], departments: Mapping[str, str]) -> None:
+        self._rules = rules
+        self._departments = departments
+        self._by_type: dict[str, list[tuple[SignalKind, ClockRule]]] = defaultdict(list)
+        for rule in rules.values():
+            kinds: tuple[tuple[SignalKind, tuple[str, ...]], ...] = (
+                # A start comes first: an event that starts and meets at once leaves a met clock.
+                ("start", rule.starts_on), ("meet", rule.met_by), ("cancel", rule.cancelled_by),
+                ("suspend", rule.suspended_by), ("resume", rule.resumed_by),
+            )
+            for kind, types in kinds:
+                for type in types:
+                    self._by_type[type].append((kind, rule))
+
+    def of_signal(self, value: Mapping[str, Any]) -> Signal:
+        """The signal that routing wrote. ContractError if its rule or kind is none of ours."""
+        rule = self._rules.get(value["rule"])
+        if rule is None or value["kind"] not in _KINDS:
+            raise ContractError(f"no clock rule {value['rule']!r} with a signal {value['kind']!r}")
+        return Signal(
+            kind=value["kind"], rule=rule.id, correlation_id=value["correlation_id"],
+            subject=value["subject"], event_id=value["event_id"], occurred_at=value["occurred_at"],
+            target=value["target"] if rule.per != "event" else None, counts_from=value["counts_from"],
+            owner_department=value["owner_department"] or self._departments.get(rule.owner),
+        )
+
+    def has_use_for(self, type: str) -> bool:
+        """Whether any rule names an event type; else its value need not be decoded."""
+        return type in self._by_type
+
+    def of_receipt(self, envelope: Envelope, value: Mapping[str, Any]) -> Iterator[Signal]:
+        """What a receipt or an answer means to each rule that names its type."""
+        for kind, rule in self._by_type.get(envelope.type, ()):
+            target = value.get(rule.per) if rule.per != "event" else None
+            if rule.per != "event" and target is None:
+                continue  # a delivery says nothing of a clock that runs for each channel
+            is_subscriber = rule.owner == "subscriber"
+            owner = value.get("department_code") if is_subscriber else self._departments.get(rule.owner)
+            yield Signal(
+                kind=kind, rule=rule.id, correlation_id=value["correlation_id"], subject=value["subject"],
+                event_id=envelope.id, occurred_at=_to_milliseconds(envelope.time), target=target,
+                counts_from=_to_date(value.get(rule.counts_from)) if kind == "start" else None,
+                owner_department=owner,
+            )
+
+
+class StateWriter:
+    """Encodes states and alerts as records on the partition of their subject."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._state = catalog.schema("hub/clock-state")
+        self._alert = catalog.schema("hub/clock-alert")
+
+    def state(self, state: ClockState, partition: int, cause: Envelope | None, at: datetime) -> Output:
+        """One state; ``cause`` is the envelope of what changed it, ``None`` where time did."""
+        cause_id = cause.id if cause else state.history[-1].event_id
+        envelope = Envelope(
+            id=output_id(cause_id, state.clock_id), source=_SOURCE, type="clock.state.changed",
+            subject=state.subject, time=at, correlation_id=state.correlation_id, causation_id=cause_id,
+            traceparent=cause.traceparent if cause else None,
+        )
+        return Output(
+            STATES, state.clock_id.encode(), self._state.encode(state_to_value(state)),
+            to_headers(envelope), partition,
+        )
+
+    def alert(
+        self, alert: Alert, state: ClockState, rule: ClockRule | None, partition: int, now: datetime
+    ) -> Output:
+        """One alert, raised at ``now``."""
+        value = {
+            "alert_id": alert.id, "clock_id": state.clock_id, "rule": state.rule, "kind": alert.kind,
+            "level": alert.level, "target": state.target, "subject": state.subject,
+            "correlation_id": state.correlation_id, "owner_department": state.owner_department,
+            "escalates_to": rule.escalates_to if rule and alert.kind == "breached" else None,
+            "due_at": state.due_at, "raised_at": _to_milliseconds(now),
+        }
+        envelope = Envelope(
+            id=alert.id, source=_SOURCE, type=f"clock.alert.{alert.kind}", subject=state.subject,
+            time=_to_milliseconds(now), correlation_id=state.correlation_id,
+            causation_id=state.trigger_event_id,
+        )
+        return Output(
+            ALERTS, state.subject.encode(), self._alert.encode(value), to_headers(envelope), partition
+        )
+
+
+def state_to_value(state: ClockState) -> dict[str, Any]:
+    """The state as a record of ``hub/clock-state``."""
+    value = {name: getattr(state, name) for name in _STATE_FIELDS}
+    value["status"] = state.status.value
+    value["warned"] = list(state.warned)
+    value["history"] = [line._asdict() for line in state.history]
+    return value
+
+
+def state_from_value(value: Mapping[str, Any]) -> ClockState:
+    """The state of a record of ``hub/clock-state``."""
+    known = {name: value[name] for name in _STATE_FIELDS}
+    known["status"] = Status(value["status"])
+    known["warned"] = tuple(value["warned"])
+    known["history"] = tuple(
+        Change(line["at"], line["event_id"], line["change"], line["note"]) for line in value["history"]
+    )
+    return ClockState(**known)
+
+
+def _to_date(value: object) -> date | None:
+    if isinstance(value, datetime):
+        return local_date(value)
+    return value if isinstance(value, date) else None
+
+
+def _to_milliseconds(moment: datetime) -> datetime:
+    """What the log can hold: a state in memory must equal the state that is read back."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -1,0 +1,1 @@
+"""What may stand on a topic and what may leave: schemas, views, code lists, envelope headers."""

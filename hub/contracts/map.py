@@ -1,0 +1,210 @@
+"""``topics.yaml``, the map: loaded whole, or refused with every fault and its line."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from hub.contracts.catalog import Catalog
+from hub.contracts.map_checks import MapFault, check_references
+from hub.contracts.map_models import ChannelModel, ClockModel, MapModel, RouteModel, SubscriptionModel, TopicModel
+from hub.contracts.yaml_lines import LineMap, load_with_lines, load_yaml
+from hub.domain.clocks import ClockRule, Due
+from hub.domain.routing import Rule, RuleTable, public_action
+from hub.domain.where import compile_where
+from hub.errors import ContractError
+
+
+class MapError(ContractError):
+    """The topic map has faults."""
+
+    def __init__(self, name: str, faults: list[MapFault]) -> None:
+        self.faults = sorted(faults, key=lambda fault: (fault.line, fault.place))
+        count = f"{len(faults)} fault{'s' if len(faults) != 1 else ''}"
+        super().__init__("\n".join([f"{name} has {count}:", *(f"{name}:{fault}" for fault in self.faults)]))
+
+
+@dataclass(frozen=True)
+class HubMap:
+    """The map, checked. ``version`` is a digest of the file's meaning: comments do not change it."""
+
+    version: str
+    model: MapModel
+    departments: Mapping[str, Mapping[str, Any]]
+    measures: Mapping[str, Mapping[str, Any]]
+
+    @classmethod
+    def load(cls, path: Path, catalog: Catalog, reference: Path) -> HubMap:
+        """Reads and checks the map. Raises MapError with all faults, ContractError where it is no YAML."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise ContractError(f"{path}: {error.strerror}") from error
+        raw, lines, doubled = load_with_lines(text, path.name)
+        faults = [MapFault(line, "", what, "keep one of the two") for line, what in doubled]
+        departments = _by_id(load_yaml(reference / "departments.yaml"), "departments")
+        measures = _by_id(load_yaml(reference / "measures.yaml"), "measures")
+        try:
+            model = MapModel.model_validate(raw)
+        except ValidationError as error:
+            faults.extend(_pydantic_faults(error, lines))
+            model = None
+        # What can be read is checked against the rest also where another part is faulty: all at once.
+        faults.extend(check_references(raw, lines, catalog, departments, measures))
+        if faults or model is None:
+            raise MapError(path.name, faults)
+        digest = hashlib.sha256(model.model_dump_json(by_alias=True).encode()).hexdigest()[:12]
+        return cls(digest, model, departments, measures)
+
+    @property
+    def topics(self) -> Mapping[str, TopicModel]:
+        """All topics by name, the inboxes of the subscriptions among them."""
+        inboxes = {
+            f"inbox.{name}": TopicModel(
+                title=f"{subscription.title} 收件箱", schema="hub/inbox-record", owner=subscription.department
+            )
+            for name, subscription in self.model.subscriptions.items()
+        }
+        return {**self.model.topics, **inboxes}
+
+    @property
+    def channels(self) -> Mapping[str, ChannelModel]:
+        return self.model.channels
+
+    @property
+    def routes(self) -> Mapping[str, RouteModel]:
+        return self.model.routes
+
+    @property
+    def subscriptions(self) -> Mapping[str, SubscriptionModel]:
+        return self.model.subscriptions
+
+    @property
+    def clocks(self) -> Mapping[str, ClockRule]:
+        """The clock rules as the domain knows them."""
+        return {name: _clock_rule(name, clock) for name, clock in self.model.clocks.items()}
+
+    def topic_of_event(self, event_type: str) -> str:
+        """The topic that carries an event type. Raises ContractError if none does."""
+        for name, topic in self.topics.items():
+            if event_type in topic.events:
+                return name
+        raise ContractError(f"No topic of the map carries events of type {event_type!r}.")
+
+    def routed_topics(self) -> tuple[str, ...]:
+        """The topics that the routing stage reads: those with domain events."""
+        return tuple(
+            name
+            for name, topic in self.model.topics.items()
+            if topic.events and topic.schema_ and not topic.schema_.startswith("hub/")
+        )
+
+    def rule_tables(self) -> dict[tuple[str, str], RuleTable]:
+        """(topic, event type) -> what applies to it, for every event that the map knows."""
+        return {
+            (name, event): RuleTable(list(self._rules(name, event)))
+            for name in self.routed_topics()
+            for event in self.model.topics[name].events
+        }
+
+    def _rules(self, topic: str, event: str) -> Iterator[Rule]:
+        action = public_action(event)
+        for name, route in self.routes.items():
+            if route.from_ == topic and event in route.events:
+                # Withdrawing needs no condition: what was never public is answered "unchanged".
+                first_failing = None if action == "withdraw" else compile_where(route.where)
+                for channel in route.channels:
+                    yield Rule(
+                        f"route:{name}:{channel}",
+                        "channel",
+                        channel,
+                        action,
+                        first_failing,
+                        frozenset(route.where) if first_failing else frozenset(),
+                        falls_back_to="withdraw" if action == "amend" else None,
+                    )
+        for name, subscription in self.subscriptions.items():
+            if subscription.from_ == topic and event in subscription.events:
+                yield Rule(
+                    f"subscription:{name}",
+                    "subscription",
+                    name,
+                    "notify",
+                    compile_where(subscription.where),
+                    frozenset(subscription.where),
+                )
+        for name, clock in self.model.clocks.items():
+            fields = frozenset(clock.where)
+            if event in clock.starts_on:
+                yield Rule(
+                    f"clock:{name}:start",
+                    "clock",
+                    name,
+                    "start",
+                    compile_where(clock.where),
+                    fields | {clock.counts_from},
+                    falls_back_to="cancel" if action == "amend" else None,
+                    per=None if clock.per == "event" else clock.per,
+                    only_targets=frozenset(clock.subscriptions),
+                )
+            if event in clock.met_by:
+                yield Rule(f"clock:{name}:meet", "clock", name, "meet")
+            if event in clock.cancelled_by:
+                yield Rule(
+                    f"clock:{name}:cancel",
+                    "clock",
+                    name,
+                    "cancel",
+                    per=None if clock.per == "event" else clock.per,
+                    only_targets=frozenset(clock.subscriptions),
+                )
+
+
+def _clock_rule(name: str, clock: ClockModel) -> ClockRule:
+    due = clock.due
+    if due.working_days is not None:
+        period = Due(due.working_days, "working-days")
+    elif due.calendar_days is not None:
+        period = Due(due.calendar_days, "calendar-days")
+    else:
+        assert due.hours is not None  # checked when the map was loaded
+        period = Due(due.hours, "hours")
+    return ClockRule(
+        id=name,
+        title=clock.title,
+        starts_on=clock.starts_on,
+        counts_from=clock.counts_from,
+        due=period,
+        met_by=clock.met_by,
+        cancelled_by=clock.cancelled_by,
+        per=clock.per,
+        warn=clock.warn,
+        owner=clock.owner,
+        escalates_to=clock.escalates_to,
+        basis=clock.basis,
+        source=clock.source,
+        calendar=clock.calendar,
+    )
+
+
+def _by_id(value: Any, section: str) -> dict[str, Mapping[str, Any]]:
+    return {str(entry["id"]): entry for entry in value[section]}
+
+
+def _pydantic_faults(error: ValidationError, lines: LineMap) -> Iterator[MapFault]:
+    for fault in error.errors():
+        path = tuple(part for part in fault["loc"] if part != "[key]")
+        problem = fault["msg"].removeprefix("Value error, ")
+        remedy = ""
+        if fault["type"] == "extra_forbidden":
+            problem, remedy = f"{path[-1]!r} is not a setting here", "see docs/map.md for those that are"
+        elif fault["type"] == "missing":
+            problem, remedy = f"{path[-1]!r} is missing", "add it"
+        else:
+            remedy = f"found: {fault['input']!r}"[:120]
+        yield MapFault(lines.line(path), ".".join(map(str, path)), problem, remedy)

@@ -1,0 +1,167 @@
+"""What one part of the map says of another: does it exist, does it fit?"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hub.contracts.catalog import Catalog
+from hub.contracts.yaml_lines import LineMap
+from hub.domain.where import faults_of
+from hub.errors import ContractError
+
+
+@dataclass(frozen=True)
+class MapFault:
+    """One fault: line (from 1), place as dotted path, what is wrong, what would be right."""
+
+    line: int
+    place: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.line}: {self.place + ': ' if self.place else ''}{self.problem} ({self.remedy})"
+
+
+class _Checker:
+    def __init__(
+        self,
+        raw: Mapping[str, Any],
+        lines: LineMap,
+        catalog: Catalog,
+        departments: Collection[str],
+        measures: Collection[str],
+    ) -> None:
+        self.raw, self.lines, self.catalog = raw, lines, catalog
+        self.departments, self.measures = departments, measures
+        self.topics = self.section("topics")
+        self.events = {
+            event for topic in self.topics.values() for event in _list(topic.get("events")) if isinstance(event, str)
+        }
+
+    def section(self, name: str) -> dict[str, dict[str, Any]]:
+        value = self.raw.get(name)
+        if not isinstance(value, dict):
+            return {}
+        return {key: entry for key, entry in value.items() if isinstance(entry, dict)}
+
+    def fault(self, path: tuple[str | int, ...], problem: str, remedy: str) -> MapFault:
+        return MapFault(self.lines.line(path), ".".join(map(str, path)), problem, remedy)
+
+    def known(self, path: tuple[str | int, ...], value: Any, among: Collection[str], what: str) -> Iterator[MapFault]:
+        if isinstance(value, str) and value not in among:
+            near = difflib.get_close_matches(value, list(among), 1)
+            remedy = f"perhaps {near[0]!r}" if near else f"known: {', '.join(sorted(among)) or 'none'}"[:160]
+            yield self.fault(path, f"unknown {what} {value!r}", remedy)
+
+    def all(self) -> Iterator[MapFault]:
+        for name, topic in self.topics.items():
+            yield from self.topic(name, topic)
+        for name, route in self.section("routes").items():
+            path = ("routes", name)
+            yield from self.reader(path, route)
+            for index, channel in enumerate(_list(route.get("channels"))):
+                yield from self.known((*path, "channels", index), channel, self.section("channels"), "channel")
+        for name, subscription in self.section("subscriptions").items():
+            path = ("subscriptions", name)
+            yield from self.reader(path, subscription)
+            yield from self.known((*path, "department"), subscription.get("department"), self.departments, "department")
+            for index, measure in enumerate(_list(subscription.get("measures"))):
+                yield from self.known((*path, "measures", index), measure, self.measures, "measure")
+        for name, clock in self.section("clocks").items():
+            yield from self.clock(("clocks", name), clock)
+        replication, in_sync = self.raw.get("replication", 3), self.raw.get("min_in_sync", 2)
+        if isinstance(replication, int) and isinstance(in_sync, int) and in_sync > replication:
+            yield self.fault(
+                ("min_in_sync",), f"{in_sync} in-sync replicas of {replication}", "at most as many as replicas"
+            )
+
+    def topic(self, name: str, topic: Mapping[str, Any]) -> Iterator[MapFault]:
+        path = ("topics", name)
+        yield from self.known((*path, "owner"), topic.get("owner"), self.departments, "department")
+        yield from self.schema_exists((*path, "schema"), topic.get("schema"))
+        if topic.get("cleanup") == "compact" and topic.get("key", "subject") == "subject":
+            yield self.fault(
+                (*path, "cleanup"),
+                "compaction by subject would keep one record an enterprise",
+                "key: clock, or cleanup: delete",
+            )
+        for index, event in enumerate(_list(topic.get("events"))):
+            others = [
+                other for other in self.topics if other < name and event in _list(self.topics[other].get("events"))
+            ]
+            if others:
+                yield self.fault(
+                    (*path, "events", index), f"{event!r} already is an event of {others[0]}", "name it once"
+                )
+
+    def schema_exists(self, path: tuple[str | int, ...], name: Any) -> Iterator[MapFault]:
+        if isinstance(name, str) and self._fields(name) is None:
+            yield from self.known(path, name, {schema.name for schema in self.catalog.schemas}, "schema")
+
+    def reader(self, path: tuple[str | int, ...], entry: Mapping[str, Any]) -> Iterator[MapFault]:
+        """A route or subscription: reads a topic's events under a condition on its fields."""
+        origin = entry.get("from")
+        yield from self.known((*path, "from"), origin, self.topics, "topic")
+        topic = self.topics.get(origin, {}) if isinstance(origin, str) else {}
+        for index, event in enumerate(_list(entry.get("events"))):
+            if topic:
+                yield from self.known((*path, "events", index), event, _list(topic.get("events")), f"event of {origin}")
+        yield from self.where(path, entry.get("where"), [topic.get("schema")] if topic else [])
+
+    def where(self, path: tuple[str | int, ...], where: Any, schemas: list[Any]) -> Iterator[MapFault]:
+        if not isinstance(where, dict):
+            return
+        for field, condition in where.items():
+            for schema in schemas:
+                fields = self._fields(schema)
+                if fields is not None:
+                    yield from self.known((*path, "where", field), field, fields, f"field of {schema}")
+            if wrong := faults_of(condition):
+                yield self.fault((*path, "where", field), wrong, "see docs/map.md for the tests there are")
+
+    def clock(self, path: tuple[str | int, ...], clock: Mapping[str, Any]) -> Iterator[MapFault]:
+        for part in ("starts_on", "met_by", "cancelled_by"):
+            for index, event in enumerate(_list(clock.get(part))):
+                yield from self.known((*path, part, index), event, self.events, "event type")
+        due = clock.get("due")
+        if isinstance(due, dict) and sum(value is not None for value in due.values()) != 1:
+            yield self.fault((*path, "due"), "a period has one unit", "working_days, calendar_days or hours")
+        schemas = [
+            topic.get("schema")
+            for topic in self.topics.values()
+            if set(_list(topic.get("events"))) & set(_list(clock.get("starts_on")))
+        ]
+        yield from self.where(path, clock.get("where"), schemas)
+        for schema in schemas:
+            fields = self._fields(schema)
+            if fields is not None:
+                yield from self.known((*path, "counts_from"), clock.get("counts_from"), fields, f"field of {schema}")
+        for index, name in enumerate(_list(clock.get("subscriptions"))):
+            yield from self.known((*path, "subscriptions", index), name, self.section("subscriptions"), "subscription")
+        owners = {"source", "subscriber", *self.departments}
+        yield from self.known((*path, "owner"), clock.get("owner"), owners, "department")
+        yield from self.known((*path, "escalates_to"), clock.get("escalates_to"), self.departments, "department")
+
+    def _fields(self, schema: Any) -> set[str] | None:
+        if not isinstance(schema, str):
+            return None
+        try:
+            return {field.name for field in self.catalog.schema(schema).fields}
+        except ContractError:
+            return None
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def check_references(
+    raw: Any, lines: LineMap, catalog: Catalog, departments: Collection[str], measures: Collection[str]
+) -> Iterator[MapFault]:
+    """Every reference of the map that leads nowhere, as far as the map can be read at all."""
+    if isinstance(raw, dict):
+        yield from _Checker(raw, lines, catalog, departments, measures).all()

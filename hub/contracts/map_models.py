@@ -1,0 +1,123 @@
+"""The shape of ``topics.yaml``: what may stand in each section."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+#: Event types are ``<domain>.<noun>.<past-tense>``; topics ``<domain>.<plural-noun>.v<major>``.
+EVENT_TYPE = r"^[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*\.[a-z]+$"
+TOPIC = r"^[a-z]+(-[a-z]+)*\.[a-z0-9]+(-[a-z0-9]+)*(\.v[1-9][0-9]*)?$"
+NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+
+_PERIOD = re.compile(r"^(\d+)\s*(d|h|y)$")
+
+
+def parse_period(value: Any) -> timedelta:
+    """``1095d``, ``36h`` or ``3y`` (of 365 days) as a timedelta."""
+    found = _PERIOD.match(value) if isinstance(value, str) else None
+    if not found:
+        raise ValueError("a period is a number with d, h or y, e.g. 1095d")
+    n, unit = int(found[1]), found[2]
+    return timedelta(hours=n) if unit == "h" else timedelta(days=n * (365 if unit == "y" else 1))
+
+
+Period = Annotated[timedelta, BeforeValidator(parse_period)]
+EventType = Annotated[str, Field(pattern=EVENT_TYPE)]
+Name = Annotated[str, Field(pattern=NAME)]
+View = Literal["public", "partner", "full"]
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TopicModel(Model):
+    """One topic: schema, key, size, how long records are kept, whose it is."""
+
+    title: str
+    schema_: str | None = Field(default=None, alias="schema", description="path under schemas/; none for raw bytes")
+    key: Literal["subject", "clock", "source", "endpoint"] = "subject"
+    events: tuple[EventType, ...] = ()
+    partitions: int = Field(default=12, ge=1, le=1000)
+    retention: Period = timedelta(days=1095)
+    cleanup: Literal["delete", "compact"] = "delete"
+    owner: Name
+
+
+class ChannelModel(Model):
+    """A public outlet."""
+
+    title: str
+    view: View
+    basis: str
+
+
+class RouteModel(Model):
+    """Which events of a topic go to which channels."""
+
+    title: str
+    from_: str = Field(alias="from")
+    events: tuple[EventType, ...] = Field(min_length=1)
+    where: dict[str, Any] = {}
+    channels: tuple[Name, ...] = Field(min_length=1)
+    basis: str
+
+
+class SubscriptionModel(Model):
+    """What a department gets, in which view, on which legal ground, and what it is to do with it."""
+
+    title: str
+    department: Name
+    from_: str = Field(alias="from")
+    events: tuple[EventType, ...] = Field(min_length=1)
+    where: dict[str, Any] = {}
+    view: View
+    purpose: str
+    basis: str
+    measures: tuple[str, ...] = ()
+    delivery: Literal["webhook"] = "webhook"
+
+
+class DueModel(Model):
+    """A period: exactly one of the three."""
+
+    working_days: int | None = Field(default=None, ge=1, le=1000)
+    calendar_days: int | None = Field(default=None, ge=1, le=5000)
+    hours: int | None = Field(default=None, ge=1, le=10000)
+
+
+class ClockModel(Model):
+    """One statutory deadline."""
+
+    title: str
+    starts_on: tuple[EventType, ...] = Field(min_length=1)
+    where: dict[str, Any] = {}
+    counts_from: str
+    due: DueModel
+    met_by: tuple[EventType, ...] = Field(min_length=1)
+    cancelled_by: tuple[EventType, ...] = ()
+    per: Literal["event", "channel", "subscription"] = "event"
+    subscriptions: tuple[Name, ...] = ()
+    warn: tuple[Annotated[int, Field(ge=1, le=60)], ...] = ()
+    owner: str
+    escalates_to: str | None = None
+    calendar: Literal["gannan", "cn"] = "gannan"
+    basis: str
+    source: str
+
+
+class MapModel(Model):
+    """The whole file."""
+
+    version: Literal[1]
+    replication: int = Field(default=3, ge=1, le=9)
+    min_in_sync: int = Field(default=2, ge=1, le=9)
+    topics: dict[Annotated[str, Field(pattern=TOPIC)], TopicModel]
+    channels: dict[Name, ChannelModel]
+    routes: dict[Name, RouteModel]
+    subscriptions: dict[Name, SubscriptionModel]
+    clocks: dict[Name, ClockModel]

@@ -1,0 +1,287 @@
+"""Views: what may leave of a record, and the projection that makes it so.
+
+A view can only take away or mask. What it does with a field follows from the field's privacy:
+
+============  ========================  =====================
+privacy       view ``public``           view ``partner``
+============  ========================  =====================
+public        kept                      kept
+internal      dropped                   kept
+personal      masked, else dropped      kept
+sensitive     dropped                   masked, else dropped
+============  ========================  =====================
+
+``full`` is the schema itself. Where the party is a natural person, ``privacy_natural_person`` takes the
+place of ``privacy``; such a field is part of the view all the same, so that what would be dropped is
+null or hidden. A party of unknown kind counts as a natural person, and so does, for the codes of an
+enterprise, a code that turns out to be an identity number.
+
+There is one mask a kind, the same in every view: two different masks of one value could be laid
+over each other (个人信息保护法). Free text marked ``scrub`` loses what looks like an identity or mobile
+number, and every value of the same record that the view masks or drops for being personal. And
+whatever the schema says of a text, an identity number with its check character right is taken out of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Literal
+
+from hub.contracts.codec import Schema
+from hub.contracts.fields import Field, Privacy, parse_fields
+from hub.domain.identifiers import is_id_card, is_uscc
+from hub.errors import ContractError
+
+VIEWS = ("public", "partner", "full")
+DERIVED_VIEWS = ("public", "partner")
+Action = Literal["keep", "mask", "drop"]
+
+HIDDEN = "******"
+#: Parties of these kinds (codes party-kind) are no natural persons: 法人, 非法人组织, 个体工商户.
+_ORGANISATIONS = frozenset({"02", "03", "04"})
+#: From this length on an identity number keeps its last four characters: fewer would give away most.
+_SHOWS_TAIL_FROM = 9
+
+Mask = Callable[[str], str]
+
+
+def _mask_name(value: str) -> str:
+    """扎西东智 -> 扎**: the first character; how many follow stays unknown."""
+    return value[0] + "**" if len(value) > 1 else "**"
+
+
+def _mask_number(value: str) -> str:
+    return HIDDEN + value[-4:] if len(value) >= _SHOWS_TAIL_FROM else HIDDEN
+
+
+_MASKS: dict[str, Mask] = {
+    "name": _mask_name, "identity-number": _mask_number, "phone": _mask_number, "hide": lambda value: HIDDEN,
+}
+
+
+def mask(kind: str, value: str) -> str:
+    """The value under the mask of that kind; never the value itself, except where it is empty."""
+    if not value:
+        return value
+    masked = _MASKS[kind](value)
+    return masked if masked != value else masked + "*"
+
+
+#: Full-width digits are digits to a reader; one character for one, so that places agree.
+_NARROW = str.maketrans("０１２３４５６７８９Ｘｘ", "0123456789XX")
+#: No personal number is shorter: a cheap look before the dear one. ``\d`` takes full-width digits too.
+_LONG_NUMBER = re.compile(r"\d{11}")
+_MONTH_DAY = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
+_PERSONAL_NUMBER = re.compile(
+    r"(?<![0-9])(?:"
+    rf"[1-9][0-9]{{5}}(?:1[89]|20)[0-9]{{2}}{_MONTH_DAY}[0-9]{{3}}[0-9Xx]"  # GB 11643
+    rf"|[1-9][0-9]{{5}}[0-9]{{2}}{_MONTH_DAY}[0-9]{{3}}"  # of before 1999: 15 digits
+    r"|(?:86)?1[3-9][0-9]{9}"  # mobile telephone
+    r")(?![0-9])"
+)
+
+
+def scrub(text: str, secrets: list[tuple[str, str]]) -> str:
+    """``text`` without personal numbers, and with each secret replaced by what is to stand for it."""
+    for value, replacement in secrets:
+        text = text.replace(value, replacement)
+    return _hide_numbers(text, _is_enterprise_code) if _LONG_NUMBER.search(text) else text
+
+
+def strip_identity(text: str) -> str:
+    """``text`` without identity numbers; other long numbers, such as those of documents, stay."""
+    return _hide_numbers(text, lambda number: not _is_identity(number))
+
+
+def _hide_numbers(text: str, is_harmless: Callable[[str], bool]) -> str:
+    narrow = text.translate(_NARROW)
+    pieces, end = [], 0
+    for match in _PERSONAL_NUMBER.finditer(narrow):
+        if is_harmless(match[0].upper()):
+            continue
+        pieces += [text[end : match.start()], HIDDEN]
+        end = match.end()
+    return "".join([*pieces, text[end:]])
+
+
+def _is_enterprise_code(number: str) -> bool:
+    """A code of digits alone can have the form of an identity number; its check characters tell."""
+    return is_uscc(number) and not is_id_card(number)
+
+
+def _is_identity(number: str) -> bool:
+    return is_id_card(number) and not is_uscc(number)
+
+
+def action_for(privacy: Privacy, has_mask: bool, view: str) -> Action:
+    """What ``view`` does with a field; the table at the head of this module."""
+    if view == "full" or privacy == "public":
+        return "keep"
+    if privacy == "internal":
+        return "keep" if view == "partner" else "drop"
+    if privacy == "personal" and view == "partner":
+        return "keep"
+    if privacy == "sensitive" and view == "public":
+        return "drop"
+    return "mask" if has_mask else "drop"
+
+
+def derive_definition(definition: Mapping[str, Any], label: str, view: str) -> dict[str, Any]:
+    """The definition of a view: same names, fields that the view drops are gone."""
+    validate_masks(parse_fields(definition, label), label)
+    return {**_derive_record(definition, label, view), "view": view}
+
+
+def _derive_record(definition: Mapping[str, Any], label: str, view: str) -> dict[str, Any]:
+    kept = []
+    for raw, field in zip(definition["fields"], parse_fields(definition, label), strict=True):
+        if action_for(field.privacy, field.mask is not None, view) == "drop":
+            continue
+        if field.items:
+            items = _derive_record(raw["type"]["items"], label, view)
+            if not items["fields"]:
+                continue
+            raw = {**raw, "type": {**raw["type"], "items": items}}
+        kept.append(raw)
+    return {**definition, "fields": kept}
+
+
+def validate_masks(fields: tuple[Field, ...], label: str, has_party: bool | None = None) -> None:
+    """Raises ContractError for a mask that does not exist or cannot be applied."""
+    has_party = any(field.name == "party_kind" for field in fields) if has_party is None else has_party
+    for field in fields:
+        where = f"{label}: field {field.name}"
+        if field.mask is not None and (field.mask not in _MASKS or field.type != "string" or field.is_array):
+            raise ContractError(f"{where}: mask is not one of {', '.join(_MASKS)} or not on a text")
+        if field.privacy_natural_person is not None and (field.mask is None or not has_party):
+            raise ContractError(f"{where}: privacy_natural_person needs a mask and a field party_kind")
+        if field.is_scrubbed and (field.type != "string" or field.is_array):
+            raise ContractError(f"{where}: only one text can be scrubbed")
+        if field.type == "record" and not field.is_array:
+            raise ContractError(f"{where}: records stand in arrays only")
+        validate_masks(field.items, where, has_party)
+
+
+#: What is to become of one field, for an organisation and for a natural person.
+_Step = tuple[str, Field, Action, Action, "tuple[_Step, ...]"]
+
+
+def _steps(fields: tuple[Field, ...], view: str) -> tuple[_Step, ...]:
+    steps: list[_Step] = []
+    for field in fields:
+        has_mask = field.mask is not None
+        action = action_for(field.privacy, has_mask, view)
+        person = action_for(field.privacy_natural_person or field.privacy, has_mask, view)
+        steps.append((field.name, field, action, person, _steps(field.items, view)))
+    return tuple(steps)
+
+
+class Projection:
+    """From a schema to one of its views. ``schema`` is the target. Safe to share between threads."""
+
+    __slots__ = ("_kept", "_plain", "_steps", "_texts", "schema", "source")
+
+    def __init__(self, source: Schema, target: Schema) -> None:
+        self.source = source
+        self.schema = target
+        self._steps = _steps(source.fields, target.view)
+        self._kept = {field.name for field in target.fields}
+        self._texts = _text_fields(target.fields)
+        # What is kept for everyone needs no look at its content.
+        self._plain = tuple(
+            name
+            for name, field, action, person, _ in self._steps
+            if action == person == "keep" and not field.items and name in self._kept
+        )
+        plain = set(self._plain)
+        self._steps = tuple(step for step in self._steps if step[0] not in plain)
+
+    def apply(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """What the view lets through. ``value`` stays as it is. A key that is absent stays absent."""
+        if self.schema is self.source:
+            return dict(value)
+        is_person = value.get("party_kind") not in _ORGANISATIONS
+        result = {name: value[name] for name in self._plain if name in value}
+        secrets: list[tuple[str, str]] = []
+        self._project(value, self._steps, is_person, result, secrets)
+        for name in [name for name in result if name not in self._kept]:
+            del result[name]
+        # The longest first, or a part of a name would be replaced within the name.
+        secrets.sort(key=lambda secret: -len(secret[0]))
+        _clean(result, self._texts, secrets)
+        return result
+
+    def encode(self, value: Mapping[str, Any]) -> bytes:
+        """``apply`` and then the wire format of the view's schema. Raises ContractError as encode does."""
+        if self.schema is self.source:
+            return self.schema.encode(value)
+        return self.schema.encode(self.apply(value))
+
+    def _project(
+        self, value: Mapping[str, Any], steps: tuple[_Step, ...], is_person: bool,
+        result: dict[str, Any], secrets: list[tuple[str, str]],
+    ) -> None:
+        for name, field, for_organisation, for_person, inner in steps:
+            if name not in value:
+                continue
+            content = value[name]
+            action = for_person if is_person else for_organisation
+            if action == "keep" and field.mask == "identity-number" and content and _is_identity(content):
+                # An export that put a person's number into the column of the enterprise's code.
+                action = for_person
+            if field.items:
+                rows = [dict[str, Any]() for _ in content]
+                for row, element in zip(rows, content, strict=True):
+                    self._project(element, inner, is_person, row, secrets)
+                if action != "drop":
+                    result[name] = rows
+            elif action == "keep":
+                result[name] = content
+            elif action == "mask":
+                masked = content if content is None else mask(field.mask or "hide", content)
+                result[name] = masked
+                secrets.extend(_secrets(field, content, masked))
+            else:
+                # Dropped for everyone: the target has no such field. Dropped for persons: it has.
+                if for_organisation != "drop":
+                    result[name] = None if field.is_nullable else mask("hide", content)
+                secrets.extend(_secrets(field, content, HIDDEN))
+
+
+#: Name, whether it is scrubbed, and for a list of records the same of their texts.
+_Text = tuple[str, bool, "tuple[_Text, ...]"]
+
+
+def _text_fields(fields: tuple[Field, ...]) -> tuple[_Text, ...]:
+    """Where anything can have been written: texts without a code list, also those within lists."""
+    return tuple(
+        (field.name, field.is_scrubbed, _text_fields(field.items))
+        for field in fields
+        if field.items or (field.type == "string" and field.code_list is None)
+    )
+
+
+def _clean(value: dict[str, Any], texts: tuple[_Text, ...], secrets: list[tuple[str, str]]) -> None:
+    for name, is_scrubbed, inner in texts:
+        content = value.get(name)
+        if not content:
+            continue
+        if isinstance(content, str):
+            if is_scrubbed:
+                value[name] = scrub(content, secrets)
+            elif _LONG_NUMBER.search(content):
+                value[name] = strip_identity(content)
+        elif inner:
+            for row in content:
+                _clean(row, inner, secrets)
+        else:
+            value[name] = [strip_identity(scrub(text, secrets) if is_scrubbed else text) for text in content]
+
+
+def _secrets(field: Field, content: Any, replacement: str | None) -> Iterator[tuple[str, str]]:
+    """Names and numbers that other texts of the record may repeat. One character could be any word."""
+    is_personal = field.privacy in ("personal", "sensitive") or field.privacy_natural_person is not None
+    is_identity = field.mask in ("name", "identity-number", "phone")
+    if is_personal and is_identity and isinstance(content, str) and len(content) > 1 and replacement:
+        yield content, replacement

@@ -1,0 +1,83 @@
+"""An inbox record as the webhook that a department gets, and as the entry of the notice index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from hub.bus.records import Record
+from hub.contracts.catalog import Catalog
+from hub.domain.plain import instant_text, to_json
+from hub.errors import ContractError, PoisonError
+from hub.state.notice_index import Notice
+
+INBOX_SCHEMA = "hub/inbox-record"
+
+
+def read_inbox(record: Record, catalog: Catalog) -> dict[str, Any]:
+    """The fields of an inbox record. Raises PoisonError or ContractError."""
+    if record.value is None:
+        raise PoisonError("a notice without a value")
+    schema, notice = catalog.decode(record.value)
+    if schema.name != INBOX_SCHEMA:
+        raise ContractError(f"an inbox holds notices, not {schema.name}")
+    return notice
+
+
+def to_body(notice: Mapping[str, Any], catalog: Catalog) -> bytes:
+    """``{type, timestamp, data}`` of Standard Webhooks; the same bytes on every attempt.
+
+    ``data.record`` holds what the subscription's view holds and nothing else. Raises
+    ContractError if the record was not written in the view that the notice names.
+    """
+    schema, content = catalog.decode(notice["data"])
+    if schema.view != notice["view"]:
+        raise ContractError(
+            f"the notice names view {notice['view']!r} and carries {schema.view!r} of {schema.name}"
+        )
+    issued_at = instant_text(notice["issued_at"])
+    return to_json({
+        "type": notice["event_type"],
+        "timestamp": issued_at,
+        "data": {
+            "notice_id": notice["notice_id"],
+            "event_id": notice["event_id"],
+            "event_type": notice["event_type"],
+            "correlation_id": notice["correlation_id"],
+            "subject": notice["subject"],
+            "subscription": notice["subscription"],
+            "view": notice["view"],
+            "expected_measures": notice["expected_measures"],
+            "legal_basis": notice["legal_basis"],
+            "issued_at": issued_at,
+            "sequence": notice["sequence"],
+            "record": content,
+        },
+    })
+
+
+def to_notice(notice: Mapping[str, Any]) -> Notice:
+    """What the index keeps of an inbox record."""
+    return Notice(
+        notice_id=notice["notice_id"],
+        event_id=notice["event_id"],
+        event_type=notice["event_type"],
+        correlation_id=notice["correlation_id"],
+        subject=notice["subject"],
+        subscription=notice["subscription"],
+        department_code=notice["department_code"],
+        expected_measures=tuple(notice["expected_measures"]),
+        issued_at=notice["issued_at"],
+    )
+
+
+def read_notices(records: Iterable[Record], catalog: Catalog) -> Iterator[Notice]:
+    """Index entries of inbox records, for ``NoticeIndex.rebuild``.
+
+    Records that cannot be read are passed over: delivery could not have sent them either.
+    """
+    for record in records:
+        try:
+            yield to_notice(read_inbox(record, catalog))
+        except (PoisonError, ContractError):
+            continue

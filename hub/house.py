@@ -1,0 +1,235 @@
+"""The whole hub on one machine: broker, index, all stages, and the sandbox where it is asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from hub.bus.topics import admin, apply
+from hub.embedded.cluster import KafkaCluster
+from hub.embedded.supervisor import Supervisor
+from hub.embedded.valkey import Valkey
+from hub.errors import InfrastructureError
+from hub.settings import Settings, load
+from hub.wiring import STAGES, open_catalog, open_map, topic_specs
+
+#: How long the stages may take to answer after their start.
+READY_SECONDS = 60.0
+
+
+class House:
+    """Starts everything in order and ends it in reverse; a context manager.
+
+    ``run.json`` in the data folder holds the addresses while the hub runs: every command of the same
+    data folder finds the hub by it. Not for use from several threads.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        brokers: int = 1,
+        with_sandbox: bool = False,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        self._data = settings.data.resolve()
+        self._brokers, self._with_sandbox, self._say = brokers, with_sandbox, say
+        self._settings = settings
+        self._cluster = KafkaCluster(self._data / "kafka", brokers, settings.cache)
+        self._valkey = Valkey(self._data / "valkey")
+        self._stages: Supervisor | None = None
+        self._sandbox: Supervisor | None = None
+        self.addresses: dict[str, Any] = {}
+        self.seconds: dict[str, float] = {}
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Everything up and answering. Raises HubError with what did not start."""
+        self._timed("broker", self._cluster.start)
+        self._timed("index", self._valkey.start)
+        port = self._web_port()
+        self.addresses = {
+            "bootstrap": self._cluster.bootstrap,
+            "redis_url": self._valkey.url,
+            "web": f"http://{self._settings.web_host}:{port}",
+        }
+        self._timed("topics", self._apply_topics)
+        if self._with_sandbox:
+            self._timed("sandbox", self._start_sandbox)
+        commands = {
+            stage: [sys.executable, "-m", "hub.cli.main", "run", stage, "--data", str(self._data)] for stage in STAGES
+        }
+        if not self._settings.sources.exists():
+            commands.pop("intake")
+        if not self._settings.endpoints.exists():
+            for stage in ("disclosure", "delivery", "web"):
+                commands.pop(stage)
+        self._write_run_file()
+        with _environment({"HUB_WEB_PORT": str(port), "HUB_WEB_HOST": self._settings.web_host}):
+            self._stages = Supervisor(self._data / "stages", commands)
+            self._timed("stages", self._start_stages)
+
+    def stop(self) -> None:
+        """Ends what runs, the stages first so that they can still commit."""
+        (self._data / "run.json").unlink(missing_ok=True)
+        for supervisor in (self._stages, self._sandbox):
+            if supervisor is not None:
+                supervisor.stop()
+        self._valkey.stop()
+        self._cluster.stop()
+
+    @property
+    def restarts(self) -> int:
+        return self._stages.restarts if self._stages is not None else 0
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process numbers by part."""
+        found = {f"kafka-{number}": pid for number, pid in self._cluster.pids.items()}
+        if self._valkey.pid is not None:
+            found["valkey"] = self._valkey.pid
+        for supervisor in (self._stages, self._sandbox):
+            if supervisor is not None:
+                found |= {name: child.pid for name, child in supervisor.children.items() if child.pid}
+        return found
+
+    def _timed(self, name: str, work: Callable[[], object]) -> None:
+        began = time.perf_counter()
+        work()
+        self.seconds[name] = time.perf_counter() - began
+        self._say(f"{name} ({self.seconds[name]:.1f} s)")
+
+    def _web_port(self) -> int:
+        """The port of the settings, the last one of this folder, or a free one."""
+        for wanted in (self._settings.web_port, _read_json(self._data / "ports.json").get("web", 0), 0):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind((self._settings.web_host, int(wanted)))
+                except OSError:
+                    continue
+                port = int(probe.getsockname()[1])
+            (self._data / "ports.json").write_text(json.dumps({"web": port}))
+            return port
+        raise InfrastructureError(f"No port is free on {self._settings.web_host}.")
+
+    def _apply_topics(self) -> None:
+        settings = load(data=self._data, replication=self._settings.replication or min(self._brokers, 3))
+        specs = topic_specs(settings, open_map(self._settings))
+        with admin(self._cluster.bootstrap) as client:
+            apply(client, specs)
+
+    def _start_sandbox(self) -> None:
+        hub_map = open_map(self._settings, open_catalog(self._settings))
+        folder = self._data / "sandbox"
+        command = [
+            sys.executable,
+            "-m",
+            "hub.sandbox.service",
+            "--data",
+            str(folder),
+            "--feedback-url",
+            f"{self.addresses['web']}/v1/feedback",
+        ]
+        for name, subscription in hub_map.subscriptions.items():
+            command += ["--department", f"{name}={hub_map.departments[subscription.department]['name']}"]
+        answer = folder / "sandbox.json"
+        before = answer.stat().st_mtime_ns if answer.exists() else 0
+        self._sandbox = Supervisor(self._data / "stages", {"sandbox": command})
+        self._sandbox.start()
+        _wait_for(lambda: answer.exists() and answer.stat().st_mtime_ns > before, "the sandbox", READY_SECONDS)
+        found = _read_json(answer)
+        self.addresses["sandbox"] = {
+            "disclosure": found["disclosure"]["url"],
+            "departments": {name: entry["page"] for name, entry in found["departments"].items()},
+        }
+        if self._settings.endpoints_file is None:
+            _write_private(self._settings.endpoints, _sandbox_endpoints(found, list(hub_map.channels)))
+
+    def _start_stages(self) -> None:
+        assert self._stages is not None
+        self._stages.start()
+        if "web" in self._stages.children:
+            _wait_for(lambda: _answers(f"{self.addresses['web']}/readyz"), "the web side", READY_SECONDS)
+
+    def _write_run_file(self) -> None:
+        path = self._data / "run.json"
+        path.with_suffix(".new").write_text(json.dumps({**self.addresses, "pid": os.getpid()}, indent=1))
+        path.with_suffix(".new").replace(path)
+
+
+def _sandbox_endpoints(found: Mapping[str, Any], channels: list[str]) -> dict[str, Any]:
+    return {
+        "channels": {name: {"url": found["disclosure"]["url"]} for name in channels},
+        "subscriptions": {
+            name: {"url": entry["url"], "secret": entry["secret"]} for name, entry in found["departments"].items()
+        },
+    }
+
+
+def _write_private(path: Path, value: Mapping[str, Any]) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        yaml.safe_dump(dict(value), file)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def _wait_for(is_there: Callable[[], bool], what: str, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while not is_there():
+        if time.monotonic() > until:
+            raise InfrastructureError(f"After {seconds:.0f} s {what} does not answer.")
+        time.sleep(0.1)
+
+
+class _environment:
+    """Settings that child processes inherit, only while they are started."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values, self._before = dict(values), dict[str, str | None]()
+
+    def __enter__(self) -> None:
+        self._before = {name: os.environ.get(name) for name in self._values}
+        os.environ.update(self._values)
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,165 @@
+"""Brings the index of rows seen up to the end of the event topics, from headers alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple, cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from hub.errors import BrokerError
+from hub.state.seen_index import SeenIndex, SeenRow
+
+#: Requests that a killed intake still had in its sockets are in the log after this, or never.
+SETTLE_SECONDS = 1.0
+#: No answer from any partition for so long: the broker is away.
+_SILENCE_SECONDS = 30.0
+_BATCH = 2000
+#: A few batches and their rejections are under way at a time; more is a rebuild, not a rest.
+_MOST_RECOVERED = 50_000
+_REQUEST_SECONDS = 15.0
+
+
+class Recovered(NamedTuple):
+    """Events of one row that a killed intake had published and not yet stored: the version before
+    them, and what each of them made of it, with the last word of its type."""
+
+    before: SeenRow | None
+    events: list[tuple[SeenRow, str]]
+
+
+def catch_up(
+    index: SeenIndex, bootstrap: str, source_uri: str, topics: Sequence[str], *, was_killed: bool
+) -> dict[bytes, Recovered]:
+    """Reads what the topics have beyond the index and applies what is of this source.
+
+    Returns what was found, by row, if the last intake was killed and the rest is small enough to be
+    what it had under way; the rows concerned are about to be read again.
+
+    The index must have been taken over (``begin``). An index that knows more than a topic has (the
+    topic was made anew) is rebuilt from nothing.
+
+    :raises BrokerError: when Kafka does not answer or a topic is missing.
+    """
+    if was_killed:
+        time.sleep(SETTLE_SECONDS)
+    found = _Found(index)
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": f"intake-catch-up-{index.source}",
+            "client.id": f"intake-{index.source}",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "queued.max.messages.kbytes": 8 * 1024,
+            "log_level": 3,
+        }
+    )
+    try:
+        _read(consumer, index, source_uri, topics, found)
+    except KafkaException as error:
+        raise BrokerError(f"Kafka did not answer: {error.args[0]}") from error
+    finally:
+        consumer.close()
+    return found.recovered if was_killed and found.count <= _MOST_RECOVERED else {}
+
+
+def _read(
+    consumer: Consumer, index: SeenIndex, source_uri: str, topics: Sequence[str], found: _Found
+) -> None:
+    ends: dict[tuple[str, int], int] = {}
+    starts: dict[tuple[str, int], int] = {}
+    for topic in topics:
+        metadata = consumer.list_topics(topic, timeout=_REQUEST_SECONDS).topics[topic]
+        if metadata.error is not None or not metadata.partitions:
+            raise BrokerError(f"topic {topic} is missing; the topics are made by: hub topics apply")
+        for partition in metadata.partitions:
+            low, high = consumer.get_watermark_offsets(
+                TopicPartition(topic, partition), timeout=_REQUEST_SECONDS
+            )
+            ends[topic, partition], starts[topic, partition] = high, low
+    known = index.offsets(list(ends))
+    if any(offset > ends[place] for place, offset in known.items()):
+        index.clear()
+        known = {}
+    wanted = {place: max(known.get(place, 0), starts[place]) for place in ends}
+    open_places = {place for place in ends if wanted[place] < ends[place]}
+    if not open_places:
+        return
+    consumer.assign(
+        [TopicPartition(topic, partition, wanted[topic, partition]) for topic, partition in open_places]
+    )
+    heard_at = time.monotonic()
+    while open_places:
+        messages = consumer.consume(_BATCH, timeout=1.0)
+        if not messages and time.monotonic() - heard_at > _SILENCE_SECONDS:
+            raise BrokerError("Kafka has been silent while the index of rows seen was caught up.")
+        if not messages:
+            continue
+        heard_at = time.monotonic()
+        events: list[tuple[bytes, int, bytes, str]] = []
+        offsets: dict[tuple[str, int], int] = {}
+        for message in messages:
+            place = (cast(str, message.topic()), cast(int, message.partition()))
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                raise BrokerError(f"Kafka did not give a record: {error.str()}")
+            # At the end of a partition the message carries the offset that comes next.
+            offsets[place] = cast(int, message.offset()) + (error is None)
+            if offsets[place] >= ends[place]:
+                open_places.discard(place)
+            if error is None:
+                event = _event(cast("list[tuple[str, Any]] | None", message.headers()), source_uri)
+                if event is not None:
+                    events.append(event)
+        found.apply(events, offsets)
+
+
+def _event(headers: list[tuple[str, Any]] | None, source_uri: str) -> tuple[bytes, int, bytes, str] | None:
+    """Key, version, digest and type of one of our own events."""
+    found = dict(headers or ())
+    if found.get("ce_source") != source_uri.encode():
+        return None
+    try:
+        return (
+            bytes.fromhex(found["ce_naturalkey"].decode()),
+            int(found["ce_sequence"]),
+            bytes.fromhex(found["ce_digest"].decode()),
+            found["ce_type"].decode(),
+        )
+    except (KeyError, ValueError, AttributeError):
+        return None  # written under this source's name by another way in, without a row behind it
+
+
+class _Found:
+    """Puts events into the index, and remembers the first few."""
+
+    def __init__(self, index: SeenIndex) -> None:
+        self._index = index
+        self.count = 0
+        self.recovered: dict[bytes, Recovered] = {}
+
+    def apply(self, events: list[tuple[bytes, int, bytes, str]], offsets: dict[tuple[str, int], int]) -> None:
+        keys = list(dict.fromkeys(key for key, *_ in events))
+        rows = {key: row for key, row in zip(keys, self._index.lookup(keys), strict=True) if row is not None}
+        changed: dict[bytes, SeenRow] = {}
+        for key, version, digest, type_ in events:
+            before = rows.get(key)
+            if before is not None and version <= before.version:
+                continue  # known, or an older repeat
+            after = SeenRow(version, digest, next_state(before, type_))
+            rows[key] = changed[key] = after
+            self.count += 1
+            if self.count <= _MOST_RECOVERED:
+                entry = self.recovered.setdefault(key, Recovered(before, []))
+                entry.events.append((after, type_.rpartition(".")[2]))
+        self._index.write(changed, offsets)
+
+
+def next_state(before: SeenRow | None, type_: str) -> str:
+    """The state behind an event: an amendment leaves it as it was, every other type is a state."""
+    if type_.endswith(".amended"):
+        return before.state if before else ""
+    return type_

@@ -1,0 +1,281 @@
+"""The engine: batches of a source become events on the log, each once, in order.
+
+For each batch: look up what is known of its rows, decide (new, changed, repeat), publish, and only
+when the broker has acknowledged everything store versions and position in one write. A kill in
+between leaves events on the log that the index does not know; the next start reads them from there
+(``catch_up``), so that nothing is lost and nothing is there twice.
+
+Some batches are under way at a time: the next is read while the broker writes the last. What they
+will store is held in the ledger, where lookups see it before the index.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import structlog
+
+from hub.bus.publisher import Publisher, Ticket
+from hub.bus.records import Output
+from hub.errors import ContractError, InputError
+from hub.intake.ledger import Ledger
+from hub.intake.problem_log import ProblemLog
+from hub.intake.rows import (
+    Batch,
+    Counts,
+    LoggedProblem,
+    Place,
+    Portion,
+    Problem,
+    Refusal,
+    Row,
+    RowFault,
+    Source,
+)
+from hub.intake.versions import EventWriter, Identified, unfit, utc_now
+from hub.state.seen_index import SeenIndex, SeenRow
+
+#: Batches under way. Two keep the broker busy while the next is read; each holds about 3 MB.
+MAX_FLIGHTS = 3
+_log = structlog.get_logger()
+
+Progress = Callable[[Portion, Batch], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a portion. ``stopped`` was asked to stop between two batches and goes on later;
+    ``changed`` was written to while it was read and will be read anew."""
+
+    name: str
+    status: Literal["finished", "refused", "changed", "stopped"]
+    counts: Counts
+    reason: str | None = None
+
+
+class _Flight(NamedTuple):
+    ticket: Ticket
+    rows: dict[bytes, SeenRow]
+    position: bytes
+
+
+class Intake:
+    """One source's intake. Used by one thread; the caller holds the source's lock, has taken over the
+    index and caught it up. Errors of infrastructure are raised: the caller then drops this object,
+    begins and catches up anew, and the portion goes on from its last safe batch."""
+
+    def __init__(
+        self,
+        source: Source,
+        writer: EventWriter,
+        publisher: Publisher,
+        index: SeenIndex,
+        ledger: Ledger,
+        folder: Path,
+        *,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._source = source
+        self._writer = writer
+        self._publisher = publisher
+        self._index = index
+        self._folder = folder
+        self._should_stop = should_stop
+        self._flights: deque[_Flight] = deque()
+        self.ledger = ledger
+
+    def run_portion(self, portion: Portion, progress: Progress | None = None) -> Outcome:
+        """Reads a portion to its end, from where it was left, and finishes or refuses it."""
+        try:
+            return _Reading(self, portion).run(progress)
+        finally:
+            portion.close()
+
+    def launch(
+        self, rows: dict[bytes, SeenRow], outputs: Sequence[Output], identity: str, position: bytes
+    ) -> None:
+        """Publishes; waits for the oldest flight when too many are under way."""
+        self._flights.append(_Flight(self._publisher.publish_async(outputs), rows, position))
+        self.ledger.put_ahead(rows)
+        if len(self._flights) > MAX_FLIGHTS:
+            self._land(identity)
+
+    def land_all(self, identity: str) -> None:
+        """Waits for everything under way and stores it."""
+        while self._flights:
+            self._land(identity)
+
+    def _land(self, identity: str) -> None:
+        flight = self._flights[0]
+        flight.ticket.wait()
+        self._index.write(flight.rows, flight.ticket.next_offsets, (identity, flight.position))
+        self._flights.popleft()
+        self.ledger.settle(flight.rows)
+
+
+class _Reading:
+    """One portion while it is read."""
+
+    def __init__(self, intake: Intake, portion: Portion) -> None:
+        self._intake = intake
+        self._writer = intake._writer
+        self._index = intake._index
+        self._portion = portion
+        self._identity = portion.identity
+        self._log = ProblemLog(intake._folder, portion.identity)
+        self.counts = Counts()
+
+    def run(self, progress: Progress | None) -> Outcome:
+        self._intake.ledger.enter(self._identity)
+        self._resume()
+        try:
+            return self._read(progress)
+        finally:
+            self._log.close()
+
+    def _resume(self) -> None:
+        stored = self._index.position(self._identity)
+        position: dict[str, Any] = json.loads(stored) if stored else {"counts": Counts().as_dict(), "log": 0}
+        # Without its log the list of problems would be short: then every row is read again.
+        if self._log.resume(position["log"]):
+            self.counts = Counts.from_dict(position["counts"])
+
+    def _read(self, progress: Progress | None) -> Outcome:
+        portion, name = self._portion, self._portion.name
+        try:
+            for batch in portion.batches(self.counts.read):
+                self._take(batch)
+                if progress:
+                    progress(portion, batch)
+                if self._intake._should_stop():
+                    self._intake.land_all(self._identity)
+                    return Outcome(name, "stopped", self.counts)
+        except Refusal as refusal:
+            return self._refuse(refusal)
+        except InputError as error:
+            self._intake.land_all(self._identity)
+            self._forget()
+            _log.warning("portion changed while it was read", source=self._intake._source.name, portion=name)
+            return Outcome(name, "changed", self.counts, str(error))
+        self._intake.land_all(self._identity)
+        portion.finish(self.counts, self._log.read())
+        self._forget()
+        return Outcome(name, "finished", self.counts)
+
+    def _forget(self) -> None:
+        self._index.forget_position(self._identity)
+        self._log.remove()
+
+    def _take(self, batch: Batch) -> None:
+        now = utc_now()
+        identify = self._writer.identify
+        items = [identify(item) if isinstance(item, Row) else item for item in batch.items]
+        keys = [item.key for item in items if isinstance(item, Identified)]
+        ledger = self._intake.ledger
+        known = ledger.known(keys)
+        rows: dict[bytes, SeenRow] = {}
+        outputs: list[Output] = []
+        faults: list[RowFault] = []
+        logged: list[LoggedProblem] = []
+        counts = self.counts
+        for entry in items:
+            if isinstance(entry, Identified):
+                key, digest = entry.key, entry.digest
+                if entry.row.warnings:
+                    self._warn(entry.row, logged)
+                before = known.get(key)
+                if before is not None and before.digest == digest:
+                    counts.repeated += 1
+                    continue
+                word = ledger.recover(key, digest, known)
+                if word is not None:
+                    counts.accepted[word] = counts.accepted.get(word, 0) + 1
+                    continue
+                before = known.get(key)
+                if before is not None and before.digest == digest:
+                    counts.repeated += 1
+                    continue
+                try:
+                    output, after = self._writer.event(entry, before, now)
+                except (ContractError, InputError) as error:
+                    fault = _unfit(entry.row, error)
+                else:
+                    known[key] = rows[key] = after
+                    outputs.append(output)
+                    self._accept(entry.row, before)
+                    continue
+            else:
+                fault = entry
+            faults.append(fault)
+            logged += [LoggedProblem(fault.place, problem, True) for problem in fault.problems]
+            code = fault.problems[0].code
+            counts.rejected[code] = counts.rejected.get(code, 0) + 1
+        self._add_rejections(faults, rows, outputs)
+        counts.read, counts.skipped = batch.rows_read, batch.skipped
+        self._launch(rows, outputs, logged)
+
+    def _launch(self, rows: dict[bytes, SeenRow], outputs: list[Output], logged: list[LoggedProblem]) -> None:
+        length = self._log.append(logged)
+        position = json.dumps({"counts": self.counts.as_dict(), "log": length}).encode()
+        self._intake.launch(rows, outputs, self._identity, position)
+
+    def _accept(self, row: Row, before: SeenRow | None) -> None:
+        is_state = before is None or before.state != row.state_type
+        word = (row.state_type if is_state else row.amended_type).rpartition(".")[2]
+        self.counts.accepted[word] = self.counts.accepted.get(word, 0) + 1
+
+    def _warn(self, row: Row, logged: list[LoggedProblem]) -> None:
+        for problem in row.warnings:
+            self.counts.warnings[problem.code] = self.counts.warnings.get(problem.code, 0) + 1
+            logged.append(LoggedProblem(row.place, problem, False))
+
+    def _add_rejections(
+        self, faults: list[RowFault], rows: dict[bytes, SeenRow], outputs: list[Output]
+    ) -> None:
+        """Rejections are told apart from repeats by the same index as rows."""
+        now = utc_now()
+        made = [
+            self._writer.rejection(self._identity, fault, number, now)
+            for fault in faults
+            for number in range(len(fault.problems))
+        ]
+        known = self._intake.ledger.latest([key for key, _ in made]) if made else {}
+        for key, output in made:
+            if key not in known and key not in rows:
+                rows[key] = SeenRow(1, key[:8], "rejected")
+                outputs.append(output)
+
+    def _refuse(self, refusal: Refusal) -> Outcome:
+        """The whole portion cannot be taken; what was accepted of it before stays accepted."""
+        place = Place(self._portion.name, None, 0)
+        problem = Problem(refusal.code, None, None, None, refusal.chinese, "请按说明改正后重新提交")
+        rows: dict[bytes, SeenRow] = {}
+        outputs: list[Output] = []
+        self._add_rejections([RowFault(place, (problem,), "0" * 16)], rows, outputs)
+        self._launch(rows, outputs, [])
+        self._intake.land_all(self._identity)
+        if self.counts.read:
+            refusal = Refusal(
+                refusal.code,
+                f"{refusal.chinese}此前的 {self.counts.read} 行已处理。",
+                f"{refusal.english} The {self.counts.read} rows before were processed.",
+            )
+        self._portion.refuse(refusal)
+        self._forget()
+        return Outcome(self._portion.name, "refused", self.counts, str(refusal))
+
+
+def _unfit(row: Row, error: ContractError | InputError) -> RowFault:
+    if isinstance(error, InputError):
+        return unfit(
+            row,
+            "没有统一社会信用代码、注册号、证件号码或名称，无法确定当事人",
+            "请至少填写其中一项",
+            "no-subject",
+        )
+    return unfit(row, f"内容不符合数据标准：{error}", "请对照模板说明核对这一行", "schema")

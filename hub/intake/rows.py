@@ -1,0 +1,255 @@
+"""What a connector gives to the hub: rows, faults, and portions of work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from hub.errors import InputError
+
+
+class Problem(NamedTuple):
+    """One thing wrong with one row, in words that a department's clerk reads.
+
+    ``column`` is the heading as it stands in the file, ``field`` the schema's field, ``value``
+    what stood there, already masked where it is an ID number or a phone number. ``problem`` says
+    what is wrong, ``remedy`` what would be right.
+    """
+
+    code: str
+    column: str | None
+    field: str | None
+    value: str | None
+    problem: str
+    remedy: str
+
+
+class Place(NamedTuple):
+    """Where a row stands: ``row`` is counted from 1 as a spreadsheet shows it, heading included."""
+
+    file: str
+    sheet: str | None
+    row: int
+
+
+class Row(NamedTuple):
+    """One row that fits its mapping.
+
+    ``kind`` names the mapping. ``natural_key`` identifies the row within its source for ever.
+    ``state_type`` is the event type that the row's own state calls for (recorded, removed,
+    accepted, ...), ``amended_type`` the one for a change that leaves the state as it was.
+    ``value`` has every field of the schema that the mapping fills, the party block among them.
+    ``warnings`` are problems that did not keep the row out.
+    """
+
+    kind: str
+    natural_key: str
+    state_type: str
+    amended_type: str
+    value: dict[str, Any]
+    place: Place
+    warnings: tuple[Problem, ...] = ()
+
+
+class RowFault(NamedTuple):
+    """One row that cannot be taken, with everything that is wrong with it (at least one problem).
+
+    ``digest`` identifies the content of the row as it stood (16 hex).
+    """
+
+    place: Place
+    problems: tuple[Problem, ...]
+    digest: str
+
+
+class Batch(NamedTuple):
+    """Consecutive rows and faults of a portion.
+
+    ``rows_read`` counts the rows of the portion up to the end of this batch; it must equal the
+    number of items given so far, and it is what ``batches`` is asked to resume behind.
+    ``done`` is how much of ``Portion.size`` has been read, for a progress bar.
+    ``skipped`` counts rows so far that are not data (blank, totals, repeated headings).
+    """
+
+    items: Sequence[Row | RowFault]
+    rows_read: int
+    done: int = 0
+    skipped: int = 0
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the rows of a portion: ``read == accepted + repeated + rejected``, always.
+
+    ``accepted`` is by the last word of the event type (recorded, amended, removed, ...),
+    ``rejected`` and ``warnings`` by problem code; a row with several problems counts once,
+    under its first. ``skipped`` rows (blank, totals, repeated headings) are not data and are not
+    in ``read``.
+    """
+
+    accepted: dict[str, int] = field(default_factory=dict)
+    rejected: dict[str, int] = field(default_factory=dict)
+    warnings: dict[str, int] = field(default_factory=dict)
+    repeated: int = 0
+    read: int = 0
+    skipped: int = 0
+
+    @property
+    def accepted_total(self) -> int:
+        """Rows that became an event."""
+        return sum(self.accepted.values())
+
+    @property
+    def rejected_total(self) -> int:
+        """Rows that were not taken."""
+        return sum(self.rejected.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """For a report; keys as the attributes."""
+        return {
+            "read": self.read,
+            "accepted": dict(sorted(self.accepted.items())),
+            "accepted_total": self.accepted_total,
+            "repeated": self.repeated,
+            "rejected": dict(sorted(self.rejected.items())),
+            "rejected_total": self.rejected_total,
+            "warnings": dict(sorted(self.warnings.items())),
+            "skipped": self.skipped,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Counts:
+        """The reverse of ``as_dict``."""
+        return cls(
+            dict(data["accepted"]),
+            dict(data["rejected"]),
+            dict(data["warnings"]),
+            int(data["repeated"]),
+            int(data["read"]),
+            int(data["skipped"]),
+        )
+
+    def add(self, other: Counts) -> None:
+        """Adds the counts of another portion."""
+        for mine, theirs in (
+            (self.accepted, other.accepted),
+            (self.rejected, other.rejected),
+            (self.warnings, other.warnings),
+        ):
+            for key, number in theirs.items():
+                mine[key] = mine.get(key, 0) + number
+        self.repeated += other.repeated
+        self.read += other.read
+        self.skipped += other.skipped
+
+
+class LoggedProblem(NamedTuple):
+    """A problem as it is told to the sender; ``is_rejected`` is false for a warning."""
+
+    place: Place
+    problem: Problem
+    is_rejected: bool
+
+
+class Refusal(InputError):
+    """The whole file cannot be taken.
+
+    ``code`` is a short word for counting; the message is for a clerk, Chinese first.
+    """
+
+    def __init__(self, code: str, chinese: str, english: str) -> None:
+        super().__init__(f"{chinese}\n{english}")
+        self.code = code
+        self.chinese = chinese
+        self.english = english
+
+
+class Portion(Protocol):
+    """A finite piece of work of a source: one file, one snapshot of a table.
+
+    *Identity.* ``identity`` is the same after a restart as long as the content is the same, and
+    another as soon as the content differs. ``name`` is for people. ``size`` is what ``Batch.done``
+    counts up to (bytes, rows; ``None`` when unknown).
+
+    *Position.* ``batches(n)`` gives the rows behind the first ``n``, in an order that never
+    changes for the same identity. It is called with the ``rows_read`` of the last batch whose
+    every event the broker has acknowledged; what was given after it is given again.
+
+    *Failure halfway.* ``batches`` raises ``Refusal`` when the portion as a whole cannot be taken
+    (before the first row, if that can be known), ``InputError`` when it changed underneath, and
+    any ``OSError`` as it comes; the engine keeps what was acknowledged and says so. A row that
+    cannot be taken is a ``RowFault`` in the batch, never an exception.
+
+    *The end.* The engine calls ``finish`` once every row is acknowledged and marked, or ``refuse``
+    when a ``Refusal`` was raised. A process killed meanwhile calls it again with the same
+    arguments, so both must be repeatable.
+
+    *Threads.* One portion is used by one thread. ``close`` is called by the engine, always, last.
+    """
+
+    @property
+    def identity(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size(self) -> int | None: ...
+
+    def batches(self, rows_finished: int) -> Iterator[Batch]: ...
+
+    def finish(self, counts: Counts, problems: Iterable[LoggedProblem]) -> None: ...
+
+    def refuse(self, refusal: Refusal) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Source(Protocol):
+    """A connector's way into one department's system.
+
+    ``topics`` maps each event topic that its rows go to, to the name of the schema.
+    ``target(kind)`` says where rows of that mapping go: (topic, schema name).
+    ``portions()`` gives what waits at this moment, oldest first, and returns when there is no
+    more; the service calls it again half a second later. It must not give a portion that is
+    still being written. A source is used by one thread; ``close`` may be called more than once.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def target(self, kind: str) -> tuple[str, str]: ...
+
+    @property
+    def topics(self) -> Mapping[str, str]: ...
+
+    def portions(self) -> Iterator[Portion]: ...
+
+    def waits(self) -> bool:
+        """Whether there is anything to read, also if it is still being written."""
+        ...
+
+    def check(self) -> list[str]:
+        """Problems of the source as it stands (folder, headings of waiting files); publishes nothing."""
+        ...
+
+    def close(self) -> None: ...
+
+
+_ID_LIKE = re.compile(r"(?<![0-9A-Za-z])\d{14}(?:\d{3}[\dXx]|\d)(?![0-9A-Za-z])")
+_PHONE_LIKE = re.compile(r"(?<!\d)1\d{10}(?!\d)")
+
+
+def mask(text: str) -> str:
+    """Keeps the first three and last two characters, so that the sender recognises the value."""
+    if len(text) <= 5:
+        return "*" * len(text)
+    return f"{text[:3]}{'*' * (len(text) - 5)}{text[-2:]}"
+
+
+def mask_personal(text: str) -> str:
+    """``text`` with every run that looks like an ID number or a mobile number masked."""
+    text = _ID_LIKE.sub(lambda found: mask(found.group()), text)
+    return _PHONE_LIKE.sub(lambda found: mask(found.group()), text)

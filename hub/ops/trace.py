@@ -1,0 +1,119 @@
+"""The way of one enterprise or one event, from its row to every end, out of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from hub.bus.dead_letters import PREFIX
+from hub.bus.records import Record
+from hub.contracts.catalog import Catalog
+from hub.errors import HubError
+
+#: In which order steps of the same moment are told.
+_ORDER = (
+    "routing.decisions",
+    "disclosure.orders",
+    "inbox.",
+    "disclosure.receipts",
+    "delivery.receipts",
+    "discipline.feedback",
+    "clock.signals",
+    "clock.states",
+    "clock.alerts",
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One record on the way. ``at`` is when Kafka took it (UTC); ``what`` says it in a line."""
+
+    at: datetime
+    topic: str
+    partition: int
+    offset: int
+    type: str
+    id: str
+    correlation_id: str
+    what: str
+    details: dict[str, Any]
+
+
+def steps_of(records: Iterable[Record], catalog: Catalog, *, subject: str | None, event_id: str | None) -> list[Step]:
+    """Steps of a subject, or of the entity that ``event_id`` is a version of; oldest first.
+
+    Values of the events themselves are not shown: they may hold personal data.
+    """
+    kept: list[tuple[Record, dict[str, str]]] = []
+    for record in records:
+        headers = {name: value.decode("utf-8", "replace") for name, value in record.headers}
+        if subject is None or headers.get("ce_subject") == subject:
+            kept.append((record, headers))
+    if event_id is not None:
+        entities = {h.get("ce_correlationid") for _, h in kept if event_id in (h.get("ce_id"), h.get("ce_causationid"))}
+        kept = [(r, h) for r, h in kept if h.get("ce_correlationid") in entities and entities != {None}]
+    steps = [_step(record, headers, catalog) for record, headers in kept]
+    return sorted(steps, key=lambda step: (step.at, _rank(step.topic), step.offset))
+
+
+def _rank(topic: str) -> int:
+    return next((place + 1 for place, start in enumerate(_ORDER) if topic.startswith(start)), 0)
+
+
+def _step(record: Record, headers: dict[str, str], catalog: Catalog) -> Step:
+    value: dict[str, Any] = {}
+    if record.value is not None and not record.topic.endswith(".dead-letters.v1"):
+        try:
+            schema, value = catalog.decode(record.value)
+        except HubError:
+            value = {}
+        else:
+            # An event's own content stays where it is: a trace is read by more people than a record.
+            value = {name: entry for name, entry in value.items() if schema.name.startswith("hub/") and name != "data"}
+    return Step(
+        datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        record.topic,
+        record.partition,
+        record.offset,
+        headers.get("ce_type", ""),
+        headers.get("ce_id", ""),
+        headers.get("ce_correlationid", ""),
+        _say(record, headers, value),
+        value,
+    )
+
+
+def _say(record: Record, headers: dict[str, str], value: dict[str, Any]) -> str:
+    topic = record.topic
+    if topic.endswith(".dead-letters.v1"):
+        return f"dead letter: {headers.get(PREFIX + 'exception')}: {headers.get(PREFIX + 'message')}"
+    if topic.startswith("routing.decisions"):
+        said = ", ".join(f"{out['action']} {out['target']}" for out in value.get("outputs", []))
+        held = "".join(f"; withheld {held['rule']}: {held['reason']}" for held in value.get("withheld", []))
+        return f"decided by map {value.get('map_version')}: {said or value.get('reason')}{held}"
+    if topic.startswith("disclosure.orders"):
+        return f"order: {value.get('action')} on {value.get('channel')} in view {value.get('view')}"
+    if topic.startswith("disclosure.receipts"):
+        place = f", {value['public_reference']}" if value.get("public_reference") else ""
+        return f"{value.get('channel')}: {value.get('status')}{place}{_because(value)}"
+    if topic.startswith("inbox."):
+        return f"notice to {value.get('subscription')} in view {value.get('view')}"
+    if topic.startswith("delivery.receipts"):
+        return f"{value.get('subscription')}: {value.get('status')} at attempt {value.get('attempts')}{_because(value)}"
+    if topic.startswith("discipline.feedback"):
+        return (
+            f"{value.get('subscription')} answered: {value.get('status')} {value.get('measure') or ''}{_because(value)}"
+        )
+    if topic.startswith("clock.signals"):
+        return f"clock {value.get('rule')}: {value.get('kind')}"
+    if topic.startswith("clock.states"):
+        return f"clock {value.get('rule')}: {value.get('status')}, due {value.get('due_on')}"
+    if topic.startswith("clock.alerts"):
+        return f"clock {value.get('rule')}: {value.get('kind')}"
+    return f"{headers.get('ce_type')} version {headers.get('ce_sequence', '?')} from {headers.get('ce_source')}"
+
+
+def _because(value: dict[str, Any]) -> str:
+    return f" ({value['reason']})" if value.get("reason") else ""

@@ -1,0 +1,122 @@
+"""The routing stage: every event ends in outputs, or in a recorded "matched nobody"."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from hub.bus.records import Output, Record
+from hub.bus.stage import Stage
+from hub.contracts.catalog import Catalog
+from hub.contracts.codec import Schema
+from hub.contracts.map import HubMap
+from hub.domain.routing import Decision, RuleTable
+from hub.errors import ContractError, PoisonError
+from hub.routing.outputs import Input, OutputBuilder
+
+Reader = Callable[[bytes], Mapping[str, Any]]
+
+
+class Router:
+    """Decides; no I/O. The fields that the rules ask for are read from the front of the value alone."""
+
+    def __init__(self, hub_map: HubMap, catalog: Catalog) -> None:
+        self._tables = hub_map.rule_tables()
+        self._catalog = catalog
+        self._schemas = {name: topic.schema_ for name, topic in hub_map.topics.items() if topic.schema_ is not None}
+        self._readers: dict[tuple[str, str, bytes], tuple[Schema, RuleTable, Reader | None]] = {}
+
+    def route(self, topic: str, event_type: str, value: bytes | None) -> tuple[Schema | None, Decision | None]:
+        """Schema and decision; no decision where the map knows no such event on this topic.
+
+        Raises PoisonError where the value is missing or is no record of the topic's schema.
+        """
+        if value is None or len(value) < 5:
+            raise PoisonError("The event has no value, or one that is shorter than its schema id.")
+        key = (topic, event_type, value[:5])
+        found = self._readers.get(key)
+        if found is None:
+            table = self._tables.get((topic, event_type))
+            if table is None:
+                return None, None
+            found = self._readers[key] = self._compile(topic, table, value)
+        schema, table, read = found
+        return schema, table.decide(read(value) if read is not None else {})
+
+    def _compile(self, topic: str, table: RuleTable, value: bytes) -> tuple[Schema, RuleTable, Reader | None]:
+        schema = self._catalog.identify(value)
+        if schema.name != self._schemas.get(topic):
+            raise PoisonError(f"{topic} carries {self._schemas.get(topic)}, not {schema.name}.")
+        return schema, table, schema.prefix(table.fields) if table.fields else None
+
+
+class RoutingStage(Stage):
+    """Events in, orders, notices, signals and decisions out; the subject stays the key."""
+
+    def __init__(
+        self, hub_map: HubMap, catalog: Catalog, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._router = Router(hub_map, catalog)
+        self._builder = _builder(hub_map, catalog)
+        self._now = now
+
+    def handle(self, records: Sequence[Record]) -> list[list[Output]]:
+        now = self._now()
+        time = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
+        return [self._one(record, now, time) for record in records]
+
+    def _one(self, record: Record, now: datetime, time: bytes) -> list[Output]:
+        event = Input(record, None)
+        try:
+            event.schema, decision = self._router.route(record.topic, event.event_type, record.value)
+        except ContractError as error:
+            raise PoisonError(str(error)) from error
+        if decision is None:
+            reason = f"matched nobody: the map knows no {event.event_type} on {record.topic}"
+            return [self._builder.decision(event, now, time, [], [], reason)]
+        outputs: list[Output] = []
+        said: list[dict[str, str]] = []
+        withheld = [{"rule": rule, "reason": f"{field} does not hold"} for rule, field in decision.withheld]
+        for match in decision.matches:
+            why: str | None = None
+            if match.action != match.rule.action and match.rule.kind == "channel":
+                why = "no longer public: " + next(
+                    field for rule, field in decision.withheld if rule == match.rule.id
+                )
+            id, output = self._builder.build(match, event, now, time, why)
+            outputs.append(output)
+            said.append(
+                {
+                    "rule": match.rule.id,
+                    "kind": match.rule.kind,
+                    "target": match.target,
+                    "output_id": id,
+                    "action": match.action,
+                }
+            )
+        nobody = (
+            None if outputs else "matched nobody: " + ("every rule held it back" if withheld else "no rule asks for it")
+        )
+        outputs.append(self._builder.decision(event, now, time, said, withheld, nobody))
+        return outputs
+
+
+def _builder(hub_map: HubMap, catalog: Catalog) -> OutputBuilder:
+    views = {("channel", name): channel.view for name, channel in hub_map.channels.items()}
+    views |= {("subscription", name): entry.view for name, entry in hub_map.subscriptions.items()}
+    notices = {
+        name: {
+            "department_code": str(hub_map.departments[entry.department]["code"]),
+            "expected_measures": [str(hub_map.measures[measure]["title"]) for measure in entry.measures],
+            "legal_basis": entry.basis,
+        }
+        for name, entry in hub_map.subscriptions.items()
+    }
+    owners = {name: _owner_code(hub_map, rule.owner) for name, rule in hub_map.clocks.items()}
+    owners |= {f"{name}:counts_from": rule.counts_from for name, rule in hub_map.clocks.items()}
+    return OutputBuilder(catalog, hub_map.version, views, notices, owners)
+
+
+def _owner_code(hub_map: HubMap, owner: str) -> str:
+    return str(hub_map.departments[owner]["code"]) if owner in hub_map.departments else owner

@@ -1,0 +1,173 @@
+"""Stand-in for 国家企业信用信息公示系统（甘肃） and 信用中国（甘肃）: takes orders, shows them to the public.
+
+It is the other side of ``hub.disclosure`` and keeps to what such a system has to keep to: an order
+is carried out once, an older version never replaces a newer one, and no ID card number gets in.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request, Response
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hub.contracts.catalog import Catalog
+from hub.domain.identifiers import is_id_card, is_uscc
+from hub.sandbox.faults import FaultPlan, faults_router
+from hub.sandbox.labels import describe, kinds_in_order, section_title
+from hub.sandbox.pages import templates
+from hub.sandbox.problem import problem
+from hub.sandbox.register import CHANNELS, Action, Order, Register
+
+#: Far above any record; beyond it somebody sends what is no record.
+MAX_BODY_BYTES = 1_048_576
+#: 18 characters of the form of an ID card number that do not stand inside a longer number.
+_ID_LIKE = re.compile(r"(?<![0-9A-Z])\d{17}[0-9X](?![0-9A-Z])")
+
+
+class OrderBody(BaseModel):
+    """The JSON of one order, as the hub sends it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    order_id: str = Field(min_length=1, max_length=100)
+    channel: str
+    action: Action
+    sequence: int = Field(ge=0)
+    kind: str = Field(min_length=1, max_length=100)
+    subject: str = Field(min_length=1, max_length=200)
+    content: dict[str, Any]
+
+
+def holds_id_number(value: object) -> bool:
+    """Whether an ID card number with a right check character stands anywhere in a JSON value."""
+    return any(
+        is_id_card(found) and not is_uscc(found)
+        for text in _texts(value)
+        for found in _ID_LIKE.findall(unicodedata.normalize("NFKC", text).upper())
+    )
+
+
+def _texts(value: object) -> Iterator[str]:
+    match value:
+        case dict():
+            for name, item in value.items():
+                yield str(name)
+                yield from _texts(item)
+        case list():
+            for item in value:
+                yield from _texts(item)
+        case str():
+            yield value
+        case int() | float():
+            yield str(value)
+
+
+def create_disclosure_system(data: Path, faults: FaultPlan, catalog: Catalog | None = None) -> FastAPI:
+    """The application. Its register is ``data/disclosure.sqlite``; ``catalog`` gives Chinese titles."""
+    register = Register(data / "disclosure.sqlite")
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            register.close()
+
+    app = FastAPI(title="公示系统（演示）", lifespan=lifespan)
+    app.include_router(faults_router(faults))
+
+    @app.put("/api/v1/records/{correlation_id}")
+    async def take_order(correlation_id: str, request: Request) -> Response:
+        body = await request.body()
+
+        async def work() -> Response:
+            return _carry_out(register, correlation_id, request.headers.get("Idempotency-Key"), body)
+
+        return await faults.apply(work)
+
+    @app.get("/api/v1/records")
+    async def list_records(subject: str | None = None, channel: str | None = None) -> dict[str, Any]:
+        return {"records": register.records(subject, channel)}
+
+    @app.get("/api/v1/records/{channel}/{correlation_id}")
+    async def read_record(channel: str, correlation_id: str) -> Response:
+        record = register.find(channel, correlation_id)
+        if record is None:
+            return problem(404, "未公示", "there is no such record on this channel")
+        if record["status"] == "withdrawn":
+            return problem(410, "已撤下", "the record was withdrawn")
+        return JSONResponse(record)
+
+    @app.get("/api/v1/stats")
+    async def read_stats() -> dict[str, int]:
+        return register.stats()
+
+    @app.get("/", response_class=HTMLResponse)
+    async def show_search(
+        request: Request, q: Annotated[str, Query(max_length=200)] = "", channel: str = "gsxt"
+    ) -> Response:
+        channel, text = _known(channel), unicodedata.normalize("NFKC", q).strip()
+        counts = register.counts(channel)
+        return templates.TemplateResponse(request, "search.html", {
+            "channel": channel, "channels": CHANNELS, "q": q, "found": register.search(text, channel),
+            "total": sum(counts.values()),
+            "counts": [(section_title(kind), counts[kind]) for kind in kinds_in_order(list(counts))],
+        })
+
+    @app.get("/enterprise/{subject}", response_class=HTMLResponse)
+    async def show_enterprise(request: Request, subject: str, channel: str = "gsxt") -> Response:
+        channel = _known(channel)
+        everywhere = register.records(subject)
+        records = [record for record in everywhere if record["channel"] == channel]
+        sections = [
+            (section_title(kind), [
+                (record, describe(kind, record["content"], catalog))
+                for record in records if record["kind"] == kind
+            ])
+            for kind in kinds_in_order([record["kind"] for record in records])
+        ]
+        return templates.TemplateResponse(request, "enterprise.html", {
+            "channel": channel, "channels": CHANNELS, "subject": subject, "sections": sections,
+            "head": records[0]["content"] if records else {},
+            "elsewhere": sorted({record["channel"] for record in everywhere} - {channel}),
+        }, status_code=200 if records else 404)
+
+    return app
+
+
+def _known(channel: str) -> str:
+    return channel if channel in CHANNELS else "gsxt"
+
+
+def _carry_out(register: Register, correlation_id: str, key: str | None, body: bytes) -> Response:
+    if len(body) > MAX_BODY_BYTES:
+        return problem(413, "内容过大", f"a record may hold {MAX_BODY_BYTES} bytes")
+    try:
+        document = json.loads(body.decode())
+        order = OrderBody.model_validate(document)
+    except ValidationError as error:
+        # Neither the document nor its values are quoted: they may be what must not be seen.
+        places = ", ".join("/".join(map(str, item["loc"])) for item in error.errors(include_input=False)[:5])
+        return problem(422, "内容不符合格式", f"missing or wrong: {places}")
+    except (ValueError, RecursionError):
+        return problem(400, "内容不是有效的 JSON", "the body is not JSON in UTF-8")
+    if key != order.order_id:
+        return problem(400, "缺少幂等键", "Idempotency-Key has to be the order_id")
+    if order.channel not in CHANNELS:
+        return problem(422, "渠道不存在", "channel is gsxt or creditchina")
+    if holds_id_number([order.subject, order.content]):
+        register.note_refusal(order.order_id, "id-number")
+        return problem(422, "含有身份证号码，不予公示", "an ID card number must not reach the public")
+    receipt, is_first = register.carry_out(Order(
+        order_id=order.order_id, correlation_id=correlation_id, channel=order.channel, action=order.action,
+        sequence=order.sequence, kind=order.kind, subject=order.subject, content=order.content,
+    ))
+    return JSONResponse({"receipt": receipt}, status_code=201 if is_first else 200)

@@ -1,0 +1,100 @@
+"""Faults that a stand-in shows on demand, so that one can watch the hub live with them.
+
+``slow``
+    answers after ``seconds``
+``down``
+    503 and no work done
+``refuse``
+    422 and no work done: an answer for good
+``lose_receipt``
+    the work is done, then 500: the caller cannot know that it was
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from hub.sandbox.problem import problem
+
+
+class Fault(BaseModel):
+    """How often: the share ``rate`` of all requests, and the next ``count`` requests on top."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rate: float = Field(0.0, ge=0, le=1)
+    count: int = Field(0, ge=0)
+
+
+class Slowness(Fault):
+    """``seconds`` before the answer; to every request unless ``rate`` or ``count`` says fewer."""
+
+    seconds: float = Field(0.0, ge=0, le=120)
+
+
+class Faults(BaseModel):
+    """All faults of one stand-in; what is not named does not happen."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    slow: Slowness = Field(default_factory=Slowness)
+    down: Fault = Field(default_factory=Fault)
+    refuse: Fault = Field(default_factory=Fault)
+    lose_receipt: Fault = Field(default_factory=Fault)
+
+
+class FaultPlan:
+    """The faults in force. One event loop uses it; ``seed`` fixes which requests a rate hits."""
+
+    def __init__(self, faults: Faults | None = None, *, seed: int = 0) -> None:
+        self._random = random.Random(seed)
+        self.faults = Faults()
+        self.set(faults or Faults())
+
+    def set(self, faults: Faults) -> None:
+        """Replace the whole plan."""
+        self.faults = faults.model_copy(deep=True)
+        slow = self.faults.slow
+        if slow.seconds and not slow.model_fields_set & {"rate", "count"}:
+            slow.rate = 1.0
+
+    async def apply(self, work: Callable[[], Awaitable[Response]]) -> Response:
+        """The answer of ``work``, or what a fault makes of it."""
+        if self._strikes(self.faults.slow):
+            await asyncio.sleep(self.faults.slow.seconds)
+        if self._strikes(self.faults.down):
+            return problem(503, "系统维护中", "down, as the plan of faults says")
+        if self._strikes(self.faults.refuse):
+            return problem(422, "不予受理", "refused, as the plan of faults says")
+        answer = await work()
+        if self._strikes(self.faults.lose_receipt):
+            return problem(500, "系统异常", "the answer was lost, as the plan of faults says")
+        return answer
+
+    def _strikes(self, fault: Fault) -> bool:
+        if fault.count:
+            fault.count -= 1
+            return True
+        # No draw where there is no rate: a plan without chance stays the same whatever else happens.
+        return fault.rate > 0 and self._random.random() < fault.rate
+
+
+def faults_router(plan: FaultPlan) -> APIRouter:
+    """``GET /faults`` tells the plan with the counts that are left, ``POST /faults`` replaces it."""
+    router = APIRouter(tags=["faults"])
+
+    @router.get("/faults")
+    async def read_faults() -> Faults:
+        return plan.faults
+
+    @router.post("/faults")
+    async def set_faults(faults: Faults) -> Faults:
+        plan.set(faults)
+        return plan.faults
+
+    return router

@@ -1,0 +1,92 @@
+"""The one place that reads the environment. Parts get values, never this module.
+
+Every setting is ``HUB_<NAME>`` in the environment and ``name`` here. Where an address is not given,
+the one of the hub that runs on the data folder is taken (``<data>/run.json``, written by ``hub up``).
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hub.errors import UsageError
+
+#: Where schemas/, reference/, connectors/ and topics.yaml stand: beside the package.
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """All settings of every process of the hub, with their defaults."""
+
+    model_config = SettingsConfigDict(env_prefix="HUB_", extra="ignore", frozen=True)
+
+    home: Path = Field(PROJECT_ROOT, description="folder of topics.yaml, schemas/ and reference/")
+    data: Path = Field(Path(".hub"), description="folder of everything that the hub writes on this machine")
+    bootstrap_servers: str = Field("", description="Kafka, as host:port[,host:port]")
+    redis_index_url: str = Field("", description="Valkey or Redis, e.g. redis://127.0.0.1:6379/0")
+    map_file: Path | None = Field(None, description="the topic map; default <home>/topics.yaml")
+    sources_file: Path | None = Field(None, description="the sources; default <data>/sources.yaml")
+    endpoints_file: Path | None = Field(
+        None, description="addresses and secrets of channels and subscriptions; default <data>/endpoints.yaml"
+    )
+    subject_secret: SecretStr | None = Field(
+        None, description="keys the hash that stands for a certificate number; default: made once under <data>"
+    )
+    replication: int | None = Field(None, ge=1, description="replicas of every topic instead of the map's")
+    web_host: str = Field("127.0.0.1", description="address that the web side listens on")
+    web_port: int = Field(8080, ge=0, description="port of the web side; 0 takes a free one")
+    shutdown_seconds: float = Field(20.0, gt=0, description="how long a stage may drain when told to stop")
+    cache: Path | None = Field(None, description="cache of the embedded broker's files")
+    log_level: str = Field("info", description="debug | info | warning | error")
+
+    @cached_property
+    def _run(self) -> dict[str, Any]:
+        try:
+            found = json.loads((self.data / "run.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def bootstrap(self) -> str:
+        """Kafka's address. Raises UsageError if neither set nor running."""
+        return self.bootstrap_servers or self._running("bootstrap", "HUB_BOOTSTRAP_SERVERS")
+
+    @property
+    def redis_url(self) -> str:
+        """Redis' address. Raises UsageError if neither set nor running."""
+        return self.redis_index_url or self._running("redis_url", "HUB_REDIS_INDEX_URL")
+
+    def _running(self, name: str, variable: str) -> str:
+        value = self._run.get(name)
+        if not value:
+            raise UsageError(
+                f"No hub runs on {self.data}, and {variable} is not set: start one with `hub up` or name it."
+            )
+        return str(value)
+
+    @property
+    def topic_map(self) -> Path:
+        return self.map_file or self.home / "topics.yaml"
+
+    @property
+    def sources(self) -> Path:
+        return self.sources_file or self.data / "sources.yaml"
+
+    @property
+    def endpoints(self) -> Path:
+        return self.endpoints_file or self.data / "endpoints.yaml"
+
+    def masked(self) -> dict[str, str]:
+        """Every setting as text, secrets as stars: what a process logs when it starts."""
+        return {name: str(getattr(self, name)) for name in type(self).model_fields}
+
+
+def load(**overrides: Any) -> Settings:
+    """Settings from the environment, with what a command line named on top (``None`` is not named)."""
+    return Settings(**{name: value for name, value in overrides.items() if value is not None})

@@ -1,0 +1,1 @@
+"""Redis: indexes that speed questions up and rebuild from topics; never the truth."""

@@ -1,0 +1,1 @@
+"""HTTP: health, the schema registry face, and what departments answer."""

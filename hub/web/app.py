@@ -1,0 +1,37 @@
+"""The web side as one application: health, schema registry face, answers from departments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import JSONResponse
+
+
+def health_router(is_ready: Callable[[], str | None]) -> APIRouter:
+    """``/healthz``: the process lives, touching nothing else. ``/readyz``: it can serve.
+
+    ``is_ready`` gives what is missing, or ``None``; it is called in a thread.
+    """
+    router = APIRouter(tags=["health"])
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @router.get("/readyz")
+    def readyz() -> JSONResponse:
+        missing = is_ready()
+        if missing is None:
+            return JSONResponse({"status": "ok"})
+        return JSONResponse({"status": "not ready", "missing": missing}, status_code=503)
+
+    return router
+
+
+def create_app(routers: Sequence[tuple[str, APIRouter]]) -> FastAPI:
+    """One application of (prefix, router) pairs, in their order."""
+    app = FastAPI(title="甘南州市场监管事件枢纽 / event hub", version="1", docs_url="/docs", redoc_url=None)
+    for prefix, router in routers:
+        app.include_router(router, prefix=prefix)
+    return app

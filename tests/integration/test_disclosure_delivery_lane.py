@@ -1,0 +1,128 @@
+"""Both stages in their lanes on a real Kafka: an outage, a poison record, and nothing lost or doubled."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from hub.bus.clients import new_consumer, new_producer
+from hub.bus.lane import Lane
+from hub.bus.records import Record
+from hub.bus.stage import Stage
+from hub.delivery.stage import DeliveryStage, WebhookEndpoint
+from hub.disclosure.stage import ChannelEndpoint, DisclosureStage
+from tests.support_contracts import catalog
+from tests.support_outlets import NOW, QUICK, OutletServer, Reply, Seen, notice, notice_id, order, order_id
+
+SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
+TopicName = Callable[..., str]
+
+
+class NoIndex:
+    def put(self, notices: object) -> None:
+        pass
+
+
+def ensure(kafka: Any, *topics: str) -> None:
+    """Output topics have fixed names and may be there from another test."""
+    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
+    for future in admin.create_topics([NewTopic(topic, 1, -1) for topic in topics]).values():
+        try:
+            future.result()
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+
+
+def run(stage: Stage, kafka: Any, name: str, topic: str, records: list[Record]) -> Lane:
+    producer = new_producer(kafka.bootstrap, client_id="test")
+    for record in records:
+        producer.produce(topic, record.value, record.key, headers=list(record.headers))
+    producer.flush(30)
+    lane = Lane(
+        stage, name=name, topics=[topic], group=topic, bootstrap=kafka.bootstrap,
+        backoff_seconds=(0.01, 0.05),
+        stop_when=lambda metrics: metrics.records >= len(records),
+    )
+    lane.run()
+    return lane
+
+
+def read_all(kafka: Any, topic: str, group: str, ids: set[str], field: str) -> list[dict[str, Any]]:
+    """The records of ``topic`` whose ``field`` is one of ``ids``, until each has come."""
+    consumer = new_consumer(kafka.bootstrap, group=f"read-{group}", client_id="test")
+    consumer.subscribe([topic])
+    found: list[dict[str, Any]] = []
+    while {item[field] for item in found} != ids:
+        message = consumer.poll(30)
+        assert message is not None, f"{topic} holds {len(found)} of {len(ids)}"
+        item = catalog().decode(message.value() or b"")[1]
+        if item[field] in ids:
+            found.append(item)
+    consumer.close()
+    return found
+
+
+def test_orders_become_receipts(kafka: Any, topic_name: TopicName, create_topics: Any) -> None:
+    topic = topic_name()
+    create_topics(topic, partitions=3)
+    ensure(kafka, "disclosure.receipts.v1", "disclosure.dead-letters.v1")
+
+    def respond(seen: Seen, before: int) -> Reply:
+        if before < QUICK.max_attempts + 1 and "entity-S3" in seen.path:
+            return Reply(503)  # longer than one batch tries: the lane has to bring it again
+        receipt = {"public_reference": "GS", "status": "published", "received_at": NOW.isoformat()}
+        return Reply(200, json.dumps({"receipt": receipt}))
+
+    records = [order(f"S{n}", number) for number in (1, 2, 3) for n in range(6)]
+    poison = records[0]._replace(value=b"garbage")
+    with OutletServer(respond) as server:
+        stage = DisclosureStage({"website": ChannelEndpoint(server.url)}, catalog(), lambda: NOW, QUICK)
+        lane = run(stage, kafka, "disclosure", topic, [poison, *records])
+        answered = [seen.headers["idempotency-key"] for seen in server.seen]
+    assert lane.metrics.dead_lettered == 1
+    ids = {order_id(f"S{n}", number) for number in (1, 2, 3) for n in range(6)}
+    receipts = read_all(kafka, "disclosure.receipts.v1", topic, ids, "order_id")
+    assert {item["status"] for item in receipts} == {"published"}
+    for n in range(6):
+        mine = [order_id(f"S{n}", number) for number in (1, 2, 3)]
+        assert list(dict.fromkeys(key for key in answered if key in mine)) == mine
+        if n != 3:
+            assert [key for key in answered if key in mine] == mine
+
+
+def test_notices_become_receipts(kafka: Any, topic_name: TopicName, create_topics: Any) -> None:
+    topic = topic_name("inbox.procurement")
+    create_topics(topic, partitions=3)
+    ensure(kafka, "delivery.receipts.v1", "delivery.dead-letters.v1")
+
+    def respond(seen: Seen, before: int) -> Reply:
+        subject = json.loads(seen.body)["data"]["subject"]
+        if subject == "D3" and before < QUICK.max_attempts + 1:
+            return Reply(is_dropped=True)
+        return Reply(410 if subject == "D4" else 204, "")
+
+    records = [notice(f"D{n}", number) for number in (1, 2) for n in range(6)]
+    with OutletServer(respond) as server:
+        stage = DeliveryStage(
+            "procurement", WebhookEndpoint(server.url, SECRET), catalog(), lambda: datetime.now(UTC),
+            NoIndex(), QUICK,
+        )
+        run(stage, kafka, "delivery", topic, records)
+        sent = [seen.headers["webhook-id"] for seen in server.seen]
+    ids = {notice_id(f"D{n}", number) for number in (1, 2) for n in range(6)}
+    found = read_all(kafka, "delivery.receipts.v1", topic, ids, "notice_id")
+    receipts = {item["notice_id"]: item for item in found}
+    assert {item["notice_id"] for item in receipts.values() if item["status"] == "parked"} == {
+        notice_id("D4", 1), notice_id("D4", 2)
+    }
+    assert receipts[notice_id("D3", 1)]["attempts"] == QUICK.max_attempts + 2
+    assert [sent.count(notice_id(f"D{n}", number)) for n in (0, 1, 2, 5) for number in (1, 2)] == [1] * 8
+    assert notice_id("D4", 2) not in sent

@@ -1,0 +1,295 @@
+"""The clocks stage on records, without a broker: what it writes, and what a restart or a repeat changes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+import pytest
+
+from hub.bus.records import Output
+from hub.clocks.stage import ClocksStage
+from hub.clocks.table import AWAITING_KEPT
+from hub.contracts.cloudevents import from_headers
+from hub.domain.calendar import Calendar
+from hub.domain.clocks import Status, clock_id
+from hub.domain.events import derive_id
+from hub.errors import BrokerError, ContractError, IndexUnavailableError
+from tests.support_clocks import (
+    CALENDARS,
+    DEPARTMENT,
+    DISCLOSE,
+    PUSH,
+    RULES,
+    Feed,
+    StatesTopic,
+    at,
+    signal,
+)
+from tests.support_contracts import catalog
+
+NOW = at("2026-10-01")
+START = signal("start", "v1", "2026-09-30T02:00", counts_from="2026-09-30")
+DISCLOSE_ID = clock_id(derive_id("e1"), "disclose", None)
+
+
+class InMemoryIndex:
+    def __init__(self) -> None:
+        self.moments: dict[int, dict[str, datetime]] = {}
+        self.is_down = False
+
+    def put(self, partition: int, moments: Mapping[str, datetime | None]) -> None:
+        if self.is_down:
+            raise IndexUnavailableError()
+        table = self.moments.setdefault(partition, {})
+        for key, moment in moments.items():
+            if moment is None:
+                table.pop(key, None)
+            else:
+                table[key] = moment
+
+    def replace(self, partition: int, moments: Mapping[str, datetime]) -> None:
+        if self.is_down:
+            raise IndexUnavailableError()
+        self.moments[partition] = dict(moments)
+
+
+class Clockwork:
+    """A stage with its topic and index, and a time that the test moves."""
+
+    def __init__(
+        self, topic: StatesTopic | None = None, calendars: Mapping[str, Calendar] = CALENDARS
+    ) -> None:
+        self.topic = topic or StatesTopic()
+        self.index = InMemoryIndex()
+        self.now = NOW
+        self.stage = ClocksStage(
+            rules=RULES, calendars=calendars, catalog=catalog(), loader=self.topic, index=self.index,
+            now=lambda: self.now, map_version="m1",
+        )
+        self.stage.on_assigned([("clock.signals.v1", 3)])
+
+    def handle(self, *records: object) -> list[Output]:
+        outputs = [output for each in self.stage.handle(records) for output in each]  # type: ignore[arg-type]
+        self.topic.write(outputs)
+        return outputs
+
+    def tick(self, when: str | datetime) -> list[Output]:
+        self.now = at(when) if isinstance(when, str) else when
+        outputs = list(self.stage.tick(self.now))
+        self.topic.write(outputs)
+        return outputs
+
+    def status(self, rule: str, target: str | None = None) -> Status | None:
+        state = self.stage.states(3).get(clock_id(derive_id("e1"), rule, target))
+        return state.status if state else None
+
+
+def alerts_of(outputs: list[Output]) -> list[dict[str, object]]:
+    return [catalog().decode(each.value or b"")[1] for each in outputs if each.topic == "clock.alerts.v1"]
+
+
+def test_a_state_is_written_on_the_partition_of_its_subject_with_its_cause() -> None:
+    (output,) = Clockwork().handle(Feed().signal(START))
+    assert (output.topic, output.key, output.partition) == ("clock.states.v1", DISCLOSE_ID.encode(), 3)
+    envelope = from_headers(output.headers)
+    assert (envelope.type, envelope.time) == ("clock.state.changed", START.occurred_at)
+    assert envelope.correlation_id == START.correlation_id
+    value = catalog().decode(output.value or b"")[1]
+    assert (value["status"], value["due_on"]) == ("running", date(2026, 11, 4))
+    assert value["owner_department"] == DEPARTMENT
+
+
+def test_disclosure_is_met_by_its_receipt() -> None:
+    works, feed = Clockwork(), Feed()
+    works.handle(feed.signal(START), feed.published("r1", "2026-10-12"))
+    assert works.status("disclose") is Status.MET
+    # Nothing is awaited for penalties: the entity is an inspection result.
+    assert works.status("penalty") is None
+
+
+def test_a_push_runs_for_each_subscription_and_its_delivery_starts_the_answer() -> None:
+    works, feed = Clockwork(), Feed()
+    starts = [
+        signal("start", "v1", "2026-10-09", rule=PUSH, counts_from="2026-10-09", target=target)
+        for target in ("procurement", "bidding")
+    ]
+    works.handle(*map(feed.signal, starts), feed.delivered("d1", "2026-10-12", "procurement"))
+    assert works.status("push", "procurement") is Status.MET
+    assert works.status("push", "bidding") is Status.RUNNING
+    answer = works.stage.states(3)[clock_id(derive_id("e1"), "answer", "procurement")]
+    assert (answer.status, answer.counts_from, answer.due_on) == (
+        Status.RUNNING, date(2026, 10, 12), date(2026, 10, 19),
+    )
+    assert answer.owner_department == DEPARTMENT
+    works.handle(feed.answered("f1", "2026-10-13", "procurement", "inapplicable"))
+    assert works.status("answer", "procurement") is Status.MET
+    assert works.status("answer", "bidding") is None
+
+
+def test_a_cancel_without_a_target_ends_every_clock_of_the_rule_that_is_open() -> None:
+    works, feed = Clockwork(), Feed()
+    starts = [
+        signal("start", "v1", "2026-10-09", rule=PUSH, counts_from="2026-10-09", target=target)
+        for target in ("procurement", "bidding")
+    ]
+    works.handle(*map(feed.signal, starts), feed.signal(signal("cancel", "v2", "2026-10-12", rule=PUSH)))
+    assert {works.status("push", target) for target in ("procurement", "bidding")} == {Status.CANCELLED}
+
+
+def test_an_answer_read_before_the_delivery_meets_the_clock_also_after_a_restart() -> None:
+    works, feed = Clockwork(), Feed()
+    works.handle(feed.answered("f1", "2026-10-13", "procurement"))
+    assert works.status("answer", "procurement") is Status.AWAITING
+    again = Clockwork(works.topic)
+    again.handle(feed.delivered("d1", "2026-10-12", "procurement"))
+    assert again.status("answer", "procurement") is Status.MET
+
+
+def test_what_is_awaited_in_vain_is_dropped_with_a_tombstone() -> None:
+    works, feed = Clockwork(), Feed()
+    works.handle(feed.published("r1", "2026-10-01"))
+    assert works.status("disclose") is Status.AWAITING
+    dropped = works.tick(at("2026-10-01") + AWAITING_KEPT)
+    assert {(output.topic, output.value) for output in dropped} == {("clock.states.v1", None)}
+    assert not Clockwork(works.topic).stage.states(3)
+
+
+class TestTime:
+    def test_warns_then_breaches_once_each_with_ids_that_any_owner_would_give(self) -> None:
+        works, feed = Clockwork(), Feed()
+        works.handle(feed.signal(START))
+        outputs = []
+        day = at("2026-10-01")
+        while day < at("2026-11-20"):
+            outputs += works.tick(day)
+            day += timedelta(hours=7)
+        alerts = alerts_of(outputs)
+        assert [(alert["kind"], alert["level"]) for alert in alerts] == [
+            ("warned", "5"), ("warned", "1"), ("breached", None),
+        ]
+        assert [alert["escalates_to"] for alert in alerts] == [None, None, "market-supervision"]
+        other = Clockwork()
+        other.handle(Feed().signal(START))
+        assert alerts_of(other.tick("2026-12-24"))[0]["alert_id"] == alerts[2]["alert_id"]
+
+    def test_a_clock_set_back_does_not_hold_up_what_is_due(self) -> None:
+        works, feed = Clockwork(), Feed()
+        works.tick("2026-12-01")
+        works.handle(feed.signal(START))
+        assert [alert["kind"] for alert in alerts_of(works.tick("2026-10-01"))] == ["breached"]
+
+    def test_overdue_at_birth_is_said_at_the_next_tick(self) -> None:
+        works, feed = Clockwork(), Feed()
+        works.handle(feed.signal(signal("start", "v1", "2026-10-01", counts_from="2026-05-06")))
+        assert [alert["kind"] for alert in alerts_of(works.tick("2026-10-01"))] == ["breached"]
+
+    def test_nothing_is_said_of_a_clock_that_was_met(self) -> None:
+        works, feed = Clockwork(), Feed()
+        works.handle(feed.signal(START), feed.published("r1", "2026-10-12"))
+        assert works.tick("2027-01-01") == []
+
+
+class TestAgain:
+    def test_a_restart_knows_all_and_a_replay_of_the_log_changes_nothing(self) -> None:
+        works, feed = Clockwork(), Feed()
+        records = [feed.signal(START), feed.published("r1", "2026-12-12")]
+        works.handle(records[0])
+        works.tick("2026-12-01")
+        works.handle(records[1])
+        again = Clockwork(works.topic)
+        assert dict(again.stage.states(3)) == dict(works.stage.states(3))
+        assert again.handle(*records) == []
+        assert again.tick("2027-01-01") == []
+
+    def test_the_same_log_gives_the_same_bytes(self) -> None:
+        def run() -> list[Output]:
+            works, feed = Clockwork(), Feed()
+            outputs = works.handle(feed.signal(START), feed.published("r1", "2026-10-12"))
+            amended = signal("start", "v2", "2026-10-13", counts_from="2026-10-13")
+            return outputs + works.handle(feed.signal(amended))
+
+        assert run() == run()
+
+    def test_what_was_not_acknowledged_is_written_again(self) -> None:
+        works, feed = Clockwork(), Feed()
+        records = [feed.signal(START)]
+        first = works.handle(*records)
+        raised = works.tick("2026-12-01")
+        # The lane went back: the same offsets come again within the life of the stage.
+        second = works.handle(*records)
+        assert first[0].key == second[0].key
+        assert catalog().decode(second[0].value or b"")[1]["breached_at"] is not None
+        assert alerts_of(works.tick("2026-12-01")) == alerts_of(raised)
+        assert works.tick("2026-12-02") == []
+
+    def test_a_poison_record_in_a_batch_takes_back_the_effects_of_the_others(self) -> None:
+        works, feed = Clockwork(), Feed()
+        good = feed.signal(START)
+        bad = feed.signal(signal("start", "v1", "2026-10-01", rule=replace(DISCLOSE, id="unknown")))
+        with pytest.raises(ContractError, match="unknown"):
+            works.stage.handle([good, bad])
+        assert works.status("disclose") is None
+        assert len(works.handle(good)) == 1
+
+    def test_a_late_write_of_an_owner_that_lost_the_partition_does_not_count(self) -> None:
+        works, feed = Clockwork(), Feed()
+        (stale,) = works.handle(feed.signal(START))
+        works.handle(feed.published("r1", "2026-10-12"))
+        works.topic.write([stale])
+        assert Clockwork(works.topic).status("disclose") is Status.MET
+
+    def test_states_that_cannot_be_read_make_the_lane_wait(self) -> None:
+        works = Clockwork()
+
+        def fail(_: object) -> None:
+            raise BrokerError()
+
+        works.stage._loader = fail  # type: ignore[assignment]
+        with pytest.raises(BrokerError):
+            works.handle(Feed().signal(START))
+        works.stage._loader = works.topic
+        assert len(works.handle(Feed().signal(START))) == 1
+
+    def test_a_partition_that_was_revoked_is_forgotten(self) -> None:
+        works, feed = Clockwork(), Feed()
+        works.handle(feed.signal(START))
+        works.stage.on_revoked([("clock.signals.v1", 3)])
+        assert works.tick("2026-12-01") == []
+        works.stage.on_assigned([("clock.signals.v1", 3)])
+        assert [alert["kind"] for alert in alerts_of(works.tick("2026-12-01"))] == ["breached"]
+
+
+class TestIndex:
+    def test_holds_the_next_moment_of_each_clock(self) -> None:
+        works, feed = Clockwork(), Feed()
+        works.handle(feed.signal(START))
+        assert works.index.moments[3] == {DISCLOSE_ID: at("2026-10-27T16:00")}
+        works.handle(feed.published("r1", "2026-10-12"))
+        assert works.index.moments[3] == {}
+
+    def test_losing_it_stops_nothing_and_it_comes_back_whole(self) -> None:
+        works, feed = Clockwork(), Feed()
+        works.tick("2026-10-01")
+        works.index.is_down = True
+        works.handle(feed.signal(START))
+        assert works.status("disclose") is Status.RUNNING
+        works.index.is_down = False
+        works.index.moments.clear()
+        works.tick("2026-10-02")
+        assert works.index.moments[3] == {DISCLOSE_ID: at("2026-10-27T16:00")}
+
+
+def test_publishing_a_year_settles_open_clocks_at_the_next_start() -> None:
+    works, feed = Clockwork(), Feed()
+    works.handle(feed.signal(signal("start", "v1", "2026-12-04", counts_from="2026-12-04")))
+    assert works.stage.states(3)[DISCLOSE_ID].is_provisional
+    years = {2026: {}, 2027: {"rest": {"元旦": [date(2027, 1, 1)]}}}
+    cn = Calendar.from_data({"calendar": "cn", "years": years})
+    local = Calendar.from_data({"calendar": "gannan", "extends": "cn", "years": {2026: {}, 2027: {}}}, cn)
+    again = Clockwork(works.topic, {"cn": cn, "gannan": local})
+    (output,) = again.tick("2026-12-05")
+    value = catalog().decode(output.value or b"")[1]
+    assert (value["due_on"], value["is_provisional"]) == (date(2027, 1, 4), False)
+    assert Clockwork(again.topic, {"cn": cn, "gannan": local}).tick("2026-12-06") == []
