@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections import Counter
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,12 @@ _POLL_SECONDS = 0.3
 _MAPPINGS = ["inspection-results", "penalties", "blacklist-notices", "complaint-leads"]
 
 
-def prepare(data: Path, *, seed: int, size: int) -> Manifest:
-    """Writes the season's exports and ``sources.yaml`` under ``data``; returns what is true of them."""
-    manifest = generate_season(data / "exports", seed=seed, size=size)
+def prepare(data: Path, *, seed: int, size: int, ends_on: date) -> Manifest:
+    """Writes the season's exports and ``sources.yaml`` under ``data``; returns what is true of them.
+
+    ``ends_on`` is the day of the last file: what is due then is still in time.
+    """
+    manifest = generate_season(data / "exports", seed=seed, size=size, ends_on=ends_on)
     write_sources(data)
     return manifest
 

@@ -99,6 +99,11 @@ class House:
         self._cluster.stop()
 
     @property
+    def exports(self) -> Path:
+        """Where the sandbox's departments put their exports."""
+        return self._data / "exports"
+
+    @property
     def restarts(self) -> int:
         return self._stages.restarts if self._stages is not None else 0
 

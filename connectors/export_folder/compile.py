@@ -129,7 +129,7 @@ class _Compiled:
     def _constants(self) -> dict[str, Any]:
         config = self._context.config
         base: dict[str, Any] = {
-            "record_unique_identity": "",
+            "record_unique_identity": None,
             "region_code": config.region_code,
             "department_code": config.department_code,
             "department_name": config.department_name,

@@ -74,7 +74,8 @@ class CompiledGroup:
                 parts = list(split(text))
             if len(parts) != len(names):
                 raise ValueFault(
-                    "list", f"“{self.column}”有 {len(names)} 项，对应的另一列有 {len(parts)} 项",
+                    "list",
+                    f"“{self.column}”有 {len(names)} 项，对应的另一列有 {len(parts)} 项",
                     "两列的项数应一致，顺序一一对应，用顿号分隔",
                 )
             for record, part in zip(records, parts, strict=True):
@@ -87,7 +88,8 @@ class CompiledGroup:
                     warning = warning or reading.warning
                 elif len(part) > _MAX_LENGTH:
                     raise ValueFault(
-                        "too-long", f"其中一项过长：{len(part)} 个字符",
+                        "too-long",
+                        f"其中一项过长：{len(part)} 个字符",
                         f"每项最多 {_MAX_LENGTH} 个字符，用顿号分隔",
                     )
                 else:

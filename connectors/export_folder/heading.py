@@ -52,7 +52,7 @@ def find_heading(sheets: Sequence[Sheet], mappings: Sequence[ExportMapping]) -> 
             if not isinstance(cells, list):
                 continue
             cells = cells[:MAX_COLUMNS]
-            has_row = has_row or any(cells)
+            has_row = has_row or any(cell.strip(" ,;|\t") for cell in cells)
             forms = [heading_form(cell) if cell else "" for cell in cells]
             fits = [_fit(mapping, forms) for mapping in mappings]
             whole = [fit for fit in fits if not fit.missing]
@@ -106,7 +106,7 @@ def _fit(mapping: ExportMapping, forms: list[str]) -> _Fit:
                 columns[name] = at[form]
                 break
         else:
-            if column.required:
+            if column.required and column.default is None and column.default_field is None:
                 missing.append(column.heading)
     for group in mapping.groups:
         for number, member in enumerate(group.members.values()):

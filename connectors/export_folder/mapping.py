@@ -53,7 +53,8 @@ class Column(_Model):
 
     ``codes`` adds texts of the department's own to the schema's code list (text -> code).
     ``code_list`` names the list where the field itself has none. ``beside`` is the field for the
-    other kind of number of ``uscc-or-registration``. ``certificate_kind`` is the field that says
+    other kind of number of ``uscc-or-registration``. ``required`` cells must be
+    filled, and the heading be there, unless a default stands in. ``certificate_kind`` is the field that says
     what kind of certificate a number belongs to. ``default`` stands in for an empty cell;
     ``$department_name``, ``$department_code`` and ``$region_code`` are those of the source.
     ``default_field`` takes another field's value instead.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
+from kafka.errors import CoordinatorNotAvailableError
+
+#: A fresh cluster has no coordinator until its first group was asked for; it takes a moment to make one.
+_ATTEMPTS, _PAUSE_SECONDS = 8, 0.25
 
 
 class PartitionLag(NamedTuple):
@@ -29,7 +34,7 @@ def read_lag(client: KafkaAdminClient, readers: Mapping[str, Sequence[str]]) -> 
     starts = client.list_partition_offsets({place: OffsetSpec.EARLIEST for place in places})
     result: list[PartitionLag] = []
     for group, names in readers.items():
-        committed = client.list_group_offsets({group: None}).get(group, {})
+        committed = _committed(client, group)
         for place in places:
             if place.topic in names:
                 found = committed.get(place)
@@ -38,3 +43,16 @@ def read_lag(client: KafkaAdminClient, readers: Mapping[str, Sequence[str]]) -> 
                 behind = end - max(at if at is not None else 0, starts[place].offset)
                 result.append(PartitionLag(group, place.topic, place.partition, at, end, max(behind, 0)))
     return result
+
+
+def _committed(client: KafkaAdminClient, group: str) -> Mapping[TopicPartition, Any]:
+    """The commits of a group; none where no broker coordinates it, as on a cluster without any group."""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE_SECONDS)
+        try:
+            found: Mapping[TopicPartition, Any] = client.list_group_offsets({group: None}).get(group, {})
+            return found
+        except CoordinatorNotAvailableError:
+            continue
+    return {}

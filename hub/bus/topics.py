@@ -139,14 +139,16 @@ def _loses_records(name: str, old: str, new: str) -> bool:
     if name == "retention.ms" and old.lstrip("-").isdigit():
         is_forever, stays_forever = int(old) < 0, int(new) < 0
         return not stays_forever and (is_forever or int(new) < int(old))
-    return name == "cleanup.policy" and "delete" in old and "compact" in new
+    # Either way records go: all but the last of a key, or those that are older than the retention.
+    return name == "cleanup.policy"
 
 
 def _configs(client: KafkaAdminClient, names: Collection[str]) -> dict[str, dict[str, str]]:
     if not names:
         return {}
     found = client.describe_configs([ConfigResource("TOPIC", name) for name in names], config_filter="all")
-    topics: Mapping[str, Any] = next((value for kind, value in found.items() if str(kind).upper().endswith("TOPIC")), {})
+    of_topics = (value for kind, value in found.items() if str(kind).upper().endswith("TOPIC"))
+    topics: Mapping[str, Any] = next(of_topics, {})
     return {
         name: {key: str(data["value"] if isinstance(data, dict) else data) for key, data in settings.items()}
         for name, settings in topics.items()
@@ -184,7 +186,7 @@ def apply(client: KafkaAdminClient, wanted: Sequence[TopicSpec], allowed: Collec
             client.create_partitions({change.topic: int(change.new)})
     altered = {change.topic for change in changes if change.kind == "config"}
     if altered:
-        client.alter_configs(
+        answers = client.alter_configs(
             [
                 ConfigResource(
                     "TOPIC",
@@ -198,6 +200,10 @@ def apply(client: KafkaAdminClient, wanted: Sequence[TopicSpec], allowed: Collec
                 for name in sorted(altered)
             ]
         )
+        # The client raises nothing here: what the broker refused stands in its answer.
+        refusals = [f"{name}: {said}" for of_kind in answers.values() for name, said in of_kind.items() if said != "OK"]
+        if refusals:
+            raise BrokerError("settings were refused: " + "; ".join(refusals))
     return changes
 
 

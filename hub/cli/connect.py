@@ -70,7 +70,7 @@ def check(name: Name, as_json: AsJson = False) -> None:
 @app.command("run")
 def run(
     name: Name,
-    once: Annotated[bool, typer.Option("--once", help="处理完现有文件即结束 / end when nothing waits")] = False,
+    once: Annotated[bool, typer.Option("--once", help="读完现有文件即止 / end when nothing waits")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Reads a source and publishes; without --once until interrupted. Exit 1 if a file was refused."""
@@ -111,8 +111,9 @@ def _line(outcome: Outcome) -> str:
     if outcome.status != "finished":
         return f"{outcome.name}: {outcome.status}: {outcome.reason or ''}"
     kinds = ", ".join(f"{word} {number}" for word, number in sorted(counts.accepted.items()))
+    accepted = f"{counts.accepted_total} ({kinds})" if kinds else "0"
     return (
-        f"{outcome.name}: 读取 {counts.read} 行, 接收 {counts.accepted_total}{f' ({kinds})' if kinds else ''}, "
+        f"{outcome.name}: 读取 {counts.read} 行, 接收 {accepted}, "
         f"重复 {counts.repeated}, 退回 {counts.rejected_total}, 提示 {sum(counts.warnings.values())}"
     )
 

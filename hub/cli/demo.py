@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import typer
 from hub.cli.common import AsJson, errors_as_sentences, print_json, settings_of
 from hub.cli.look import print_tally, print_trace, read_tally, read_trace
 from hub.demo import disclosure_stats, prepare, sum_reports, wait_for_intake, wait_for_rest
+from hub.domain.calendar import local_date
 from hub.errors import HubError
 from hub.house import House
 from hub.ops.tally import Tally
@@ -49,7 +51,7 @@ def demo(
             seconds[name] = now - since
             return now
 
-        manifest = prepare(data, seed=seed, size=rows)
+        manifest = prepare(data, seed=seed, size=rows, ends_on=local_date(datetime.now(UTC)))
         at = timed("exports", began)
         say(
             f"甘南州三个部门的一季数据 / a season of three departments: {len(manifest.files)} files, "

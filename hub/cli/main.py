@@ -14,6 +14,11 @@ app = typer.Typer(
     add_completion=False,
 )
 
+@app.callback()
+def _hub() -> None:
+    """甘南州市场监管事件枢纽 / the event hub of Gannan's market supervision"""
+
+
 #: Group -> module; each has an ``app``.
 _GROUPS = {
     "topics": "hub.cli.topics",

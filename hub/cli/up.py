@@ -5,26 +5,38 @@ from __future__ import annotations
 import faulthandler
 import signal
 import threading
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from hub import wiring
 from hub.cli.common import Data, errors_as_sentences, settings_of
+from hub.demo import prepare
+from hub.domain.calendar import local_date
 from hub.house import House
+from hub.sandbox.generate.season import MIN_SIZE
 
 
 def up(
     data: Data = None,
     brokers: Annotated[int, typer.Option(help="1 或 3 个代理 / brokers, 1 or 3")] = 1,
     sandbox: Annotated[bool, typer.Option(help="带上沙箱 / with stand-ins for outside systems")] = True,
+    rows: Annotated[
+        int, typer.Option(min=0, help="新目录中先生成的行数，0 为不生成 / rows that a new folder begins with")
+    ] = 2000,
 ) -> None:
-    """Starts broker, index, all stages and the web side on this machine; Ctrl-C ends them."""
+    """Starts broker, index, all stages and the web side on this machine; Ctrl-C ends them.
+
+    With the sandbox, a new data folder begins with a season of three departments' exports.
+    """
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     with errors_as_sentences():
         settings = settings_of(data)
+        if sandbox and rows and not settings.sources.exists():
+            prepare(settings.data, seed=20260701, size=max(rows, MIN_SIZE), ends_on=local_date(datetime.now(UTC)))
         with House(settings, brokers=brokers, with_sandbox=sandbox, say=lambda text: typer.echo(f"  {text}")) as house:
             print_addresses(house)
             while not stop.wait(1.0):
@@ -39,7 +51,9 @@ def print_addresses(house: House) -> None:
     typer.echo(f"  Kafka             {house.addresses['bootstrap']}")
     typer.echo(f"  Valkey            {house.addresses['redis_url']}")
     typer.echo(f"  API               {web}/docs")
-    typer.echo(f"  Schema registry   {web}/registry")
+    typer.echo(f"  Schema registry   {web}/registry/subjects")
+    if house.exports.exists():
+        typer.echo(f"  导出文件夹        {house.exports}/*/  放入文件即被读取 / drop exports here")
     if found := house.addresses.get("sandbox"):
         typer.echo(f"  公示系统（沙箱）  {found['disclosure']}/")
         for name, page in found["departments"].items():

@@ -25,6 +25,8 @@ ALERTS = "clock.alerts.v1"
 INPUTS = (SIGNALS, *RECEIPTS)
 
 _SOURCE = "/stages/clocks"
+#: What the types of receipts and answers begin with: domain and noun.
+_RECEIPT_NOUNS = frozenset(("disclosure.receipt", "delivery.receipt", "discipline.feedback"))
 _KINDS = frozenset(("start", "meet", "cancel", "suspend", "resume"))
 _STATE_FIELDS = tuple(field.name for field in fields(ClockState))
 
@@ -71,6 +73,10 @@ class SignalReader:
             target = value.get(rule.per) if rule.per != "event" else None
             if rule.per != "event" and target is None:
                 continue  # a delivery says nothing of a clock that runs for each channel
+            if rule.subscriptions and target not in rule.subscriptions:
+                continue
+            if kind != "start" and not _can_speak_to(rule, value.get("event_type")):
+                continue
             is_subscriber = rule.owner == "subscriber"
             owner = value.get("department_code") if is_subscriber else self._departments.get(rule.owner)
             yield Signal(
@@ -140,6 +146,17 @@ def state_from_value(value: Mapping[str, Any]) -> ClockState:
         Change(line["at"], line["event_id"], line["change"], line["note"]) for line in value["history"]
     )
     return ClockState(**known)
+
+
+def _can_speak_to(rule: ClockRule, event_type: str | None) -> bool:
+    """Whether an event of this type can have started the rule: a penalty's receipt meets no inspection's clock.
+
+    A rule that starts on receipts, or a signal that does not name its event, is not narrowed.
+    """
+    if event_type is None:
+        return True
+    starts = {type.rpartition(".")[0] for type in rule.starts_on}
+    return event_type.rpartition(".")[0] in starts or bool(starts & _RECEIPT_NOUNS)
 
 
 def _to_date(value: object) -> date | None:

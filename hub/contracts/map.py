@@ -189,6 +189,7 @@ def _clock_rule(name: str, clock: ClockModel) -> ClockRule:
         basis=clock.basis,
         source=clock.source,
         calendar=clock.calendar,
+        subscriptions=clock.subscriptions,
     )
 
 

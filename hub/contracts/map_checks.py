@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.contracts.catalog import Catalog
+from hub.contracts.fields import Field
 from hub.contracts.yaml_lines import LineMap
-from hub.domain.where import faults_of
+from hub.domain.where import faults_of, is_date
 from hub.errors import ContractError
 
 
@@ -107,6 +108,8 @@ class _Checker:
         origin = entry.get("from")
         yield from self.known((*path, "from"), origin, self.topics, "topic")
         topic = self.topics.get(origin, {}) if isinstance(origin, str) else {}
+        if topic and str(topic.get("schema", "hub/")).startswith("hub/"):
+            yield self.fault((*path, "from"), f"{origin} is the hub's own topic", "routing reads departments' facts")
         for index, event in enumerate(_list(entry.get("events"))):
             if topic:
                 yield from self.known((*path, "events", index), event, _list(topic.get("events")), f"event of {origin}")
@@ -115,13 +118,17 @@ class _Checker:
     def where(self, path: tuple[str | int, ...], where: Any, schemas: list[Any]) -> Iterator[MapFault]:
         if not isinstance(where, dict):
             return
-        for field, condition in where.items():
+        for name, condition in where.items():
+            place = (*path, "where", name)
+            if wrong := faults_of(condition):
+                yield self.fault(place, wrong, "see docs/map.md for the tests there are")
             for schema in schemas:
                 fields = self._fields(schema)
-                if fields is not None:
-                    yield from self.known((*path, "where", field), field, fields, f"field of {schema}")
-            if wrong := faults_of(condition):
-                yield self.fault((*path, "where", field), wrong, "see docs/map.md for the tests there are")
+                if fields is None:
+                    continue
+                yield from self.known(place, name, fields, f"field of {schema}")
+                if name in fields and not wrong and (unfit := _unfit(fields[name], condition)):
+                    yield self.fault(place, unfit, f"it would never hold on a field of {schema}")
 
     def clock(self, path: tuple[str | int, ...], clock: Mapping[str, Any]) -> Iterator[MapFault]:
         for part in ("starts_on", "met_by", "cancelled_by"):
@@ -139,20 +146,52 @@ class _Checker:
         for schema in schemas:
             fields = self._fields(schema)
             if fields is not None:
-                yield from self.known((*path, "counts_from"), clock.get("counts_from"), fields, f"field of {schema}")
+                start = clock.get("counts_from")
+                yield from self.known((*path, "counts_from"), start, fields, f"field of {schema}")
+                if isinstance(start, str) and start in fields and fields[start].type not in ("date", "timestamp"):
+                    yield self.fault((*path, "counts_from"), f"{start!r} is no date", f"a date of {schema}")
+                if clock.get("met_on") is not None:
+                    yield from self.known((*path, "met_on"), clock["met_on"], fields, f"field of {schema}")
         for index, name in enumerate(_list(clock.get("subscriptions"))):
             yield from self.known((*path, "subscriptions", index), name, self.section("subscriptions"), "subscription")
         owners = {"source", "subscriber", *self.departments}
         yield from self.known((*path, "owner"), clock.get("owner"), owners, "department")
         yield from self.known((*path, "escalates_to"), clock.get("escalates_to"), self.departments, "department")
 
-    def _fields(self, schema: Any) -> set[str] | None:
+    def _fields(self, schema: Any) -> dict[str, Field] | None:
         if not isinstance(schema, str):
             return None
         try:
-            return {field.name for field in self.catalog.schema(schema).fields}
+            return {field.name: field for field in self.catalog.schema(schema).fields}
         except ContractError:
             return None
+
+
+_PLAIN: Mapping[str, type] = {"string": str, "boolean": bool, "int": int, "long": int, "decimal": int}
+
+
+def _unfit(field: Field, condition: Any) -> str | None:
+    """Where a condition is of another type than its field: ``2`` for the code ``"2"``, say.
+
+    Compared so, nothing would ever match, and a bound would raise on every record.
+    """
+    if not isinstance(condition, dict):
+        kind = _PLAIN.get(field.type)
+        for value in condition if isinstance(condition, list) else [condition]:
+            if value is not None and type(value) is not kind:
+                return f"{value!r} is no {field.type} to be equal to"
+        return None
+    for name, operand in condition.items():
+        if name == "not" and (inner := _unfit(field, operand)):
+            return inner
+        if name == "prefix" and (field.type != "string" or field.is_array):
+            return "prefix is of one text"
+        if name in ("gte", "lte"):
+            is_date_ = isinstance(operand, str) and is_date(operand)
+            fits = is_date_ if field.type == "date" else not is_date_ and type(operand) is _PLAIN.get(field.type)
+            if field.is_array or field.type == "boolean" or not fits:
+                return f"{name} {operand!r} is no bound for {'a list' if field.is_array else field.type}"
+    return None
 
 
 def _list(value: Any) -> list[Any]:

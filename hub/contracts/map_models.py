@@ -99,6 +99,7 @@ class ClockModel(Model):
     counts_from: str
     due: DueModel
     met_by: tuple[EventType, ...] = Field(min_length=1)
+    met_on: str | None = None
     cancelled_by: tuple[EventType, ...] = ()
     per: Literal["event", "channel", "subscription"] = "event"
     subscriptions: tuple[Name, ...] = ()

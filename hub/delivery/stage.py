@@ -197,6 +197,7 @@ class DeliveryStage(Stage):
             "receipt_id": receipt_id,
             "notice_id": notice["notice_id"],
             "event_id": notice["event_id"],
+            "event_type": notice["event_type"],
             "correlation_id": notice["correlation_id"],
             "subject": notice["subject"],
             "subscription": self._subscription,

@@ -149,6 +149,7 @@ class DisclosureStage(Stage):
             "receipt_id": receipt_id,
             "order_id": order["order_id"],
             "event_id": order["event_id"],
+            "event_type": order["event_type"],
             "correlation_id": order["correlation_id"],
             "source": order["source"],
             "subject": order["subject"],

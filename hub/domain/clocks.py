@@ -53,6 +53,8 @@ class ClockRule:
     calendar: Literal["gannan", "cn"] = "gannan"
     suspended_by: tuple[str, ...] = ()
     resumed_by: tuple[str, ...] = ()
+    #: Narrows a clock per subscription to some of them; empty is all.
+    subscriptions: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:

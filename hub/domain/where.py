@@ -45,6 +45,11 @@ def faults_of(condition: Any) -> str | None:
             return "exists is true or false"
         if "prefix" in condition and not isinstance(condition["prefix"], str):
             return "prefix is text"
+        for name in ("gte", "lte"):
+            if isinstance(condition.get(name, 0), bool | dict | list | None):
+                return f"{name} is a number, a date or text"
+        if "not" in condition:
+            return faults_of(condition["not"])
     elif isinstance(condition, list):
         if not condition:
             return "an empty list never holds"
@@ -75,13 +80,14 @@ def _operator(name: str, operand: Any) -> Test:
         return lambda value: not held(value)
     if name == "prefix":
         return lambda value: isinstance(value, str) and value.startswith(operand)
-    bound = date.fromisoformat(operand) if isinstance(operand, str) and _is_date(operand) else operand
+    bound = date.fromisoformat(operand) if isinstance(operand, str) and is_date(operand) else operand
     if name == "gte":
         return lambda value: value is not None and value >= bound
     return lambda value: value is not None and value <= bound
 
 
-def _is_date(text: str) -> bool:
+def is_date(text: str) -> bool:
+    """Whether a bound is a date, and not plain text."""
     try:
         date.fromisoformat(text)
     except ValueError:

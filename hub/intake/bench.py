@@ -25,9 +25,24 @@ from hub.intake.session import tune_collector
 from hub.intake.sources import SourceConfig
 
 _HEADINGS = (
-    "序号", "抽查计划编号", "抽查计划名称", "抽查任务名称", "检查编号", "检查对象名称", "统一社会信用代码/注册号",
-    "法定代表人", "抽查事项", "事项编码", "检查机关", "检查人员", "检查日期", "检查结果", "结果形成日期", "是否公示",
-    "不公示理由", "备注",
+    "序号",
+    "抽查计划编号",
+    "抽查计划名称",
+    "抽查任务名称",
+    "检查编号",
+    "检查对象名称",
+    "统一社会信用代码/注册号",
+    "法定代表人",
+    "抽查事项",
+    "事项编码",
+    "检查机关",
+    "检查人员",
+    "检查日期",
+    "检查结果",
+    "结果形成日期",
+    "是否公示",
+    "不公示理由",
+    "备注",
 )
 _RESULTS = ("未发现问题", "未发现问题", "未发现问题", "发现问题经责令已改正", "未按规定公示应当公示的信息")
 
@@ -73,17 +88,27 @@ def bench_intake(
     write_export(path, rows, run)
     size = path.stat().st_size
     job = {
-        "root": str(root), "bootstrap": bootstrap, "redis_url": redis_url, "data_dir": str(work_dir),
-        "folder": str(folder), "name": f"bench-{run}",
+        "root": str(root),
+        "bootstrap": bootstrap,
+        "redis_url": redis_url,
+        "data_dir": str(work_dir),
+        "folder": str(folder),
+        "name": f"bench-{run}",
     }
     done = subprocess.run(
-        [sys.executable, "-m", "hub.intake.bench"], input=json.dumps(job), text=True, capture_output=True,
-        check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        [sys.executable, "-m", "hub.intake.bench"],
+        input=json.dumps(job),
+        text=True,
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     if done.returncode:
         raise HubError(f"The connector's process failed:\n{done.stderr[-3000:]}")
     found = json.loads(done.stdout.splitlines()[-1])
-    return BenchResult(rows, found["accepted"], size, found["seconds"], found["cpu_seconds"], found["peak_rss"])
+    return BenchResult(
+        rows, found["accepted"], size, found["seconds"], found["cpu_seconds"], found["peak_rss"]
+    )
 
 
 def write_export(path: Path, rows: int, run: str, *, name: Callable[[int], str] | None = None) -> None:
@@ -95,13 +120,29 @@ def write_export(path: Path, rows: int, run: str, *, name: Callable[[int], str] 
         writer.writerow(_HEADINGS)
         for number in range(rows):
             day = number % 28 + 1
-            writer.writerow((
-                number + 1, "JH2026-001", "2026年度双随机抽查计划", f"第{number % 12 + 1}批", f"JC{run}-{number:08d}",
-                name(number) if name else f"合作市雪域牦牛乳业第{number % 50_000}分公司",
-                codes[number % len(codes)], "扎西东智", "年报公示信息检查", "", "合作市市场监督管理局",
-                "才让卓玛、王实验", f"2026/3/{day}", _RESULTS[number % len(_RESULTS)], f"2026040{day % 9 + 1}",
-                "是", "", "",
-            ))
+            title = name(number) if name else f"合作市雪域牦牛乳业第{number % 50_000}分公司"
+            writer.writerow(
+                (
+                    number + 1,
+                    "JH2026-001",
+                    "2026年度双随机抽查计划",
+                    f"第{number % 12 + 1}批",
+                    f"JC{run}-{number:08d}",
+                    title,
+                    codes[number % len(codes)],
+                    "扎西东智",
+                    "年报公示信息检查",
+                    "",
+                    "合作市市场监督管理局",
+                    "才让卓玛、王实验",
+                    f"2026/3/{day}",
+                    _RESULTS[number % len(_RESULTS)],
+                    f"2026040{day % 9 + 1}",
+                    "是",
+                    "",
+                    "",
+                )
+            )
 
 
 def _code(number: int) -> str:
@@ -117,8 +158,12 @@ def _code(number: int) -> str:
 
 def _run(job: dict[str, str]) -> dict[str, float]:
     config = SourceConfig(
-        name=job["name"], folder=Path(job["folder"]), department_code="11623000013999917X",
-        department_name="甘南州市场监督管理局", region_code="623000", mappings=["inspection-results"],
+        name=job["name"],
+        folder=Path(job["folder"]),
+        department_code="11623000013999917X",
+        department_name="甘南州市场监督管理局",
+        region_code="623000",
+        mappings=["inspection-results"],
         settle_seconds=0,
     )
     catalog = Catalog.load(Path(job["root"]))

@@ -19,6 +19,13 @@ _BATCH = 2000
 #: A few batches and their rejections are under way at a time; more is a rebuild, not a rest.
 _MOST_RECOVERED = 50_000
 _REQUEST_SECONDS = 15.0
+_MOVING = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError._WAIT_COORD,
+    }
+)
 
 
 class Recovered(NamedTuple):
@@ -29,13 +36,28 @@ class Recovered(NamedTuple):
     events: list[tuple[SeenRow, str]]
 
 
+class Window(NamedTuple):
+    """What a killed intake had under way. The index has neither these events nor these offsets: they
+    are stored by whoever reads the rows again, or gives up waiting for them."""
+
+    recovered: dict[bytes, Recovered]
+    offsets: dict[tuple[str, int], int]
+
+
+class _Event(NamedTuple):
+    key: bytes
+    version: int
+    digest: bytes
+    type: str
+
+
 def catch_up(
     index: SeenIndex, bootstrap: str, source_uri: str, topics: Sequence[str], *, was_killed: bool
-) -> dict[bytes, Recovered]:
+) -> Window:
     """Reads what the topics have beyond the index and applies what is of this source.
 
-    Returns what was found, by row, if the last intake was killed and the rest is small enough to be
-    what it had under way; the rows concerned are about to be read again.
+    If the last intake was killed, and the rest is small enough to be what it had under way, the rest
+    is returned instead: the rows concerned are about to be read again.
 
     The index must have been taken over (``begin``). An index that knows more than a topic has (the
     topic was made anew) is rebuilt from nothing.
@@ -44,7 +66,7 @@ def catch_up(
     """
     if was_killed:
         time.sleep(SETTLE_SECONDS)
-    found = _Found(index)
+    found = _Found(index, is_kept=was_killed)
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -63,7 +85,7 @@ def catch_up(
         raise BrokerError(f"Kafka did not answer: {error.args[0]}") from error
     finally:
         consumer.close()
-    return found.recovered if was_killed and found.count <= _MOST_RECOVERED else {}
+    return found.window()
 
 
 def _read(
@@ -76,9 +98,7 @@ def _read(
         if metadata.error is not None or not metadata.partitions:
             raise BrokerError(f"topic {topic} is missing; the topics are made by: hub topics apply")
         for partition in metadata.partitions:
-            low, high = consumer.get_watermark_offsets(
-                TopicPartition(topic, partition), timeout=_REQUEST_SECONDS
-            )
+            low, high = _watermarks(consumer, topic, partition)
             ends[topic, partition], starts[topic, partition] = high, low
     known = index.offsets(list(ends))
     if any(offset > ends[place] for place, offset in known.items()):
@@ -99,7 +119,7 @@ def _read(
         if not messages:
             continue
         heard_at = time.monotonic()
-        events: list[tuple[bytes, int, bytes, str]] = []
+        events: list[_Event] = []
         offsets: dict[tuple[str, int], int] = {}
         for message in messages:
             place = (cast(str, message.topic()), cast(int, message.partition()))
@@ -114,16 +134,29 @@ def _read(
                 event = _event(cast("list[tuple[str, Any]] | None", message.headers()), source_uri)
                 if event is not None:
                     events.append(event)
-        found.apply(events, offsets)
+        found.take(events, offsets)
 
 
-def _event(headers: list[tuple[str, Any]] | None, source_uri: str) -> tuple[bytes, int, bytes, str] | None:
+def _watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """First offset and end; asks again while the partition moves to another leader or is being made."""
+    deadline = time.monotonic() + _REQUEST_SECONDS
+    while True:
+        try:
+            place = TopicPartition(topic, partition)
+            return cast("tuple[int, int]", consumer.get_watermark_offsets(place, timeout=_REQUEST_SECONDS))
+        except KafkaException as error:
+            if error.args[0].code() not in _MOVING or time.monotonic() > deadline:
+                raise
+        time.sleep(0.1)
+
+
+def _event(headers: list[tuple[str, Any]] | None, source_uri: str) -> _Event | None:
     """Key, version, digest and type of one of our own events."""
     found = dict(headers or ())
     if found.get("ce_source") != source_uri.encode():
         return None
     try:
-        return (
+        return _Event(
             bytes.fromhex(found["ce_naturalkey"].decode()),
             int(found["ce_sequence"]),
             bytes.fromhex(found["ce_digest"].decode()),
@@ -134,28 +167,51 @@ def _event(headers: list[tuple[str, Any]] | None, source_uri: str) -> tuple[byte
 
 
 class _Found:
-    """Puts events into the index, and remembers the first few."""
+    """Puts events into the index, or keeps the few of a killed intake back for those who read on."""
 
-    def __init__(self, index: SeenIndex) -> None:
+    def __init__(self, index: SeenIndex, *, is_kept: bool) -> None:
         self._index = index
-        self.count = 0
-        self.recovered: dict[bytes, Recovered] = {}
+        self._is_kept = is_kept
+        self._events: list[_Event] = []
+        self._offsets: dict[tuple[str, int], int] = {}
 
-    def apply(self, events: list[tuple[bytes, int, bytes, str]], offsets: dict[tuple[str, int], int]) -> None:
-        keys = list(dict.fromkeys(key for key, *_ in events))
-        rows = {key: row for key, row in zip(keys, self._index.lookup(keys), strict=True) if row is not None}
+    def take(self, events: list[_Event], offsets: dict[tuple[str, int], int]) -> None:
+        if not self._is_kept:
+            self._apply(events, offsets)
+            return
+        self._events += events
+        self._offsets.update(offsets)
+        if len(self._events) > _MOST_RECOVERED:
+            self._is_kept = False
+            self._apply(self._events, self._offsets)
+            self._events, self._offsets = [], {}
+
+    def _apply(self, events: list[_Event], offsets: dict[tuple[str, int], int]) -> None:
+        rows = self._known(events)
         changed: dict[bytes, SeenRow] = {}
-        for key, version, digest, type_ in events:
-            before = rows.get(key)
-            if before is not None and version <= before.version:
-                continue  # known, or an older repeat
-            after = SeenRow(version, digest, next_state(before, type_))
-            rows[key] = changed[key] = after
-            self.count += 1
-            if self.count <= _MOST_RECOVERED:
-                entry = self.recovered.setdefault(key, Recovered(before, []))
-                entry.events.append((after, type_.rpartition(".")[2]))
+        for event in events:
+            before = rows.get(event.key)
+            if before is None or event.version > before.version:
+                after = SeenRow(event.version, event.digest, next_state(before, event.type))
+                rows[event.key] = changed[event.key] = after
         self._index.write(changed, offsets)
+
+    def _known(self, events: list[_Event]) -> dict[bytes, SeenRow]:
+        keys = list(dict.fromkeys(event.key for event in events))
+        return {key: row for key, row in zip(keys, self._index.lookup(keys), strict=True) if row is not None}
+
+    def window(self) -> Window:
+        """What was kept back: only what the index does not know, by version."""
+        latest = self._known(self._events)
+        recovered: dict[bytes, Recovered] = {}
+        for event in sorted(self._events, key=lambda event: event.version):
+            before = latest.get(event.key)
+            if before is None or event.version > before.version:
+                after = SeenRow(event.version, event.digest, next_state(before, event.type))
+                entry = recovered.setdefault(event.key, Recovered(before, []))
+                entry.events.append((after, event.type.rpartition(".")[2]))
+                latest[event.key] = after
+        return Window(recovered, self._offsets)
 
 
 def next_state(before: SeenRow | None, type_: str) -> str:

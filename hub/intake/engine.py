@@ -62,6 +62,7 @@ class _Flight(NamedTuple):
     ticket: Ticket
     rows: dict[bytes, SeenRow]
     position: bytes
+    is_settled: bool
 
 
 class Intake:
@@ -100,7 +101,9 @@ class Intake:
         self, rows: dict[bytes, SeenRow], outputs: Sequence[Output], identity: str, position: bytes
     ) -> None:
         """Publishes; waits for the oldest flight when too many are under way."""
-        self._flights.append(_Flight(self._publisher.publish_async(outputs), rows, position))
+        self._flights.append(
+            _Flight(self._publisher.publish_async(outputs), rows, position, self.ledger.is_settled)
+        )
         self.ledger.put_ahead(rows)
         if len(self._flights) > MAX_FLIGHTS:
             self._land(identity)
@@ -113,9 +116,10 @@ class Intake:
     def _land(self, identity: str) -> None:
         flight = self._flights[0]
         flight.ticket.wait()
-        self._index.write(flight.rows, flight.ticket.next_offsets, (identity, flight.position))
+        self.ledger.store(
+            flight.rows, flight.ticket.next_offsets, (identity, flight.position), is_settled=flight.is_settled
+        )
         self._flights.popleft()
-        self.ledger.settle(flight.rows)
 
 
 class _Reading:
@@ -163,6 +167,7 @@ class _Reading:
             _log.warning("portion changed while it was read", source=self._intake._source.name, portion=name)
             return Outcome(name, "changed", self.counts, str(error))
         self._intake.land_all(self._identity)
+        self._intake.ledger.absorb()
         portion.finish(self.counts, self._log.read())
         self._forget()
         return Outcome(name, "finished", self.counts)
@@ -192,14 +197,16 @@ class _Reading:
                 if before is not None and before.digest == digest:
                     counts.repeated += 1
                     continue
-                word = ledger.recover(key, digest, known)
-                if word is not None:
-                    counts.accepted[word] = counts.accepted.get(word, 0) + 1
-                    continue
-                before = known.get(key)
-                if before is not None and before.digest == digest:
-                    counts.repeated += 1
-                    continue
+                recovered = ledger.recover(key, digest)
+                if recovered is not None:
+                    before, word = recovered
+                    known[key] = rows[key] = before
+                    if before.digest == digest:
+                        if word is None:
+                            counts.repeated += 1
+                        else:
+                            counts.accepted[word] = counts.accepted.get(word, 0) + 1
+                        continue
                 try:
                     output, after = self._writer.event(entry, before, now)
                 except (ContractError, InputError) as error:
@@ -246,7 +253,10 @@ class _Reading:
         ]
         known = self._intake.ledger.latest([key for key, _ in made]) if made else {}
         for key, output in made:
-            if key not in known and key not in rows:
+            met = self._intake.ledger.met(key)
+            if met is not None:
+                rows[key] = met
+            elif key not in known and key not in rows:
                 rows[key] = SeenRow(1, key[:8], "rejected")
                 outputs.append(output)
 

@@ -60,6 +60,7 @@ class IntakeSession:
         self._publisher: KafkaPublisher | None = None
         self._index: SeenIndex | None = None
         self._intake: Intake | None = None
+        self._ledger: Ledger | None = None
 
     def __enter__(self) -> IntakeSession:
         self._lock.acquire()
@@ -76,10 +77,10 @@ class IntakeSession:
         self._index = index = SeenIndex(self._client, name)
         interrupted = index.begin(uuid.uuid4().hex)
         topics = [*self.source.topics, REJECTIONS_TOPIC]
-        recovered = catch_up(
+        window = catch_up(
             index, means.bootstrap, source_uri(name), topics, was_killed=interrupted is not None
         )
-        ledger = Ledger(index, interrupted, recovered)
+        self._ledger = ledger = Ledger(index, interrupted, window)
         writer = EventWriter(name, self.source.target, means.catalog.schema, means.subject_secret)
         self._publisher = KafkaPublisher(means.bootstrap, client_id=f"intake-{name}", linger_ms=10)
         self._intake = Intake(
@@ -118,7 +119,8 @@ class IntakeSession:
                 return
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None and self._index is not None:
+        # With a rest of a killed intake still to be met, this end is no better than a kill.
+        if kind is None and self._index is not None and self._ledger is not None and self._ledger.is_settled:
             try:
                 self._index.end()
             except HubError as error:

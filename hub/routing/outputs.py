@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from hub.bus.records import Headers, Output, Record
 from hub.contracts.catalog import Catalog
 from hub.contracts.codec import Schema
 from hub.contracts.views import Projection
+from hub.domain.calendar import start_of
 from hub.domain.events import output_id
 from hub.domain.routing import Match
 from hub.errors import PoisonError
@@ -24,6 +25,7 @@ class Input:
 
     __slots__ = (
         "_projected",
+        "_shared",
         "_value",
         "correlation_id",
         "event_id",
@@ -50,6 +52,7 @@ class Input:
         self.headers, self.record, self.schema = headers, record, schema
         self._value: dict[str, Any] | None = None
         self._projected: dict[str, bytes] = {}
+        self._shared: Headers | None = None
 
     def value(self) -> dict[str, Any]:
         if self._value is None:
@@ -70,22 +73,20 @@ class Input:
 
     def caused(self, id: str, type: bytes, time: bytes) -> Headers:
         """Headers of an output that this event caused."""
-        given = self.headers
-        headers: Headers = [
-            ("ce_specversion", b"1.0"),
-            ("ce_id", id.encode()),
-            ("ce_source", SOURCE),
-            ("ce_type", type),
-            ("ce_subject", given["ce_subject"]),
-            ("ce_time", time),
-            ("content-type", _AVRO),
-            ("ce_correlationid", self.correlation_id.encode()),
-            ("ce_causationid", given["ce_id"]),
-            ("ce_sequence", b"%d" % self.sequence),
-        ]
-        if "traceparent" in given:
-            headers.append(("traceparent", given["traceparent"]))
-        return headers
+        if self._shared is None:
+            given = self.headers
+            self._shared = [
+                ("ce_source", SOURCE),
+                ("ce_subject", given["ce_subject"]),
+                ("ce_time", time),
+                ("content-type", _AVRO),
+                ("ce_correlationid", given.get("ce_correlationid", given["ce_id"])),
+                ("ce_causationid", given["ce_id"]),
+                ("ce_sequence", b"%d" % self.sequence),
+            ]
+            if "traceparent" in given:
+                self._shared.append(("traceparent", given["traceparent"]))
+        return [("ce_specversion", b"1.0"), ("ce_id", id.encode()), ("ce_type", type), *self._shared]
 
 
 class OutputBuilder:
@@ -182,7 +183,7 @@ class OutputBuilder:
             "subject": event.subject,
             "counts_from": counts_from,
             "owner_department": self._owner(clock, target, event),
-            "occurred_at": event.record.timestamp,
+            "occurred_at": self._occurred_at(match.action, event, clock),
             "map_version": self._version,
         }
         headers = event.caused(id, _SIGNAL_TYPES[match.action], time)
@@ -228,6 +229,13 @@ class OutputBuilder:
         field = self._owners[f"{clock}:counts_from"]
         found = event.value().get(field)
         return found if isinstance(found, date) else None
+
+    def _occurred_at(self, action: str, event: Input, clock: str) -> datetime:
+        """When it happened: the day that the record itself names for what met the clock, else when it came in."""
+        came_in = datetime.fromtimestamp(event.record.timestamp / 1000, UTC)
+        field = self._owners.get(f"{clock}:met_on") if action == "meet" else None
+        day = event.value().get(field) if field else None
+        return min(came_in, start_of(day)) if isinstance(day, date) else came_in
 
     def _owner(self, clock: str, target: str | None, event: Input) -> str | None:
         owner = self._owners[clock]

@@ -114,6 +114,7 @@ def _builder(hub_map: HubMap, catalog: Catalog) -> OutputBuilder:
         for name, entry in hub_map.subscriptions.items()
     }
     owners = {name: _owner_code(hub_map, rule.owner) for name, rule in hub_map.clocks.items()}
+    owners |= {f"{name}:met_on": clock.met_on for name, clock in hub_map.model.clocks.items() if clock.met_on}
     owners |= {f"{name}:counts_from": rule.counts_from for name, rule in hub_map.clocks.items()}
     return OutputBuilder(catalog, hub_map.version, views, notices, owners)
 

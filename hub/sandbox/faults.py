@@ -27,14 +27,14 @@ class Fault(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    rate: float = Field(0.0, ge=0, le=1)
-    count: int = Field(0, ge=0)
+    rate: float = Field(default=0.0, ge=0, le=1)
+    count: int = Field(default=0, ge=0)
 
 
 class Slowness(Fault):
     """``seconds`` before the answer; to every request unless ``rate`` or ``count`` says fewer."""
 
-    seconds: float = Field(0.0, ge=0, le=120)
+    seconds: float = Field(default=0.0, ge=0, le=120)
 
 
 class Faults(BaseModel):

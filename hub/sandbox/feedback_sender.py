@@ -43,6 +43,11 @@ class FeedbackSender:
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name=f"feedback {self._subscription}")
+        self._task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("sandbox.sender_died", subscription=self._subscription, error=repr(error))
 
     async def stop(self) -> None:
         """Breaks off what is under way: it is still in the book and goes out after the next start."""

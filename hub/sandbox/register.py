@@ -100,10 +100,10 @@ class Register:
             # Kept as a mark without content: a publication of an older version may still be on its way.
             self._keep(order, row, now, is_public=False)
             return ("withdrawn" if is_public else "unchanged"), None
-        if row is not None and order.sequence == row["sequence"]:
-            # The same version again, through another rule. What was withdrawn at it stays withdrawn.
-            if not is_public or json.loads(row["content"]) == order.content:
-                return "unchanged", reference
+        is_same_version = row is not None and order.sequence == row["sequence"]
+        # The same version again, through another rule: what was withdrawn at it stays withdrawn.
+        if is_same_version and (not is_public or json.loads(row["content"]) == order.content):
+            return "unchanged", reference
         reference = self._keep(order, row, now, is_public=True)
         self._database.execute("INSERT INTO publication VALUES (?, ?)", (order.order_id, now))
         return ("replaced" if is_public else "published"), reference

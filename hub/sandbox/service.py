@@ -2,9 +2,9 @@
 
 ``python -m hub.sandbox.service --data DIR --feedback-url URL --department SUBSCRIPTION=NAME …``
 
-Under the data folder: ``sandbox.json`` says where everybody listens, from the moment when all of
-them do until they stop; ``identity.json`` keeps ports and secrets over restarts. Both hold secrets
-and can be read by their owner alone.
+Under the data folder: ``sandbox.json`` says where everybody listens, and as which process, from the
+moment when all of them do until they stop (a killed run leaves it behind); ``identity.json`` keeps
+ports and secrets over restarts. Both hold secrets and can be read by their owner alone.
 """
 
 from __future__ import annotations
@@ -150,6 +150,7 @@ async def _serve(
 def _describe(sockets: Mapping[str, socket.socket], keys: Mapping[str, str]) -> dict[str, Any]:
     urls = {name: f"http://{HOST}:{found.getsockname()[1]}" for name, found in sockets.items()}
     return {
+        "pid": os.getpid(),
         "disclosure": {"url": urls.pop(DISCLOSURE)},
         "departments": {
             name: {"url": f"{url}/hook", "page": f"{url}/", "secret": keys[name]}

@@ -20,7 +20,7 @@ from hub.sandbox.generate.departments import DEPARTMENTS, GANNAN_TOURISM, HEZUO_
 from hub.sandbox.generate.enterprise import Enterprise, make_register, traced_enterprise
 from hub.sandbox.generate.manifest import FILE_NAME, Entity, FileTruth, Manifest, RejectedRow, Step, Traced
 from hub.sandbox.generate.noise import Fault, Written, mistype_code, spoil, write_cell
-from hub.sandbox.generate.waves import WAVES, Wave, row_counts
+from hub.sandbox.generate.waves import SEASON_END, WAVES, Wave, row_counts, shifted
 from hub.sandbox.generate.writing import write_export
 
 MIN_SIZE = 500
@@ -65,17 +65,24 @@ class _Store:
     removals: int = 0
 
 
-def generate_season(folder: Path, seed: int = 20260701, size: int = 5000) -> Manifest:
+def generate_season(
+    folder: Path, seed: int = 20260701, size: int = 5000, *, ends_on: date = SEASON_END
+) -> Manifest:
     """Writes ``size`` rows into ``folder``/<source>/ and the manifest beside them; returns the manifest.
 
     The files' times are those of their names, so that either order is the order of arrival. The
-    same seed and size give the same bytes. Raises UsageError for fewer than ``MIN_SIZE`` rows.
+    same seed, size and end give the same bytes. The season is May to July 2026, the mass listing after
+    the annual reports of 30 June in it; with another ``ends_on``, the day of its last file, all its days
+    move along, so that its deadlines stand to today as they would in season. Raises UsageError for
+    fewer than ``MIN_SIZE`` rows.
     """
     if size < MIN_SIZE:
         raise UsageError(f"行数至少为{MIN_SIZE} (a season has {MIN_SIZE} rows at least)")
-    season = _Season(seed, size)
+    later = ends_on - SEASON_END
+    season = _Season(seed, size, later)
     files = tuple(
-        season.write(folder, wave, rows) for wave, rows in zip(WAVES, row_counts(size), strict=True)
+        season.write(folder, shifted(wave, later), rows)
+        for wave, rows in zip(WAVES, row_counts(size), strict=True)
     )
     manifest = Manifest(seed, size, files, season.traced(), season.entities())
     (folder / FILE_NAME).write_text(manifest.to_json(), encoding="utf-8")
@@ -83,9 +90,12 @@ def generate_season(folder: Path, seed: int = 20260701, size: int = 5000) -> Man
 
 
 class _Season:
-    def __init__(self, seed: int, size: int) -> None:
+    def __init__(self, seed: int, size: int, later: timedelta) -> None:
+        self._later = later
         self._rng = rng = Random(f"{seed}/season")
         register = make_register(rng, min(size, _MAX_REGISTER))
+        # Another one of the traced name would blur what happened to it.
+        register = [e for e in register if e.name != traced_enterprise().name]
         self._pools = {by.source: register for by in DEPARTMENTS}
         self._pools[HEZUO_MARKET.source] = [e for e in register if e.region == HEZUO_MARKET.region]
         self._pools[GANNAN_TOURISM.source] = [e for e in register if e.trade in _TOURISM]
@@ -208,7 +218,7 @@ class _Season:
         """The event of the traced enterprise that falls into ``wave``."""
         rng, who, store.numbers = self._rng, traced_enterprise(), store.numbers + 1
         if wave.kind == "inspection-results":
-            day = date(2026, 5, 20)
+            day = date(2026, 5, 20) + self._later
             case = cases.make_inspection(rng, who, wave.by, store.numbers, day) | {
                 "检查日期": day,
                 "检查结果": ("违反食药规定", "发现问题待后续处理"),
@@ -216,7 +226,7 @@ class _Season:
                 "不公示理由": None,
             }
         elif wave.kind == "penalties":
-            day = date(2026, 6, 15)
+            day = date(2026, 6, 15) + self._later
             case = cases.make_penalty(rng, who, wave.by, store.numbers, day, is_person=False) | {
                 "处罚程序": "普通程序",
                 "处罚类别": ("罚款", "没收违法所得"),
@@ -225,10 +235,10 @@ class _Season:
                 "处罚内容": "罚款2.5万元；没收违法所得0.318万元",
             }
         elif wave.flavour == "burst":
-            day = date(2026, 7, 1)
+            day = date(2026, 7, 1) + self._later
             case = cases.make_notice(rng, who, wave.by, store.numbers, day, "未按期年报")
         else:
-            day = date(2026, 7, 20)
+            day = date(2026, 7, 20) + self._later
             known = next(known for known in store.known if known.is_traced)
             store.removals += 1
             line = self._change(wave, known, changes.remove(known.case, wave.by, store.removals, day))

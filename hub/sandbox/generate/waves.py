@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
 from itertools import accumulate, pairwise
 from typing import Literal
 
@@ -85,6 +85,15 @@ WAVES: tuple[Wave, ...] = (
     _wave("07-27", _M, "经营异常名录", "csv-utf-8-bom", 20, "07-06 07-24"),
     _wave("07-29", _T, "抽查检查结果", "csv-utf-8-bom", 20, "06-09 07-27"),
 )
+
+
+#: The day of the last file.
+SEASON_END = WAVES[-1].day
+
+
+def shifted(wave: Wave, by: timedelta) -> Wave:
+    """The wave with all its days moved."""
+    return replace(wave, day=wave.day + by, since=wave.since + by, until=wave.until + by)
 
 
 def row_counts(size: int) -> list[int]:

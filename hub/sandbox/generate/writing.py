@@ -6,8 +6,9 @@ import csv
 import re
 import zipfile
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
+from typing import cast
 
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
@@ -75,7 +76,7 @@ def _write_sheet(
         cells: list[object] = [*row, *[None] * _TRAILING]
         for at, cell in enumerate(row):
             if isinstance(cell, date):
-                cells[at] = WriteOnlyCell(sheet, cell)
+                cells[at] = WriteOnlyCell(sheet, cast(datetime, cell))  # a date is written as well
                 cells[at].number_format = "yyyy/m/d"  # type: ignore[attr-defined]
         sheet.append(cells)
     sheet.append([""] * len(headings))

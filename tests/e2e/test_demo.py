@@ -1,0 +1,77 @@
+"""``hub demo``: a whole season through the whole hub, as a newcomer runs it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+from hub.sandbox.generate.manifest import Manifest
+from tests.support_hub import hub, public_of, wait_for_nothing_left
+
+ROWS, SEED = 1200, 7
+STATUSES = ("published", "replaced", "withdrawn", "unchanged", "refused")
+
+
+def test_the_demo_adds_up_and_leaves_nothing_running_twice(tmp_path: Path) -> None:
+    data = tmp_path / "demo"
+    first = _check_demo(data)
+    # The same folder, which is emptied, and the same seed: the same season with the same result.
+    second = _check_demo(data)
+    assert first == second
+
+
+def _check_demo(data: Path) -> dict[str, object]:
+    """One run and everything that has to be true of it; returns what must not differ between runs."""
+    arguments = ("--rows", str(ROWS), "--seed", str(SEED), "--data", str(data), "--json")
+    done = hub(data, "demo", *arguments, timeout=400)
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    wait_for_nothing_left(data)
+    said = json.loads(done.stdout)
+    manifest = Manifest.from_json((data / "exports" / "manifest.json").read_text(encoding="utf-8"))
+    truth, rows, tally, public = manifest.totals, said["rows"], said["tally"], said["public"]
+
+    assert said["faults"] == []
+    accepted, rejected = sum(rows["accepted"].values()), sum(rows["rejected"].values())
+    assert rows["read"] == truth["rows"] == ROWS == accepted + rejected + rows["repeated"]
+    assert (accepted, rejected) == (truth["new"] + truth["amended"], truth["rejected"])
+    assert rows["repeated"] == truth["repeated"] > 0
+    assert rows["rejected"] == truth["rejected_by_problem"]
+    assert rows["accepted"] == _last_words(truth["events"])
+
+    assert tally["accepted"] == tally["decisions"] == accepted
+    assert {kind: n for types in tally["events"].values() for kind, n in types.items()} == truth["events"]
+    assert tally["rejected"] == truth["rejected_by_problem"]
+    assert (tally["is_settled"], tally["undecided"], tally["repeated_records"]) == (True, 0, 0)
+    assert tally["dead_letters"] == {}
+
+    disclosed = {status: sum(found.get(status, 0) for found in tally["disclosed"].values()) for status in STATUSES}
+    assert disclosed == {status: public[status] for status in STATUSES}
+    assert public["currently_public"] == public["published"] - public["withdrawn"] > 0
+    assert public["max_publications_per_order"] == 1
+    assert _public_records(data) == public_of(manifest)
+    assert sum(tally["delivered"]["government-procurement"].values()) == sum(
+        tally["events"]["blacklist.notices.v1"].values()
+    )
+    for name, found in tally["delivered"].items():
+        assert set(found) == {"delivered"}
+        assert sum(tally["answered"][name].values()) == found["delivered"]
+    stable = ("events", "rejected", "decisions", "unmatched", "withheld", "delivered", "clocks")
+    return {"rows": rows, "public": public["currently_public"]} | {name: tally[name] for name in stable}
+
+
+def _last_words(events: dict[str, int]) -> Counter[str]:
+    """Counts by what happened: reports for clerks name events by the last word of their type."""
+    found = Counter[str]()
+    for name, number in events.items():
+        found[name.rpartition(".")[2]] += number
+    return found
+
+
+def _public_records(data: Path) -> set[tuple[str, str]]:
+    """(channel, entity) that the disclosure system shows the public, out of its own register."""
+    with sqlite3.connect(data / "sandbox" / "disclosure.sqlite") as register:
+        found = set(register.execute("SELECT channel, correlation_id FROM record WHERE is_public").fetchall())
+    register.close()
+    return found

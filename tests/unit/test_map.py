@@ -1,0 +1,191 @@
+"""The map: the real one loads; a wrong one is refused with every fault at its line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hub.contracts.map import HubMap, MapError
+from hub.errors import ContractError
+from tests.support_contracts import ROOT, catalog
+
+TEXT = (ROOT / "topics.yaml").read_text(encoding="utf-8")
+Load = Callable[[str], HubMap]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    def load(text: str) -> HubMap:
+        path = tmp_path / "topics.yaml"
+        path.write_text(text, encoding="utf-8")
+        return HubMap.load(path, catalog(), ROOT / "reference")
+
+    return load
+
+
+def after(text: str, anchor: str, old: str, new: str) -> str:
+    """``text`` with the first ``old`` behind ``anchor`` replaced; both have to be there."""
+    start = text.index(anchor)
+    at = text.index(old, start)
+    return text[:at] + new + text[at + len(old) :]
+
+
+def line_of(text: str, part: str) -> int:
+    """Line, from 1, of a part that stands in the text once."""
+    assert text.count(part) == 1, part
+    return text[: text.index(part)].count("\n") + 1
+
+
+def faults(load: Load, text: str) -> list[str]:
+    """The faults of a text, one line each, without the heading; no fault is an error of the test."""
+    with pytest.raises(MapError) as caught:
+        load(text)
+    heading, *lines = str(caught.value).split("\n")
+    count = len(caught.value.faults)
+    assert heading == f"topics.yaml has {count} fault{'s' if count != 1 else ''}:"
+    assert len(lines) == count
+    return lines
+
+
+def test_the_projects_map_loads(load: Load) -> None:
+    hub_map = load(TEXT)
+    assert hub_map.topic_of_event("complaint.lead.accepted") == "complaint.leads.v1"
+    assert hub_map.topics["inbox.works-bidding"].schema_ == "hub/inbox-record"
+    assert "routing.decisions.v1" not in hub_map.routed_topics()
+    assert set(hub_map.rule_tables()) == {
+        (topic, event) for topic in hub_map.routed_topics() for event in hub_map.topics[topic].events
+    }
+    with pytest.raises(ContractError, match="unheard"):
+        hub_map.topic_of_event("no.event.unheard")
+
+
+#: (anchor, text behind it, what it becomes, a part of the new text whose line is named, what is said of it)
+FAULTS = [
+    ("  licensing.permits.v1:", "schema: licensing/permit", "schema: licensing/permits", "licensing/permits\n",
+     "topics.licensing.permits.v1.schema: unknown schema 'licensing/permits' (perhaps 'licensing/permit')"),
+    ("  publish-support-grants:", "from: support.grants.v1", "from: support.grant.v1", "support.grant.v1",
+     "routes.publish-support-grants.from: unknown topic 'support.grant.v1' (perhaps 'support.grants.v1')"),
+    ("  publish-permits:", "licensing.permit.amended", "licensing.permit.changed", "licensing.permit.changed",
+     "routes.publish-permits.events.1: unknown event of licensing.permits.v1 'licensing.permit.changed' "
+     "(perhaps 'licensing.permit.amended')"),
+    ("  publish-penalties:", "procedure: ordinary", "proceedure: ordinary", "proceedure",
+     "routes.publish-penalties.where.proceedure: unknown field of enforcement/penalty 'proceedure' "
+     "(perhaps 'procedure')"),
+    ("  publish-blacklist-notices:", "{is_public: true}", "{listed_date: {after: 2026-01-01}}", "{after:",
+     "routes.publish-blacklist-notices.where.listed_date: unknown test 'after'; the tests are gte, lte, prefix, "
+     "exists, not (see docs/map.md for the tests there are)"),
+    ("  government-procurement:", "department: finance", "department: finances", "finances",
+     "subscriptions.government-procurement.department: unknown department 'finances' (perhaps 'finance')"),
+    ("  works-bidding:", "restrict-honours", "restrict-honour", "restrict-honour]",
+     "subscriptions.works-bidding.measures.1: unknown measure 'restrict-honour' (perhaps 'restrict-honours')"),
+    ("  push-blacklist-notice:", "due: {working_days: 10}", "due: {working_days: 10, hours: 2}", "hours: 2",
+     "clocks.push-blacklist-notice.due: a period has one unit (working_days, calendar_days or hours)"),
+    ("  accept-lead:", "owner: source\n", "owner: source\n    owner: finance\n", "owner: finance",
+     "'owner' stands here a second time (keep one of the two)"),
+    ("  gsxt:", "view: public", "view: public\n    colour: red", "colour: red",
+     "channels.gsxt.colour: 'colour' is not a setting here (see docs/map.md for those that are)"),
+    ("version: 1", "min_in_sync: 2", "min_in_sync: 4", "min_in_sync: 4",
+     "min_in_sync: 4 in-sync replicas of 3 (at most as many as replicas)"),
+    ("  intake.rejections.v1:", "retention: 400d", "retention: 400 days", "400 days",
+     "topics.intake.rejections.v1.retention: a period is a number with d, h or y, e.g. 1095d (found: '400 days')"),
+    ("  act-and-answer:", "    basis:", "    reason:", "    reason:", "clocks.act-and-answer.reason: "
+     "'reason' is not a setting here (see docs/map.md for those that are)"),
+    ("  disclose-inspection-result:", "counts_from: result_date", "counts_from: plan_name", "plan_name",
+     "clocks.disclose-inspection-result.counts_from: 'plan_name' is no date (a date of inspection/result)"),
+]  # fmt: skip
+
+
+def test_all_faults_are_said_at_once_each_at_its_line(load: Load) -> None:
+    text = TEXT
+    for anchor, old, new, _, _ in FAULTS:
+        text = after(text, anchor, old, new)
+    expected = [(line_of(text, part), said) for *_, part, said in FAULTS]
+    # A setting that was renamed is missing, too: that is said at what it is missing from.
+    expected.append((line_of(text, "  act-and-answer:"), "clocks.act-and-answer.basis: 'basis' is missing (add it)"))
+    assert sorted(faults(load, text)) == sorted(f"topics.yaml:{line}: {said}" for line, said in expected)
+
+
+@pytest.mark.parametrize(("anchor", "old", "new", "part", "said"), FAULTS[:10])
+def test_a_single_fault_is_a_single_message(
+    load: Load, anchor: str, old: str, new: str, part: str, said: str
+) -> None:
+    text = after(TEXT, anchor, old, new)
+    assert faults(load, text) == [f"topics.yaml:{line_of(text, part)}: {said}"]
+
+
+@pytest.mark.parametrize(
+    ("condition", "said"),
+    [
+        ("{penalty_kinds: [2, 3]}", "2 is no string to be equal to"),
+        ("{is_public: 'yes'}", "'yes' is no boolean to be equal to"),
+        ("{decided_date: 2026-01-01}", "'2026-01-01' is no date to be equal to"),
+        ("{decided_date: {gte: 2026}}", "gte 2026 is no bound for date"),
+        ("{fine_amount: {gte: 0.5}}", "gte '0.5' is no bound for decimal"),
+        ("{penalty_kinds: {gte: '2'}}", "gte '2' is no bound for a list"),
+        ("{is_public: {not: {lte: true}}}", "lte is a number, a date or text"),
+        ("{fine_amount: {prefix: '1'}}", "prefix is of one text"),
+        ("{procedure: {not: 1}}", "1 is no string to be equal to"),
+    ],
+)
+def test_a_condition_that_could_never_hold_is_refused(load: Load, condition: str, said: str) -> None:
+    text = after(TEXT, "  publish-permits:", "{is_public: true}", condition)
+    text = after(text, "  publish-permits:", "from: licensing.permits.v1", "from: enforcement.penalties.v1")
+    text = after(
+        text, "  publish-permits:",
+        "[licensing.permit.recorded, licensing.permit.amended, licensing.permit.withdrawn]",
+        "[enforcement.penalty.recorded]",
+    )
+    found = faults(load, text)
+    assert len(found) == 1
+    assert found[0].startswith(f"topics.yaml:{line_of(text, condition)}: routes.publish-permits.where.")
+    assert said in found[0]
+
+
+@pytest.mark.parametrize(
+    "condition", ["{decided_date: {gte: 2026-01-01, lte: 2026-12-31}}", "{fine_amount: {gte: 5}}", "{remark: null}"]
+)
+def test_a_condition_of_the_right_type_is_taken(load: Load, condition: str) -> None:
+    text = after(TEXT, "  publish-penalties:", "where:\n      is_public: true", f"where: {condition}\n    channels: []")
+    rest = text.index("      procedure: ordinary")
+    text = text[:rest].replace("\n    channels: []", "") + text[text.index("    channels:", rest) :]
+    assert load(text).routes["publish-penalties"].where
+
+
+def test_a_subscription_to_the_hubs_own_topic_is_refused(load: Load) -> None:
+    text = after(TEXT, "  works-bidding:", "from: blacklist.notices.v1", "from: disclosure.receipts.v1")
+    text = after(
+        text, "  works-bidding:", "[blacklist.notice.listed, blacklist.notice.amended, blacklist.notice.removed]",
+        "[disclosure.receipt.refused]",
+    )
+    text = after(text, "  works-bidding:", "    where: {list_kind: serious}\n", "")
+    [found] = faults(load, text)
+    assert "disclosure.receipts.v1 is the hub's own topic" in found
+
+
+def test_comments_and_order_of_words_leave_the_version_a_rule_changes_it(load: Load) -> None:
+    version = load(TEXT).version
+    assert load("# 说明\n\n" + TEXT.replace("topics:\n", "topics:  # all of them\n", 1)).version == version
+    assert load(after(TEXT, "  accept-lead:", "{working_days: 7}", "\n      working_days: 7")).version == version
+    assert load(after(TEXT, "  accept-lead:", "working_days: 7", "working_days: 8")).version != version
+    assert load(after(TEXT, "  publish-penalties:", "procedure: ordinary", "procedure: summary")).version != version
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "topics.yaml:1: "),
+        ("- a\n- b\n", "topics.yaml:1: "),
+        ("version: 1\ntopics: {\n", "topics.yaml: line 3, column 1: not YAML"),
+    ],
+)
+def test_a_file_that_is_no_map_is_refused(load: Load, text: str, said: str) -> None:
+    with pytest.raises(ContractError) as caught:
+        load(text)
+    assert said in str(caught.value)
+
+
+def test_a_map_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="absent.yaml"):
+        HubMap.load(tmp_path / "absent.yaml", catalog(), ROOT / "reference")
