@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,11 +17,18 @@ from hub.bus.publisher import KafkaPublisher
 from hub.bus.records import Output
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
 from hub.contracts.cloudevents import to_headers
+from hub.contracts.fields import Field
 from hub.domain.events import Envelope, entity_id, event_id, new_traceparent
 from hub.domain.identifiers import subject_key
 from hub.errors import InputError
 
 SOURCE = "/sources/manual"
+#: How ``hub.domain.plain`` writes them, read back.
+_READERS: dict[str, Callable[[str], Any]] = {
+    "date": date.fromisoformat,
+    "timestamp": datetime.fromisoformat,
+    "decimal": Decimal,
+}
 
 
 def publish(
@@ -36,7 +46,8 @@ def publish(
         topic = hub_map.topic_of_event(type)
         schema = catalog.schema(hub_map.topics[topic].schema_ or "")
         secret, outputs, ids = wiring.subject_secret(settings), list[Output](), list[str]()
-        for number, value in _read(file):
+        for number, plain in _read(file):
+            value = _typed(plain, schema.fields)
             faults = schema.check(value)
             if faults:
                 raise InputError("\n".join(f"{file}:{number}: {f.field}: {f.problem} ({f.remedy})" for f in faults))
@@ -69,6 +80,21 @@ def publish(
         print_json({"topic": topic, "ids": ids})
     else:
         typer.echo("\n".join(ids))
+
+
+def _typed(value: Mapping[str, Any], fields: Sequence[Field]) -> dict[str, Any]:
+    """JSON has neither dates nor decimals: their texts are read. What cannot be read stays, and is refused."""
+    by_name = {field.name: field for field in fields}
+    return {name: _one(item, by_name[name]) if name in by_name else item for name, item in value.items()}
+
+
+def _one(value: Any, field: Field) -> Any:
+    if isinstance(value, list) and field.is_array:
+        return [_typed(item, field.items) if isinstance(item, dict) else item for item in value]
+    if isinstance(value, str) and field.type in _READERS:
+        with suppress(ValueError, ArithmeticError):
+            return _READERS[field.type](value)
+    return value
 
 
 def _read(file: Path) -> list[tuple[int, dict[str, Any]]]:

@@ -8,6 +8,7 @@ import threading
 from datetime import UTC, datetime
 from typing import Annotated
 
+import structlog
 import typer
 
 from hub import wiring
@@ -69,6 +70,7 @@ def run(
     faulthandler.register(signal.SIGUSR1)
     with errors_as_sentences():
         settings = settings_of(data)
+        structlog.get_logger().info("settings", stage=stage, **settings.masked())
         service = wiring.Together({stage: wiring.build_service(settings, stage)})
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.stop())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from hub.bus.records import Record
@@ -43,7 +43,13 @@ class Tally:
         return self.undecided == 0 and not +self.open
 
     def as_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "accepted": self.accepted, "is_settled": self.is_settled}
+        # Not dataclasses.asdict: it rebuilds a Counter from pairs, and a Counter counts the pairs.
+        found = {entry.name: _plain(getattr(self, entry.name)) for entry in fields(self)}
+        return {**found, "accepted": self.accepted, "is_settled": self.is_settled}
+
+
+def _plain(counts: object) -> object:
+    return {name: _plain(inner) for name, inner in counts.items()} if isinstance(counts, Mapping) else counts
 
 
 def take_tally(records: Iterable[Record], catalog: Catalog, routed: Sequence[str]) -> Tally:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from hub.bus.records import Headers, Output, Record
 from hub.contracts.catalog import Catalog
 from hub.contracts.codec import Schema
+from hub.contracts.flat import array, compile_writer, text
 from hub.contracts.views import Projection
 from hub.domain.calendar import start_of
 from hub.domain.events import output_id
+from hub.domain.plain import instant_text
 from hub.domain.routing import Match
 from hub.errors import PoisonError
 
 SOURCE = b"/stages/routing"
 _AVRO = b"application/avro"
 _SIGNAL_TYPES = {"start": b"clock.signal.started", "meet": b"clock.signal.met", "cancel": b"clock.signal.cancelled"}
+
+
+class Now(NamedTuple):
+    """The moment of a batch, as its outputs write it."""
+
+    milliseconds: int
+    text: bytes
+
+    @classmethod
+    def of(cls, moment: datetime) -> Now:
+        """From an aware datetime."""
+        return cls(int(moment.timestamp() * 1000), instant_text(moment).encode())
 
 
 class Input:
@@ -27,7 +41,7 @@ class Input:
         "_projected",
         "_shared",
         "_value",
-        "correlation_id",
+        "correlation",
         "event_id",
         "event_type",
         "headers",
@@ -47,7 +61,7 @@ class Input:
             self.subject = headers["ce_subject"].decode()
         except KeyError as error:
             raise PoisonError(f"The record has no header {error.args[0]}: it is not an event of the hub.") from error
-        self.correlation_id = headers.get("ce_correlationid", headers["ce_id"]).decode()
+        self.correlation = headers.get("ce_correlationid", headers["ce_id"])
         self.sequence = int(headers.get("ce_sequence", b"1"))
         self.headers, self.record, self.schema = headers, record, schema
         self._value: dict[str, Any] | None = None
@@ -80,13 +94,55 @@ class Input:
                 ("ce_subject", given["ce_subject"]),
                 ("ce_time", time),
                 ("content-type", _AVRO),
-                ("ce_correlationid", given.get("ce_correlationid", given["ce_id"])),
+                ("ce_correlationid", self.correlation),
                 ("ce_causationid", given["ce_id"]),
                 ("ce_sequence", b"%d" % self.sequence),
             ]
             if "traceparent" in given:
                 self._shared.append(("traceparent", given["traceparent"]))
         return [("ce_specversion", b"1.0"), ("ce_id", id.encode()), ("ce_type", type), *self._shared]
+
+
+#: The fields that differ from event to event, in the order of the schema.
+_NOTICE = (
+    "notice_id",
+    "event_id",
+    "event_type",
+    "correlation_id",
+    "source",
+    "subject",
+    "sequence",
+    "issued_at",
+    "data",
+)
+_ORDER = (
+    "order_id",
+    "event_id",
+    "event_type",
+    "correlation_id",
+    "source",
+    "subject",
+    "sequence",
+    "ordered_at",
+    "reason",
+    "data",
+)
+_DECISION = (
+    "decision_id",
+    "event_id",
+    "event_type",
+    "source",
+    "subject",
+    "correlation_id",
+    "input_topic",
+    "input_partition",
+    "input_offset",
+    "decided_at",
+    "is_matched",
+    "outputs",
+    "withheld",
+    "reason",
+)
 
 
 class OutputBuilder:
@@ -107,65 +163,87 @@ class OutputBuilder:
         self._order = catalog.schema("hub/disclosure-order")
         self._inbox = catalog.schema("hub/inbox-record")
         self._signal = catalog.schema("hub/clock-signal")
-        self._decision = catalog.schema("hub/routing-decision")
+        self._decision = compile_writer(catalog.schema("hub/routing-decision"), {"map_version": version}, _DECISION)
+        self._writers: dict[str, Callable[[Sequence[Any]], bytes]] = {}
+        self._said: dict[tuple[str, str, str], tuple[bytes, bytes]] = {}
 
-    def build(self, match: Match, event: Input, now: datetime, time: bytes, reason: str | None) -> tuple[str, Output]:
-        """(output id, output) of one match. ``time`` is ``now`` as a header."""
+    def build(self, match: Match, event: Input, now: Now, reason: str | None) -> tuple[bytes, Output]:
+        """(what the decision says of it, output) of one match."""
         rule = match.rule
         if rule.kind == "subscription":
-            return self._notice(match, event, now, time)
-        if rule.kind == "channel":
-            return self._disclosure_order(match, event, now, time, reason)
-        return self._clock_signal(match, event, now, time)
+            id, output = self._notice(match, event, now)
+        elif rule.kind == "channel":
+            id, output = self._disclosure_order(match, event, now, reason)
+        else:
+            id, output = self._clock_signal(match, event, now)
+        key = (rule.id, match.target, match.action)
+        around = self._said.get(key)
+        if around is None:
+            front = b"".join(text(part.encode()) for part in (rule.id, rule.kind, match.target))
+            around = self._said[key] = (front, text(match.action.encode()))
+        return around[0] + text(id.encode()) + around[1], output
 
-    def _notice(self, match: Match, event: Input, now: datetime, time: bytes) -> tuple[str, Output]:
+    def _notice(self, match: Match, event: Input, now: Now) -> tuple[str, Output]:
         name, id = match.target, output_id(event.event_id, match.rule.id)
         view = self._views["subscription", name]
-        value = {
-            "notice_id": id,
-            "event_id": event.event_id,
-            "event_type": event.event_type,
-            "correlation_id": event.correlation_id,
-            "source": event.source,
-            "subject": event.subject,
-            "subscription": name,
-            "view": view,
-            "rule": match.rule.id,
-            "map_version": self._version,
-            "sequence": event.sequence,
-            "issued_at": now,
-            "data": self._project(event, view),
-            **self._notices[name],
-        }
-        headers = event.caused(id, event.headers["ce_type"], time)
-        return id, Output(f"inbox.{name}", event.record.key, self._inbox.encode(value), headers)
+        write = self._writers.get(match.rule.id)
+        if write is None:
+            constants = {
+                "subscription": name,
+                "view": view,
+                "rule": match.rule.id,
+                "map_version": self._version,
+                **self._notices[name],
+            }
+            write = self._writers[match.rule.id] = compile_writer(self._inbox, constants, _NOTICE)
+        given = event.headers
+        value = write(
+            (
+                id.encode(),
+                given["ce_id"],
+                given["ce_type"],
+                event.correlation,
+                given["ce_source"],
+                given["ce_subject"],
+                event.sequence,
+                now.milliseconds,
+                self._project(event, view),
+            )
+        )
+        return id, Output(f"inbox.{name}", event.record.key, value, event.caused(id, given["ce_type"], now.text))
 
-    def _disclosure_order(
-        self, match: Match, event: Input, now: datetime, time: bytes, reason: str | None
-    ) -> tuple[str, Output]:
+    def _disclosure_order(self, match: Match, event: Input, now: Now, reason: str | None) -> tuple[str, Output]:
         channel, id = match.target, output_id(event.event_id, match.rule.id)
-        view = self._views["channel", channel]
-        value = {
-            "order_id": id,
-            "event_id": event.event_id,
-            "event_type": event.event_type,
-            "correlation_id": event.correlation_id,
-            "source": event.source,
-            "subject": event.subject,
-            "channel": channel,
-            "action": match.action,
-            "view": view,
-            "rule": match.rule.id,
-            "map_version": self._version,
-            "sequence": event.sequence,
-            "ordered_at": now,
-            "reason": reason,
-            "data": self._project(event, view),
-        }
-        headers = event.caused(id, b"disclosure.order.issued", time)
-        return id, Output("disclosure.orders.v1", event.record.key, self._order.encode(value), headers)
+        view, key = self._views["channel", channel], f"{match.rule.id}:{match.action}"
+        write = self._writers.get(key)
+        if write is None:
+            constants = {
+                "channel": channel,
+                "action": match.action,
+                "view": view,
+                "rule": match.rule.id,
+                "map_version": self._version,
+            }
+            write = self._writers[key] = compile_writer(self._order, constants, _ORDER)
+        given = event.headers
+        value = write(
+            (
+                id.encode(),
+                given["ce_id"],
+                given["ce_type"],
+                event.correlation,
+                given["ce_source"],
+                given["ce_subject"],
+                event.sequence,
+                now.milliseconds,
+                reason.encode() if reason else None,
+                self._project(event, view),
+            )
+        )
+        headers = event.caused(id, b"disclosure.order.issued", now.text)
+        return id, Output("disclosure.orders.v1", event.record.key, value, headers)
 
-    def _clock_signal(self, match: Match, event: Input, now: datetime, time: bytes) -> tuple[str, Output]:
+    def _clock_signal(self, match: Match, event: Input, now: Now) -> tuple[str, Output]:
         clock = match.rule.target
         target = match.target if match.target != clock else None
         id = output_id(event.event_id, f"{match.rule.id}:{match.action}:{target or ''}")
@@ -177,7 +255,7 @@ class OutputBuilder:
             "kind": match.action,
             "rule": clock,
             "target": target,
-            "correlation_id": event.correlation_id,
+            "correlation_id": event.correlation.decode(),
             "event_id": event.event_id,
             "event_type": event.event_type,
             "subject": event.subject,
@@ -186,39 +264,35 @@ class OutputBuilder:
             "occurred_at": self._occurred_at(match.action, event, clock),
             "map_version": self._version,
         }
-        headers = event.caused(id, _SIGNAL_TYPES[match.action], time)
+        headers = event.caused(id, _SIGNAL_TYPES[match.action], now.text)
         return id, Output("clock.signals.v1", event.record.key, self._signal.encode(value), headers)
 
     def decision(
-        self,
-        event: Input,
-        now: datetime,
-        time: bytes,
-        outputs: list[dict[str, str]],
-        withheld: list[dict[str, str]],
-        reason: str | None,
+        self, event: Input, now: Now, said: Sequence[bytes], withheld: Sequence[tuple[str, str]], reason: str | None
     ) -> Output:
-        """The record of what was decided, also where nothing was."""
-        id, record = output_id(event.event_id, "decision"), event.record
-        value = {
-            "decision_id": id,
-            "event_id": event.event_id,
-            "event_type": event.event_type,
-            "source": event.source,
-            "subject": event.subject,
-            "correlation_id": event.correlation_id,
-            "input_topic": record.topic,
-            "input_partition": record.partition,
-            "input_offset": record.offset,
-            "map_version": self._version,
-            "decided_at": now,
-            "is_matched": bool(outputs),
-            "outputs": outputs,
-            "withheld": withheld,
-            "reason": reason,
-        }
-        headers = event.caused(id, b"routing.event.decided", time)
-        return Output("routing.decisions.v1", record.key, self._decision.encode(value), headers)
+        """The record of what was decided, also where nothing was. ``said`` is what ``build`` gave."""
+        id, record, given = output_id(event.event_id, "decision"), event.record, event.headers
+        held = [text(rule.encode()) + text(f"{field} does not hold".encode()) for rule, field in withheld]
+        value = self._decision(
+            (
+                id.encode(),
+                given["ce_id"],
+                given["ce_type"],
+                given["ce_source"],
+                given["ce_subject"],
+                event.correlation,
+                record.topic.encode(),
+                record.partition,
+                record.offset,
+                now.milliseconds,
+                bool(said),
+                array(said),
+                array(held),
+                reason.encode() if reason else None,
+            )
+        )
+        headers = event.caused(id, b"routing.event.decided", now.text)
+        return Output("routing.decisions.v1", record.key, value, headers)
 
     def _project(self, event: Input, view: str) -> bytes:
         if event.schema is None:

@@ -13,7 +13,7 @@ from hub.contracts.codec import Schema
 from hub.contracts.map import HubMap
 from hub.domain.routing import Decision, RuleTable
 from hub.errors import ContractError, PoisonError
-from hub.routing.outputs import Input, OutputBuilder
+from hub.routing.outputs import Input, Now, OutputBuilder
 
 Reader = Callable[[bytes], Mapping[str, Any]]
 
@@ -62,43 +62,32 @@ class RoutingStage(Stage):
         self._now = now
 
     def handle(self, records: Sequence[Record]) -> list[list[Output]]:
-        now = self._now()
-        time = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
-        return [self._one(record, now, time) for record in records]
+        now = Now.of(self._now())
+        return [self._one(record, now) for record in records]
 
-    def _one(self, record: Record, now: datetime, time: bytes) -> list[Output]:
+    def _one(self, record: Record, now: Now) -> list[Output]:
         event = Input(record, None)
         try:
             event.schema, decision = self._router.route(record.topic, event.event_type, record.value)
         except ContractError as error:
             raise PoisonError(str(error)) from error
         if decision is None:
-            reason = f"matched nobody: the map knows no {event.event_type} on {record.topic}"
-            return [self._builder.decision(event, now, time, [], [], reason)]
+            nobody = f"matched nobody: the map knows no {event.event_type} on {record.topic}"
+            return [self._builder.decision(event, now, (), (), nobody)]
         outputs: list[Output] = []
-        said: list[dict[str, str]] = []
-        withheld = [{"rule": rule, "reason": f"{field} does not hold"} for rule, field in decision.withheld]
+        said: list[bytes] = []
         for match in decision.matches:
             why: str | None = None
             if match.action != match.rule.action and match.rule.kind == "channel":
-                why = "no longer public: " + next(
-                    field for rule, field in decision.withheld if rule == match.rule.id
-                )
-            id, output = self._builder.build(match, event, now, time, why)
+                why = "no longer public: " + next(field for rule, field in decision.withheld if rule == match.rule.id)
+            one, output = self._builder.build(match, event, now, why)
             outputs.append(output)
-            said.append(
-                {
-                    "rule": match.rule.id,
-                    "kind": match.rule.kind,
-                    "target": match.target,
-                    "output_id": id,
-                    "action": match.action,
-                }
-            )
-        nobody = (
-            None if outputs else "matched nobody: " + ("every rule held it back" if withheld else "no rule asks for it")
-        )
-        outputs.append(self._builder.decision(event, now, time, said, withheld, nobody))
+            said.append(one)
+        reason: str | None = None
+        if not outputs:
+            held = "every rule held it back" if decision.withheld else "no rule asks for it"
+            reason = f"matched nobody: {held}"
+        outputs.append(self._builder.decision(event, now, said, decision.withheld, reason))
         return outputs
 
 

@@ -41,7 +41,7 @@ def _check_demo(data: Path) -> dict[str, object]:
     assert rows["accepted"] == _last_words(truth["events"])
 
     assert tally["accepted"] == tally["decisions"] == accepted
-    assert {kind: n for types in tally["events"].values() for kind, n in types.items()} == truth["events"]
+    assert {kind: n for found in tally["events"].values() for kind, n in found.items()} == truth["events"]
     assert tally["rejected"] == truth["rejected_by_problem"]
     assert (tally["is_settled"], tally["undecided"], tally["repeated_records"]) == (True, 0, 0)
     assert tally["dead_letters"] == {}

@@ -9,12 +9,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
-import typer
 import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from hub.cli.main import build
 from hub.contracts import map_models
@@ -41,8 +41,9 @@ MAP_PARTS = [
 _NO_VALUE = ("none", "always holds", "all of them")
 #: Registries and mirrors, and places of one machine: neither belongs to a project's files.
 _FOREIGN = re.compile(
-    r"pypi\.org|pythonhosted|index-url|registry\.npmjs|repo1?\.maven|repo\.maven|jfrog|artifactory"
-    r"|(?<![\w.])/(?:work|root|home|Users)/"
+    r"pypi\.org|pythonhosted|(?<!-emit-)index-url|registry\.npmjs|repo1?\.maven|jfrog|artifactory"
+    r"|(?<![\w.])/(?:work|root|home|Users)/[\w.-]*[a-z]",
+    re.ASCII,
 )
 
 
@@ -147,7 +148,8 @@ def test_the_worked_example_is_a_subscription_that_fits() -> None:
     assert not set(added) & set(raw["subscriptions"])
     raw["subscriptions"] |= added
     assert set(added) <= set(MapModel.model_validate(raw).subscriptions)
-    known = {entry["id"] for entry in yaml.safe_load(text_of(PROJECT_ROOT / "reference/departments.yaml"))["departments"]}
+    departments = yaml.safe_load(text_of(PROJECT_ROOT / "reference" / "departments.yaml"))["departments"]
+    known = {entry["id"] for entry in departments}
     assert {entry["department"] for entry in added.values()} <= known
 
 
@@ -155,41 +157,57 @@ def test_the_worked_example_is_a_subscription_that_fits() -> None:
 
 
 @pytest.fixture(scope="module")
-def commands() -> click.Group:
-    found = typer.main.get_command(build())
-    assert isinstance(found, click.Group)
+def commands() -> TyperGroup:
+    found = get_command(build())
+    assert isinstance(found, TyperGroup)
     return found
 
 
-def named_commands(text: str) -> Iterator[list[str]]:
-    """Words behind ``hub`` of every command in code spans and blocks."""
-    blocks = re.findall(r"^\s*```\w*\n(.*?)^\s*```", text, re.MULTILINE | re.DOTALL)
-    spans = re.findall(r"`([^`\n]+)`", re.sub(r"^\s*```.*?^\s*```", "", text, flags=re.MULTILINE | re.DOTALL))
-    for line in [*spans, *(line for block in blocks for line in block.splitlines())]:
-        found = re.match(r"(?:\$ )?(?:docker compose exec \S+ )?(?:\.venv/bin/)?hub ([a-z].*)", line.strip())
-        if found:
-            yield re.split(r"\s+#|\s*[|>;]", found[1])[0].split()
+def named_commands(text: str) -> Iterator[str]:
+    """What stands behind ``hub`` in code spans and blocks; several may stand in one line."""
+    fence = re.compile(r"^\s*```.*?^\s*```", re.MULTILINE | re.DOTALL)
+    lines = [line for block in fence.findall(text) for line in block.splitlines()]
+    lines += re.findall(r"`([^`\n]+)`", fence.sub("", text))
+    for line in lines:
+        for part in re.split(r"\s{2,}", line.strip()):
+            found = re.match(r"(?:\$ )?(?:docker compose exec \S+ )?(?:\.venv/bin/)?hub ([a-z].*)", part)
+            if found:
+                yield found[1]
+
+
+def check_command(words: list[str], group: TyperGroup) -> None:
+    """Fails unless command, sub-commands (``plan|apply`` is two) and options exist."""
+    assert words[0] in group.commands, words
+    command: Any = group.commands[words[0]]
+    rest = words[1:]
+    if isinstance(command, TyperGroup) and rest:
+        names = rest.pop(0).split("|")
+        assert set(names) <= set(command.commands), words
+        command = command.commands[names[0]]
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    for word in rest:
+        if word.startswith("--"):
+            assert word.partition("=")[0] in options | {"--help"}, words
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_command_that_is_named_exists(page: Path, commands: click.Group) -> None:
-    for words in named_commands(text_of(page)):
-        assert words[0] in commands.commands, words
-        command = commands.commands[words[0]]
-        rest = words[1:]
-        if isinstance(command, click.Group) and rest:
-            # "plan|apply" names two commands in one.
-            names = rest.pop(0).split("|")
-            assert set(names) <= set(command.commands), words
-            command = command.commands[names[0]]
-        options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
-        for word in rest:
-            if word.startswith("--"):
-                assert word.partition("=")[0] in options | {"--help"}, words
+def test_every_command_that_is_named_exists(page: Path, commands: TyperGroup) -> None:
+    for named in named_commands(text_of(page)):
+        first, *others = (part.split() for part in named.partition(" #")[0].split(" | "))
+        check_command(first, commands)
+        for words in others:
+            # "up | run STAGE" names another command, "ID | --subject CODE" another way to call the same.
+            check_command([first[0], *words] if words[0].startswith("-") else words, commands)
+
+
+def test_a_command_that_does_not_exist_is_noticed(commands: TyperGroup) -> None:
+    for named in ("nothing", "topics nothing", "lag --nothing"):
+        with pytest.raises(AssertionError):
+            check_command(named.split(), commands)
 
 
 def test_commands_are_found_in_the_documents() -> None:
-    found = {words[0] for page in PAGES for words in named_commands(text_of(page))}
+    found = {named.split()[0] for page in PAGES for named in named_commands(text_of(page))}
     assert {"run", "up", "topics", "lag", "tally", "trace", "dead-letters", "clocks"} <= found
 
 
