@@ -45,6 +45,8 @@ class House:
         self._data = settings.data.resolve()
         self._brokers, self._with_sandbox, self._say = brokers, with_sandbox, say
         self._settings = settings
+        # What the brokers of this machine can hold, whatever the map asks of a real cluster.
+        self._replication = settings.replication or min(brokers, 3)
         self._cluster = KafkaCluster(self._data / "kafka", brokers, settings.cache)
         self._valkey = Valkey(self._data / "valkey")
         self._stages: Supervisor | None = None
@@ -139,7 +141,7 @@ class House:
         raise InfrastructureError(f"No port is free on {self._settings.web_host}.")
 
     def _apply_topics(self) -> None:
-        settings = load(data=self._data, replication=self._settings.replication or min(self._brokers, 3))
+        settings = load(data=self._data, replication=self._replication)
         specs = topic_specs(settings, open_map(self._settings))
         with admin(self._cluster.bootstrap) as client:
             apply(client, specs)
@@ -179,7 +181,8 @@ class House:
 
     def _write_run_file(self) -> None:
         path = self._data / "run.json"
-        path.with_suffix(".new").write_text(json.dumps({**self.addresses, "pid": os.getpid()}, indent=1))
+        found = {**self.addresses, "replication": self._replication, "pid": os.getpid()}
+        path.with_suffix(".new").write_text(json.dumps(found, indent=1))
         path.with_suffix(".new").replace(path)
 
 

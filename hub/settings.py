@@ -62,6 +62,12 @@ class Settings(BaseSettings):
         """Redis' address. Raises UsageError if neither set nor running."""
         return self.redis_index_url or self._running("redis_url", "HUB_REDIS_INDEX_URL")
 
+    @property
+    def copies(self) -> int | None:
+        """Replicas of every topic: as set, else as the hub that runs here was started; ``None`` is the map's."""
+        found = None if self.bootstrap_servers else self._run.get("replication")
+        return self.replication or (int(found) if found else None)
+
     def _running(self, name: str, variable: str) -> str:
         value = self._run.get(name)
         if not value:

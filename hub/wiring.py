@@ -69,7 +69,7 @@ def open_map(settings: Settings, catalog: Catalog | None = None) -> HubMap:
 
 def topic_specs(settings: Settings, hub_map: HubMap) -> list[TopicSpec]:
     """The topics of the map as Kafka knows them."""
-    replication = settings.replication or hub_map.model.replication
+    replication = settings.copies or hub_map.model.replication
     in_sync = min(hub_map.model.min_in_sync, replication)
     specs = []
     for name, topic in hub_map.topics.items():

@@ -250,17 +250,18 @@ def ids_of(manifest: Manifest) -> dict[str, Counter[str]]:
     found: dict[str, Counter[str]] = {topic: Counter() for topic in TOPICS.values()}
     for entity in manifest.entities:
         for version in range(1, entity.version + 1):
-            found[TOPICS[entity.kind]][event_id(f"/sources/{entity.source}", entity.natural_key, version)] += 1
+            found[TOPICS[entity.kind]][event_id(*_identity(entity), version)] += 1
     return found
 
 
 def public_of(manifest: Manifest) -> set[tuple[str, str]]:
     """(channel, entity) of everything that has to be public when the season is over."""
-    return {
-        (channel, entity_id(f"/sources/{entity.source}", entity.natural_key))
-        for entity in manifest.entities
-        for channel in _channels(entity)
-    }
+    return {(channel, entity_id(*_identity(entity))) for entity in manifest.entities for channel in _channels(entity)}
+
+
+def _identity(entity: Entity) -> tuple[str, str]:
+    """Source and natural key, as ids derive from them: a number of a penalty is not one of an inspection."""
+    return f"/sources/{entity.source}", f"{TOPICS[entity.kind]}|{entity.natural_key}"
 
 
 def _channels(entity: Entity) -> tuple[str, ...]:

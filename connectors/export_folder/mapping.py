@@ -128,10 +128,13 @@ class State(_Model):
 
 
 class EventTypes(_Model):
-    """``initial`` is the state of a row for which no other holds; ``changed`` a change within a state."""
+    """``initial`` is the state of a row for which no other holds; ``changed`` a change within a state.
+
+    ``changed`` ends in ``.amended``: by that the index, rebuilt from the topics, tells it from a state.
+    """
 
     initial: EventType
-    changed: EventType
+    changed: Annotated[str, StringConstraints(pattern=r"^[a-z-]+\.[a-z-]+\.amended$")]
     states: list[State] = []
 
 

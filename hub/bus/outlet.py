@@ -27,7 +27,7 @@ _Place = tuple[str, int, int]
 _log = structlog.get_logger()
 
 #: After this long no new attempt begins in a batch. With the longest request (15 s) it stays far
-#: below max.poll.interval.ms (5 minutes), past which Kafka would hand our partitions to another.
+#: below max.poll.interval.ms (10 minutes), past which Kafka would hand our partitions to another.
 BATCH_SECONDS = 60.0
 #: So many failures in a row without one HTTP answer: the system is down, asking it for each of
 #: the remaining records would only spend the batch's time.

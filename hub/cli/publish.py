@@ -51,7 +51,8 @@ def publish(
             faults = schema.check(value)
             if faults:
                 raise InputError("\n".join(f"{file}:{number}: {f.field}: {f.problem} ({f.remedy})" for f in faults))
-            key = str(value["record_unique_identity"])
+            # Of the topic, as intake has it: a penalty and an inspection may share a number.
+            key = f"{topic}|{value['record_unique_identity']}"
             subject = subject_key(
                 value.get("party_uscc"),
                 value.get("party_registration_number"),

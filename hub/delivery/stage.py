@@ -36,7 +36,7 @@ from hub.state.notice_index import Notice
 RECEIPTS_TOPIC = "delivery.receipts.v1"
 RECEIPT_SCHEMA = "hub/delivery-receipt"
 SOURCE = "/stages/delivery"
-#: Notices that could not be indexed wait for Redis here; the rest comes with ``hub rebuild``.
+#: Notices that could not be indexed wait for Redis here; the rest comes when the web side fills the index at its start.
 MAX_UNINDEXED = 100_000
 _log = structlog.get_logger()
 

@@ -113,7 +113,8 @@ def _read(
     )
     heard_at = time.monotonic()
     while open_places:
-        messages = consumer.consume(_BATCH, timeout=1.0)
+        # Waits for so many or so long: a short rest at the end costs little, a long one every start.
+        messages = consumer.consume(_BATCH, timeout=0.1)
         if not messages and time.monotonic() - heard_at > _SILENCE_SECONDS:
             raise BrokerError("Kafka has been silent while the index of rows seen was caught up.")
         if not messages:
@@ -143,7 +144,7 @@ def _watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, in
     while True:
         try:
             place = TopicPartition(topic, partition)
-            return cast("tuple[int, int]", consumer.get_watermark_offsets(place, timeout=_REQUEST_SECONDS))
+            return consumer.get_watermark_offsets(place, timeout=_REQUEST_SECONDS)
         except KafkaException as error:
             if error.args[0].code() not in _MOVING or time.monotonic() > deadline:
                 raise

@@ -12,6 +12,7 @@ from hub.contracts.cloudevents import to_headers
 from hub.contracts.codec import Schema
 from hub.domain.events import Envelope, derive_id, entity_id, event_id, new_traceparent
 from hub.domain.identifiers import subject_key
+from hub.intake.encoder import Encode, row_encoder
 from hub.intake.rows import Problem, Row, RowFault
 from hub.state.seen_index import SeenRow
 
@@ -57,16 +58,16 @@ class EventWriter:
         self._target = target
         self._schema = schema
         self._secret = secret
-        self._targets: dict[str, tuple[str, Schema]] = {}
+        self._targets: dict[str, tuple[str, Encode]] = {}
         self._salt = f"{self.uri}\x1f"
         self._rejection = schema(REJECTION_SCHEMA)
 
-    def target(self, kind: str) -> tuple[str, Schema]:
-        """Topic and schema of a kind of row."""
+    def target(self, kind: str) -> tuple[str, Encode]:
+        """Topic and encoder of a kind of row."""
         found = self._targets.get(kind)
         if found is None:
             topic, name = self._target(kind)
-            found = self._targets[kind] = (topic, self._schema(name))
+            found = self._targets[kind] = (topic, row_encoder(self._schema(name)))
         return found
 
     def identify(self, row: Row) -> Identified:
@@ -85,7 +86,7 @@ class EventWriter:
         :raises InputError: when nothing says whom it concerns.
         """
         row, natural, key, digest = item
-        topic, schema = self.target(row.kind)
+        topic, encode = self.target(row.kind)
         version = before.version + 1 if before else 1
         type_ = row.state_type if before is None or before.state != row.state_type else row.amended_type
         value = row.value
@@ -112,7 +113,7 @@ class EventWriter:
             )
         )
         return (
-            Output(topic, subject.encode(), schema.encode(value), headers),
+            Output(topic, subject.encode(), encode(value), headers),
             SeenRow(version, digest, row.state_type),
         )
 

@@ -57,7 +57,8 @@ def _check_demo(data: Path) -> dict[str, object]:
     for name, found in tally["delivered"].items():
         assert set(found) == {"delivered"}
         assert sum(tally["answered"][name].values()) == found["delivered"]
-    stable = ("events", "rejected", "decisions", "unmatched", "withheld", "delivered", "clocks")
+    # Not the clocks: a notice that is delivered and taken back in one second ends in either order.
+    stable = ("events", "rejected", "decisions", "unmatched", "withheld", "delivered")
     return {"rows": rows, "public": public["currently_public"]} | {name: tally[name] for name in stable}
 
 

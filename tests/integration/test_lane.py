@@ -70,7 +70,9 @@ class Course:
     def write(self, records: Sequence[tuple[bytes, bytes]]) -> None:
         producer = new_producer(self.bootstrap, client_id="test")
         for number, (key, value) in enumerate(records):
-            producer.produce(self.source, value, key, headers=[("ce_id", b"%d" % number), ("twice", b"a"), ("twice", b"")])
+            producer.produce(
+                self.source, value, key, headers=[("ce_id", b"%d" % number), ("twice", b"a"), ("twice", b"")]
+            )
             producer.poll(0)
         assert producer.flush(30) == 0
 
@@ -275,12 +277,7 @@ def test_a_lane_that_is_killed_again_and_again_loses_nothing(course: Course) -> 
         assert producer.flush(30) == 0
 
     def copied() -> int:
-        consumer = new_consumer(course.bootstrap, group="test", client_id="test")
-        try:
-            places = [TopicPartition(course.target, number) for number in range(4)]
-            return sum(consumer.get_watermark_offsets(place, timeout=15)[1] for place in places)
-        finally:
-            consumer.close()
+        return len(course.read(course.target))
 
     process: subprocess.Popen[bytes] | None = None
     try:
@@ -401,13 +398,13 @@ def test_a_commit_never_passes_an_output_that_is_not_acknowledged(monkeypatch: p
     seen: list[list[int]] = []
 
     def script() -> bool:
-        if broker.position == 4 and len(broker.waiting) == 4:
+        if not seen and len(broker.waiting) == 4:
             broker.answer(1)
             broker.answer(2)
-        elif len(broker.waiting) == 2:
+        elif not seen and set(broker.waiting) == {0, 3} and broker.position == 4:
             seen.append(list(broker.commits))
             broker.answer(0)
-        elif len(broker.waiting) == 1:
+        elif seen:
             seen.append(list(broker.commits))
             return True
         return False

@@ -111,7 +111,8 @@ def test_formulas_are_refused_but_guarded_text_is_text(tmp_path: Path) -> None:
 
 def test_personal_numbers_are_masked_in_every_problem(tmp_path: Path) -> None:
     lead = {"线索编号": "XS1", "线索类型": "投诉", "来源渠道": "12315", "被投诉举报单位": "某店", "问题类别": "价格",
-            "内容摘要": "多收费", "登记日期": "623021185006153029", "联系电话": "1390000abcd", "风险等级": "13900000000"}
+            "内容摘要": "多收费", "登记日期": "623021185006153029", "联系电话": "1390000abcd",
+            "风险等级": "13900000000"}
     (tmp_path / "a.csv").write_bytes(csv_bytes(LEAD, [lead]))
     (fault,) = faults_of(tmp_path)
     shown = str(fault.problems)
@@ -133,7 +134,8 @@ def test_lead_states_choose_the_event_type(tmp_path: Path) -> None:
 
 def test_penalties_with_both_amount_units(tmp_path: Path) -> None:
     penalty = {
-        "行政相对人名称": "扎西东智", "行政相对人类别": "自然人", "证件类型": "身份证", "证件号码": "623021185006153029",
+        "行政相对人名称": "扎西东智", "行政相对人类别": "自然人", "证件类型": "身份证",
+        "证件号码": "623021185006153029",
         "行政处罚决定书文号": "甘南市监处罚〔2026〕12号", "违法行为类型": "未明码标价", "违法事实": "未标价",
         "处罚依据": "价格法", "处罚类别": "警告；罚款", "处罚内容": "罚款200元", "处罚决定日期": "46100",
     }
@@ -150,8 +152,10 @@ def test_penalties_with_both_amount_units(tmp_path: Path) -> None:
 
 def test_blacklist_pairs_persons_and_knows_removals(tmp_path: Path) -> None:
     notice = {
-        "名单类型": "经营异常名录", "企业名称": "合作市雪域牦牛乳业有限责任公司", "统一社会信用代码": "91623000739699913A",
-        "列入原因": "通过登记的住所（经营场所）无法联系", "列入日期": "2026/7/1", "列入决定机关": "合作市市场监督管理局",
+        "名单类型": "经营异常名录", "企业名称": "合作市雪域牦牛乳业有限责任公司",
+        "统一社会信用代码": "91623000739699913A",
+        "列入原因": "通过登记的住所（经营场所）无法联系", "列入日期": "2026/7/1",
+        "列入决定机关": "合作市市场监督管理局",
         "列入文号": "合市监异入〔2026〕第0001号", "相关人员姓名": "扎西东智、王实验",
         "相关人员身份证件号码": "623021185006153029、无", "移出日期": "",
     }
@@ -169,7 +173,7 @@ def test_blacklist_pairs_persons_and_knows_removals(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("check_digit", "taken"), [("warn", True), ("refuse", False)])
 def test_check_digit_setting(tmp_path: Path, check_digit: str, taken: bool) -> None:
-    row = inspection(**{"统一社会信用代码/注册号": "916230007396999131"})
+    row = inspection(1, **{"统一社会信用代码/注册号": "916230007396999131"})
     (tmp_path / "a.csv").write_bytes(csv_bytes(INSPECTION, [row]))
     (item,) = read_all(open_folder(tmp_path, check_digit=check_digit))
     if taken:

@@ -57,7 +57,7 @@ def test_amounts_become_ten_thousands_of_yuan(unit: str, text: str, wan: str) ->
 
 @pytest.mark.parametrize("text", ["-5", "两万", "1,23", "0.1234567", "1e15", "12%", "5千元"])
 def test_amounts_that_cannot_be_right_are_faults(text: str) -> None:
-    with pytest.raises(ValueFault, match=".") as caught:
+    with pytest.raises(ValueFault) as caught:
         amount_parser("wan")(text)
     assert caught.value.code == "amount"
 

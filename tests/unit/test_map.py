@@ -108,9 +108,7 @@ def test_all_faults_are_said_at_once_each_at_its_line(load: Load) -> None:
 
 
 @pytest.mark.parametrize(("anchor", "old", "new", "part", "said"), FAULTS[:10])
-def test_a_single_fault_is_a_single_message(
-    load: Load, anchor: str, old: str, new: str, part: str, said: str
-) -> None:
+def test_a_single_fault_is_a_single_message(load: Load, anchor: str, old: str, new: str, part: str, said: str) -> None:
     text = after(TEXT, anchor, old, new)
     assert faults(load, text) == [f"topics.yaml:{line_of(text, part)}: {said}"]
 
@@ -133,7 +131,8 @@ def test_a_condition_that_could_never_hold_is_refused(load: Load, condition: str
     text = after(TEXT, "  publish-permits:", "{is_public: true}", condition)
     text = after(text, "  publish-permits:", "from: licensing.permits.v1", "from: enforcement.penalties.v1")
     text = after(
-        text, "  publish-permits:",
+        text,
+        "  publish-permits:",
         "[licensing.permit.recorded, licensing.permit.amended, licensing.permit.withdrawn]",
         "[enforcement.penalty.recorded]",
     )
@@ -156,7 +155,9 @@ def test_a_condition_of_the_right_type_is_taken(load: Load, condition: str) -> N
 def test_a_subscription_to_the_hubs_own_topic_is_refused(load: Load) -> None:
     text = after(TEXT, "  works-bidding:", "from: blacklist.notices.v1", "from: disclosure.receipts.v1")
     text = after(
-        text, "  works-bidding:", "[blacklist.notice.listed, blacklist.notice.amended, blacklist.notice.removed]",
+        text,
+        "  works-bidding:",
+        "[blacklist.notice.listed, blacklist.notice.amended, blacklist.notice.removed]",
         "[disclosure.receipt.refused]",
     )
     text = after(text, "  works-bidding:", "    where: {list_kind: serious}\n", "")
@@ -187,5 +188,5 @@ def test_a_file_that_is_no_map_is_refused(load: Load, text: str, said: str) -> N
 
 
 def test_a_map_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match="absent.yaml"):
+    with pytest.raises(ContractError, match=r"absent\.yaml"):
         HubMap.load(tmp_path / "absent.yaml", catalog(), ROOT / "reference")

@@ -188,9 +188,7 @@ def test_a_clock_narrowed_to_some_subscriptions_starts_for_those_alone(tmp_path:
     def narrow(raw: Any) -> None:
         raw["clocks"]["push-blacklist-notice"]["subscriptions"] = ["works-bidding"]
 
-    outputs = handle(
-        event(NOTICES, "blacklist.notice.listed", list_kind="serious"), changed_map(tmp_path, narrow)
-    )
+    outputs = handle(event(NOTICES, "blacklist.notice.listed", list_kind="serious"), changed_map(tmp_path, narrow))
     assert [signal["target"] for signal in values(outputs, "clock.signals.v1")] == ["works-bidding"]
 
 
@@ -209,9 +207,7 @@ def test_a_notice_says_what_is_expected_and_on_what_ground() -> None:
     assert (schema.name, schema.view) == ("blacklist/notice", "partner")
 
 
-def test_the_full_view_is_passed_on_without_being_decoded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_full_view_is_passed_on_without_being_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full_alone(raw: Any) -> None:
         raw["routes"].clear()
         raw["clocks"].clear()

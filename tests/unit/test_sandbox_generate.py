@@ -105,7 +105,7 @@ def test_a_text_export_decodes_and_has_its_rows(form: str, tmp_path: Path) -> No
 def test_a_workbook_opens_with_merged_title_rows(tmp_path: Path) -> None:
     path = tmp_path / "export.xlsx"
     write_bulk(path, "inspection-results", "xlsx", 50, 5)
-    sheet = load_workbook(path).active
+    sheet = load_workbook(path).worksheets[0]
     assert {str(merged) for merged in sheet.merged_cells.ranges} == {"A1:R1", "A2:R2"}
     rows = list(sheet.iter_rows(values_only=True))
     assert rows[2][: len(KINDS["inspection-results"].headings)] == KINDS["inspection-results"].headings

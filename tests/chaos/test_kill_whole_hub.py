@@ -1,0 +1,222 @@
+"""kill -9 of the whole hub in every phase of its work: nothing is lost, nothing happens twice.
+
+A killed process loses nothing that it gave to the kernel, so this is not a loss of power to the disk;
+it is everything short of that: no process gets to say a word, and all end at once.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from hub.bus.clients import new_consumer
+from hub.demo import prepare, reports, sum_reports
+from hub.domain.calendar import local_date
+from hub.sandbox.generate.manifest import FileTruth, Manifest
+from tests.support_hub import (
+    TOPICS,
+    HubProcess,
+    counts,
+    department_stats,
+    get_json,
+    hub_json,
+    ids_of,
+    ids_on_topics,
+    is_at_rest,
+    kill,
+    public_of,
+    read_events,
+    stage_of,
+    wait_for_nothing_left,
+)
+
+#: ``make chaos`` sets it: so many kills more, each at a random moment.
+ROUNDS = int(os.environ.get("HUB_CHAOS_ROUNDS", "0"))
+SEED = int(os.environ.get("HUB_CHAOS_SEED", "20260701"))
+INBOXES = ("inbox.government-procurement", "inbox.works-bidding")
+Counts = dict[str, int]
+
+
+def _facts(now: Counts) -> int:
+    return sum(now[topic] for topic in TOPICS.values())
+
+
+#: Phase -> (what is done, what is to do), both counted in records; under way is between them.
+PHASES: dict[str, Callable[[Counts], tuple[int, int]]] = {
+    "routing": lambda now: (now["routing.decisions.v1"], _facts(now)),
+    "disclosure": lambda now: (now["disclosure.receipts.v1"], now["disclosure.orders.v1"]),
+    "delivery": lambda now: (now["delivery.receipts.v1"], sum(now[inbox] for inbox in INBOXES)),
+}
+_COUNTED = [*TOPICS.values(), "routing.decisions.v1", "disclosure.receipts.v1", "disclosure.orders.v1"]
+_COUNTED += ["delivery.receipts.v1", *INBOXES]
+
+
+class Run:
+    """A season whose files arrive when the test says so, and the hub that reads them."""
+
+    def __init__(self, folder: Path, rows: int) -> None:
+        self.data = folder / "data"
+        self.manifest: Manifest = prepare(self.data, seed=SEED, size=rows, ends_on=local_date(datetime.now(UTC)))
+        self._held, self._folder = list(self.manifest.files), folder / "held"
+        for file in self._held:
+            (self._folder / file.source).mkdir(parents=True, exist_ok=True)
+            shutil.move(self._place(file), self._folder / file.source / file.name)
+        self.hub = HubProcess(self.data, folder / "console.log")
+
+    @property
+    def is_all_released(self) -> bool:
+        return not self._held
+
+    def release(self, number: int) -> None:
+        """Lets the next files arrive, in the order of their days."""
+        for file in self._held[:number]:
+            os.replace(self._folder / file.source / file.name, self._place(file))
+        del self._held[:number]
+
+    def finish(self) -> None:
+        """Lets the rest arrive and waits until there is nothing left to do."""
+        self.release(len(self._held))
+        wanted = len(self.manifest.files)
+        self.hub.wait_until(lambda: len(reports(self.data)) == wanted, "the reports on all files")
+        self.hub.wait_until(lambda: is_at_rest(self.hub), "rest")
+
+    def _place(self, file: FileTruth) -> Path:
+        return self.data / "exports" / file.source / file.name
+
+
+@contextmanager
+def running(folder: Path, rows: int) -> Iterator[Run]:
+    run = Run(folder, rows)
+    try:
+        yield run
+    finally:
+        run.hub.close()
+
+
+def test_a_hub_killed_in_every_phase_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
+    with running(tmp_path, 2000 + 200 * ROUNDS) as run:
+        run.release(3)
+        run.hub.launch()
+        _wait_for_intake_under_way(run)
+        run.hub.kill_all()
+        for phase, files in (("routing", 3), ("disclosure", 2), ("delivery", 2)):
+            run.release(files)
+            before = _await_phase(run, phase)
+            run.hub.kill_all()
+            assert before[0] < before[1], phase
+        _kill_at_random(run)
+        run.hub.start()
+        run.finish()
+        _check(run)
+        assert run.hub.terminate(60) == 0
+    wait_for_nothing_left(run.data)
+
+
+def test_a_stage_killed_under_load_is_started_again_with_the_same_result(tmp_path: Path) -> None:
+    with running(tmp_path, 1200) as run:
+        run.hub.start()
+        # Notices come in the tenth file: delivery and the answers (web) are busy from there.
+        for files, stage in (
+            (3, "intake"),
+            (3, "routing"),
+            (3, "disclosure"),
+            (1, "delivery"),
+            (2, "web"),
+            (3, "clocks"),
+        ):
+            at = _facts(_counts(run))
+            run.release(files)
+            run.hub.wait_until(lambda at=at: _facts(_counts(run)) > at, f"work for {stage}")  # type: ignore[misc]
+            found = stage_of(run.data, stage)
+            assert found is not None
+            kill(*found)
+            run.hub.wait_until(
+                lambda stage=stage, found=found: stage_of(run.data, stage) not in (None, found),  # type: ignore[misc]
+                f"{stage} to be started again",
+            )
+        run.finish()
+        _check(run)
+        assert run.hub.terminate(60) == 0
+    wait_for_nothing_left(run.data)
+
+
+def _counts(run: Run) -> Counts:
+    consumer = new_consumer(run.hub.bootstrap, group="test-counts", client_id="test")
+    try:
+        return counts(consumer, _COUNTED)
+    finally:
+        consumer.close()
+
+
+def _wait_for_intake_under_way(run: Run) -> None:
+    """Some events are on the log, not every file has its report."""
+    run.hub.wait_until(lambda: "web" in run.hub.addresses, "the addresses")
+    run.hub.wait_until(lambda: _facts(_counts(run)) > 0, "the first event")
+    assert len(reports(run.data)) < 3
+
+
+def _await_phase(run: Run, phase: str) -> tuple[int, int]:
+    """Starts the hub and returns (done, to do) of a moment when the phase had begun its new work."""
+    run.hub.launch()
+    run.hub.wait_until(lambda: "web" in run.hub.addresses, "the addresses")
+    consumer = new_consumer(run.hub.bootstrap, group="test-counts", client_id="test")
+    found: list[tuple[int, int]] = []
+    at_first = PHASES[phase](counts(consumer, _COUNTED))[0]
+
+    def is_under_way() -> bool:
+        done, todo = PHASES[phase](counts(consumer, _COUNTED))
+        found[:] = [(done, todo)]
+        return at_first < done < todo
+
+    try:
+        run.hub.wait_until(is_under_way, f"{phase} to be under way")
+    finally:
+        consumer.close()
+    return found[0]
+
+
+def _kill_at_random(run: Run) -> None:
+    chance = random.Random(SEED)
+    for round in range(ROUNDS):
+        run.release(0 if run.is_all_released else 1)
+        run.hub.launch()
+        wait = chance.uniform(0.2, 20.0)
+        print(f"round {round}: killed after {wait:.2f} s (HUB_CHAOS_SEED={SEED})")
+        time.sleep(wait)
+        run.hub.kill_all()
+
+
+def _check(run: Run) -> None:
+    """Everything is as it would be had nothing been killed."""
+    truth, manifest = run.manifest.totals, run.manifest
+    assert ids_on_topics(read_events(run.hub.bootstrap)) == ids_of(manifest)
+    read = sum_reports(run.data)
+    accepted, rejected = sum(read["accepted"].values()), sum(read["rejected"].values())
+    assert (read["read"], read["repeated"]) == (truth["rows"], truth["repeated"])
+    assert (accepted, rejected) == (truth["new"] + truth["amended"], truth["rejected"])
+    assert truth["rows"] == accepted + rejected + read["repeated"]
+
+    tally = hub_json(run.data, "tally")
+    assert tally["is_settled"] and tally["dead_letters"] == {} and tally["repeated_records"] == 0
+    assert tally["accepted"] == accepted
+    assert tally["rejected"] == truth["rejected_by_problem"]
+
+    addresses = run.hub.addresses
+    stats = get_json(f"{addresses['sandbox']['disclosure']}/api/v1/stats")
+    assert stats["max_publications_per_order"] == 1
+    with sqlite3.connect(run.data / "sandbox" / "disclosure.sqlite") as register:
+        public = set(register.execute("SELECT channel, correlation_id FROM record WHERE is_public").fetchall())
+    register.close()
+    assert public == public_of(manifest)
+    for name, found in department_stats(addresses).items():
+        notices = sum(tally["delivered"][name].values())
+        assert (found["notices"], found["answered"], found["refused"]) == (notices, notices, 0)
+        assert sum(tally["answered"][name].values()) == notices
+    assert set(tally["delivered"]["government-procurement"]) == {"delivered"}
