@@ -14,6 +14,7 @@ import uvicorn
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from hub.bus.clients import DEAD_LETTER_BYTES
 from hub.bus.lane import Lane
 from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import read_topics
@@ -76,6 +77,8 @@ def topic_specs(settings: Settings, hub_map: HubMap) -> list[TopicSpec]:
         configs = {"cleanup.policy": topic.cleanup, "min.insync.replicas": str(in_sync)}
         if topic.cleanup == "delete":
             configs["retention.ms"] = str(int(topic.retention.total_seconds() * 1000))
+        if name.endswith(".dead-letters.v1"):
+            configs["max.message.bytes"] = str(DEAD_LETTER_BYTES)
         specs.append(TopicSpec(name, topic.partitions, replication, configs))
     return specs
 

@@ -15,7 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from hub.bus.reader import read_topics
 from hub.bus.records import Record
@@ -205,13 +207,29 @@ def wait_for_nothing_left(data: Path, seconds: float = 15.0) -> None:
         time.sleep(0.05)
 
 
-def counts(consumer: Consumer, topics: Sequence[str]) -> dict[str, int]:
-    """Records that were ever written to each topic."""
-    found = dict.fromkeys(topics, 0)
-    for topic in topics:
-        for partition in consumer.list_topics(topic, timeout=15).topics[topic].partitions:
-            found[topic] += consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=15)[1]
-    return found
+class LogEnds:
+    """How many records were ever written to each topic; one question for all of them."""
+
+    def __init__(self, bootstrap: str, topics: Sequence[str]) -> None:
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+        known = self._admin.list_topics(timeout=30).topics
+        self._latest = {
+            TopicPartition(topic, number): OffsetSpec.latest() for topic in topics for number in known[topic].partitions
+        }
+
+    def read(self) -> dict[str, int]:
+        """The counts of now. A partition that has no leader yet, as just after a start, is asked again."""
+        until = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                found = Counter[str]()
+                for place, answer in self._admin.list_offsets(self._latest, request_timeout=15).items():
+                    found[place.topic] += max(answer.result().offset, 0)
+                return found
+            except KafkaException:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.1)
 
 
 def get_json(url: str) -> Any:

@@ -10,7 +10,8 @@ from functools import cached_property
 from pathlib import Path
 
 from connectors.export_folder.archive import archive_finished, archive_refused
-from connectors.export_folder.compile import Convert, broken_row_fault, check_mapping, compile_mapping
+from connectors.export_folder.columns import check_mapping
+from connectors.export_folder.compile import Convert, broken_row_fault, compile_mapping
 from connectors.export_folder.csv_table import CsvTable
 from connectors.export_folder.heading import Heading, find_heading
 from connectors.export_folder.mapping import ExportMapping, load_mapping

@@ -15,6 +15,8 @@ from confluent_kafka import Consumer, Producer
 DELIVERY_TIMEOUT_MS = 60_000
 #: The largest value that a record may have; the broker's own bound (1 MiB) covers headers too.
 MAX_VALUE_BYTES = 900_000
+#: What dead-letter topics take.
+DEAD_LETTER_BYTES = 2 * 1024 * 1024
 
 
 def new_producer(bootstrap: str, *, client_id: str, linger_ms: float = 5) -> Producer:
@@ -27,6 +29,8 @@ def new_producer(bootstrap: str, *, client_id: str, linger_ms: float = 5) -> Pro
             "enable.idempotence": True,
             "partitioner": "murmur2_random",
             "compression.type": "lz4",
+            # Ordinary topics take 1 MiB; a dead letter carries a record of that size and its reason besides.
+            "message.max.bytes": DEAD_LETTER_BYTES,
             "linger.ms": linger_ms,
             "batch.num.messages": 10_000,
             "batch.size": 512 * 1024,

@@ -205,6 +205,9 @@ class Lane:
     def _handle(self, consumer: Consumer, records: list[Record]) -> Sequence[Sequence[Output]]:
         try:
             outputs = self._try(consumer, records)
+            if len(outputs) != len(records):
+                # A short answer would commit a record whose outputs nobody wrote.
+                raise PoisonError(f"{self._name} answered {len(records)} records with {len(outputs)} lists.")
             self._check_sizes(outputs)
             return outputs
         except _AbandonedError:

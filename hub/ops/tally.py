@@ -106,6 +106,7 @@ class _Counting:
         tally.rejected.update(self._rejections.values())
         tally.decisions = len(self._decided)
         dead_events = {id for topic, id in self._dead if topic.startswith("routing.")}
+        dead_outputs = {id for topic, id in self._dead if not topic.startswith("routing.")}
         tally.undecided = len(self._events.keys() - self._decided.keys() - dead_events)
         for value in self._decided.values():
             if not value["is_matched"]:
@@ -113,7 +114,8 @@ class _Counting:
             for held in value["withheld"]:
                 tally.withheld[f"{held['rule']}: {held['reason']}"] += 1
             for output in value["outputs"]:
-                if output["kind"] != "clock" and output["output_id"] not in self._ends:
+                id = output["output_id"]
+                if output["kind"] != "clock" and id not in self._ends and id not in dead_outputs:
                     tally.open[f"{output['kind']}:{output['target']}"] += 1
         for kind, target, status in self._ends.values():
             into = tally.disclosed if kind == "channel" else tally.delivered

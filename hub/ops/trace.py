@@ -109,7 +109,8 @@ def _say(record: Record, headers: dict[str, str], value: dict[str, Any]) -> str:
     if topic.startswith("clock.signals"):
         return f"clock {value.get('rule')}: {value.get('kind')}"
     if topic.startswith("clock.states"):
-        return f"clock {value.get('rule')}: {value.get('status')}, due {value.get('due_on')}"
+        late = ", overdue" if value.get("breached_at") and value.get("status") == "running" else ""
+        return f"clock {value.get('rule')}: {value.get('status')}{late}, due {value.get('due_on')}"
     if topic.startswith("clock.alerts"):
         return f"clock {value.get('rule')}: {value.get('kind')}"
     return f"{headers.get('ce_type')} version {headers.get('ce_sequence', '?')} from {headers.get('ce_source')}"

@@ -16,14 +16,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from hub.bus.clients import new_consumer
 from hub.demo import prepare, reports, sum_reports
 from hub.domain.calendar import local_date
 from hub.sandbox.generate.manifest import FileTruth, Manifest
 from tests.support_hub import (
     TOPICS,
     HubProcess,
-    counts,
+    LogEnds,
     department_stats,
     get_json,
     hub_json,
@@ -122,6 +121,7 @@ def test_a_hub_killed_in_every_phase_loses_nothing_and_repeats_nothing(tmp_path:
 def test_a_stage_killed_under_load_is_started_again_with_the_same_result(tmp_path: Path) -> None:
     with running(tmp_path, 1200) as run:
         run.hub.start()
+        log = _log_of(run)
         # Notices come in the tenth file: delivery and the answers (web) are busy from there.
         for files, stage in (
             (3, "intake"),
@@ -131,55 +131,50 @@ def test_a_stage_killed_under_load_is_started_again_with_the_same_result(tmp_pat
             (2, "web"),
             (3, "clocks"),
         ):
-            at = _facts(_counts(run))
-            run.release(files)
-            run.hub.wait_until(lambda at=at: _facts(_counts(run)) > at, f"work for {stage}")  # type: ignore[misc]
-            found = stage_of(run.data, stage)
-            assert found is not None
-            kill(*found)
-            run.hub.wait_until(
-                lambda stage=stage, found=found: stage_of(run.data, stage) not in (None, found),  # type: ignore[misc]
-                f"{stage} to be started again",
-            )
+            _kill_under_load(run, log, stage, files)
         run.finish()
         _check(run)
         assert run.hub.terminate(60) == 0
     wait_for_nothing_left(run.data)
 
 
-def _counts(run: Run) -> Counts:
-    consumer = new_consumer(run.hub.bootstrap, group="test-counts", client_id="test")
-    try:
-        return counts(consumer, _COUNTED)
-    finally:
-        consumer.close()
+def _kill_under_load(run: Run, log: LogEnds, stage: str, files: int) -> None:
+    """Lets files arrive, kills the stage as soon as the first of their events is there, and sees it back."""
+    before = _facts(log.read())
+    run.release(files)
+    run.hub.wait_until(lambda: _facts(log.read()) > before, f"work for {stage}")
+    found = stage_of(run.data, stage)
+    assert found is not None
+    kill(*found)
+    run.hub.wait_until(lambda: stage_of(run.data, stage) not in (None, found), f"{stage} to be started again")
+
+
+def _log_of(run: Run) -> LogEnds:
+    """The ends of the log of the hub that runs now, when it has told where it listens."""
+    run.hub.wait_until(lambda: "web" in run.hub.addresses, "the addresses")
+    return LogEnds(run.hub.bootstrap, _COUNTED)
 
 
 def _wait_for_intake_under_way(run: Run) -> None:
     """Some events are on the log, not every file has its report."""
-    run.hub.wait_until(lambda: "web" in run.hub.addresses, "the addresses")
-    run.hub.wait_until(lambda: _facts(_counts(run)) > 0, "the first event")
+    log = _log_of(run)
+    run.hub.wait_until(lambda: _facts(log.read()) > 0, "the first event")
     assert len(reports(run.data)) < 3
 
 
 def _await_phase(run: Run, phase: str) -> tuple[int, int]:
     """Starts the hub and returns (done, to do) of a moment when the phase had begun its new work."""
     run.hub.launch()
-    run.hub.wait_until(lambda: "web" in run.hub.addresses, "the addresses")
-    consumer = new_consumer(run.hub.bootstrap, group="test-counts", client_id="test")
-    found: list[tuple[int, int]] = []
-    at_first = PHASES[phase](counts(consumer, _COUNTED))[0]
+    log = _log_of(run)
+    at_first, now = PHASES[phase](log.read())[0], (0, 0)
 
     def is_under_way() -> bool:
-        done, todo = PHASES[phase](counts(consumer, _COUNTED))
-        found[:] = [(done, todo)]
-        return at_first < done < todo
+        nonlocal now
+        now = PHASES[phase](log.read())
+        return at_first < now[0] < now[1]
 
-    try:
-        run.hub.wait_until(is_under_way, f"{phase} to be under way")
-    finally:
-        consumer.close()
-    return found[0]
+    run.hub.wait_until(is_under_way, f"{phase} to be under way")
+    return now
 
 
 def _kill_at_random(run: Run) -> None:

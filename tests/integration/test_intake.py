@@ -74,7 +74,7 @@ class Hub:
         consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
         found, open_partitions = [], set(partitions)
         while open_partitions:
-            for message in consumer.consume(5000, timeout=10):
+            for message in consumer.consume(5000, timeout=0.2):
                 error = message.error()
                 if error is not None:
                     assert error.code() == KafkaError._PARTITION_EOF
