@@ -34,7 +34,7 @@ from hub.domain.clocks import ClockRule
 from hub.domain.webhook import parse_secret
 from hub.errors import HubError, UsageError
 from hub.intake.service import IntakeService
-from hub.intake.session import IntakeSession, Means
+from hub.intake.session import IntakeSession, Means, tune_collector
 from hub.intake.sources import load_sources
 from hub.routing.stage import RoutingStage
 from hub.settings import Settings
@@ -208,6 +208,7 @@ def build_service(settings: Settings, stage: str) -> Service:
     """One stage as a service. Raises UsageError for an unknown name, ContractError for a faulty set-up."""
     catalog = open_catalog(settings)
     if stage == "intake":
+        tune_collector()
         return IntakeService(load_sources(settings.sources), intake_means(settings, catalog))
     hub_map = open_map(settings, catalog)
     if stage == "web":

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported untyped
 
 from hub.bus.reader import read_topics
 from hub.bus.records import Record
@@ -213,9 +212,8 @@ class LogEnds:
     def __init__(self, bootstrap: str, topics: Sequence[str]) -> None:
         self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
         known = self._admin.list_topics(timeout=30).topics
-        self._latest = {
-            TopicPartition(topic, number): OffsetSpec.latest() for topic in topics for number in known[topic].partitions
-        }
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        self._latest = {TopicPartition(topic, number): latest for topic in topics for number in known[topic].partitions}
 
     def read(self) -> dict[str, int]:
         """The counts of now. A partition that has no leader yet, as just after a start, is asked again."""
