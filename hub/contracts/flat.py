@@ -33,14 +33,14 @@ def zigzag(number: int) -> bytes:
     return bytes(out)
 
 
-#: Lengths and small numbers, which is nearly all of them.
-_SMALL = tuple(zigzag(number) for number in range(4096))
+#: Lengths and small numbers, which is nearly all of them, encoded.
+SMALL = tuple(zigzag(number) for number in range(4096))
 
 
 def text(value: bytes) -> bytes:
     """An Avro string or bytes, from its bytes."""
     length = len(value)
-    return (_SMALL[length] if length < 4096 else zigzag(length)) + value
+    return (SMALL[length] if length < 4096 else zigzag(length)) + value
 
 
 def array(items: Sequence[bytes]) -> bytes:
@@ -49,7 +49,7 @@ def array(items: Sequence[bytes]) -> bytes:
 
 
 def _number(value: int) -> bytes:
-    return _SMALL[value] if 0 <= value < 4096 else zigzag(value)
+    return SMALL[value] if 0 <= value < 4096 else zigzag(value)
 
 
 def _optional(encode: Encoder) -> Encoder:

@@ -14,6 +14,7 @@ from typing import Any
 
 from hub.contracts.codec import Schema
 from hub.contracts.fields import Field
+from hub.contracts.flat import SMALL, zigzag
 
 Encode = Callable[[Mapping[str, Any]], bytes]
 _Write = Callable[[Any], bytes]
@@ -23,25 +24,10 @@ _SCALE = 6
 _LIMIT = 10**18
 
 
-def _long(number: int) -> bytes:
-    """Zigzag, then seven bits a byte, low ones first (Avro 1.11, binary encoding)."""
-    rest = number << 1 if number >= 0 else (-number << 1) - 1
-    parts = bytearray()
-    while rest > 0x7F:
-        parts.append(rest & 0x7F | 0x80)
-        rest >>= 7
-    parts.append(rest)
-    return bytes(parts)
-
-
-#: Lengths that nearly every text has.
-_LENGTHS = tuple(_long(length) for length in range(4096))
-
-
 def _text(value: str) -> bytes:
     data = value.encode()
     length = len(data)
-    return (_LENGTHS[length] if length < 4096 else _long(length)) + data
+    return (SMALL[length] if length < len(SMALL) else zigzag(length)) + data
 
 
 def _boolean(value: bool) -> bytes:
@@ -55,7 +41,7 @@ def _boolean(value: bool) -> bytes:
 def _date(value: date) -> bytes:
     if type(value) is not date:
         raise TypeError
-    return _long(value.toordinal() - _EPOCH)
+    return zigzag(value.toordinal() - _EPOCH)
 
 
 def _decimal(value: Decimal) -> bytes:
@@ -64,7 +50,7 @@ def _decimal(value: Decimal) -> bytes:
     if number != scaled or abs(number) >= _LIMIT:
         raise ValueError
     data = number.to_bytes((number.bit_length() + 8) >> 3, "big", signed=True)
-    return _long(len(data)) + data
+    return zigzag(len(data)) + data
 
 
 _WRITERS: Mapping[str, _Write] = {"string": _text, "boolean": _boolean, "date": _date, "decimal": _decimal}
@@ -113,7 +99,7 @@ def _writer(field: Field) -> _Write:
     def write(values: list[Any]) -> bytes:
         if type(values) is not list:
             raise TypeError
-        return b"".join([_long(len(values)), *map(item, values), b"\x00"]) if values else b"\x00"
+        return b"".join([zigzag(len(values)), *map(item, values), b"\x00"]) if values else b"\x00"
 
     return write
 
