@@ -8,10 +8,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
-
 from hub.bus.clients import new_consumer, new_producer
 from hub.bus.lane import Lane
 from hub.bus.records import Record
@@ -28,17 +24,6 @@ TopicName = Callable[..., str]
 class NoIndex:
     def put(self, notices: object) -> None:
         pass
-
-
-def ensure(kafka: Any, *topics: str) -> None:
-    """Output topics have fixed names and may be there from another test."""
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    for future in admin.create_topics([NewTopic(topic, 1, -1) for topic in topics]).values():
-        try:
-            future.result()
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
 
 
 def run(stage: Stage, kafka: Any, name: str, topic: str, records: list[Record]) -> Lane:
@@ -73,7 +58,7 @@ def read_all(kafka: Any, topic: str, group: str, ids: set[str], field: str) -> l
 def test_orders_become_receipts(kafka: Any, topic_name: TopicName, create_topics: Any) -> None:
     topic = topic_name()
     create_topics(topic, partitions=3)
-    ensure(kafka, "disclosure.receipts.v1", "disclosure.dead-letters.v1")
+    create_topics("disclosure.receipts.v1", "disclosure.dead-letters.v1", partitions=1)
 
     def respond(seen: Seen, before: int) -> Reply:
         if before < QUICK.max_attempts + 1 and "entity-S3" in seen.path:
@@ -101,7 +86,7 @@ def test_orders_become_receipts(kafka: Any, topic_name: TopicName, create_topics
 def test_notices_become_receipts(kafka: Any, topic_name: TopicName, create_topics: Any) -> None:
     topic = topic_name("inbox.procurement")
     create_topics(topic, partitions=3)
-    ensure(kafka, "delivery.receipts.v1", "delivery.dead-letters.v1")
+    create_topics("delivery.receipts.v1", "delivery.dead-letters.v1", partitions=1)
 
     def respond(seen: Seen, before: int) -> Reply:
         subject = json.loads(seen.body)["data"]["subject"]
