@@ -72,7 +72,7 @@ class Feed:
             "rule": made.rule, "target": made.target, "correlation_id": made.correlation_id,
             "event_id": made.event_id, "event_type": "inspection.result.recorded", "subject": made.subject,
             "counts_from": made.counts_from, "owner_department": made.owner_department,
-            "occurred_at": made.occurred_at, "map_version": "m1",
+            "occurred_at": made.occurred_at, "until": made.until, "map_version": "m1",
         }
         return self._record(SIGNALS, "hub/clock-signal", f"clock.signal.{made.kind}", value, made.occurred_at)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -131,11 +130,16 @@ class ClocksStage(Stage):
     def _rederive(self, partition: int, table: ClockTable) -> None:
         """A calendar that was published since moves every open clock that counts by it."""
         for state in list(table.states.values()):
-            rule, calendar = self._rules.get(state.rule), self._calendars.get(state.calendar)
-            after = rederive(state, rule, calendar) if rule and calendar else None
+            after = self._brought_up_to_date(state)
             if after is not None:
                 table.put(after)
                 self._rederived.append(self._writer.state(after, partition, None, after.history[-1].at))
+
+    def _brought_up_to_date(self, state: ClockState) -> ClockState | None:
+        rule, calendar = self._rules.get(state.rule), self._calendars.get(state.calendar)
+        if rule is None or calendar is None:
+            return None
+        return rederive(state, rule, calendar, calendar.version, state.history[-1].at)
 
     # -- records ------------------------------------------------------------------------------
 
@@ -177,8 +181,6 @@ class ClocksStage(Stage):
                 continue
             rule = self._rules[signal.rule]
             after, is_changed = apply(before, signal, rule, self._calendar(rule))
-            if after is None:
-                continue
             if is_changed:
                 undo.append((table, signal.clock_id, before))
                 table.put(after)
@@ -209,7 +211,7 @@ class ClocksStage(Stage):
         for signal in signals:
             if signal.target is None and self._rules[signal.rule].per != "event":
                 states = table.of_entity(signal.correlation_id, signal.rule)
-                spread.extend(replace(signal, target=state.target) for state in states)
+                spread.extend(signal._replace(target=state.target) for state in states)
             else:
                 spread.append(signal)
         return spread

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from datetime import date, datetime
 from typing import Any
 
@@ -28,7 +27,6 @@ _SOURCE = "/stages/clocks"
 #: What the types of receipts and answers begin with: domain and noun.
 _RECEIPT_NOUNS = frozenset(("disclosure.receipt", "delivery.receipt", "discipline.feedback"))
 _KINDS = frozenset(("start", "meet", "cancel", "suspend", "resume"))
-_STATE_FIELDS = tuple(field.name for field in fields(ClockState))
 
 
 class SignalReader:
@@ -61,6 +59,7 @@ class SignalReader:
             subject=value["subject"], event_id=value["event_id"], occurred_at=value["occurred_at"],
             target=value["target"] if rule.per != "event" else None, counts_from=value["counts_from"],
             owner_department=value["owner_department"] or self._departments.get(rule.owner),
+            until=value["until"],
         )
 
     def has_use_for(self, type: str) -> bool:
@@ -115,7 +114,7 @@ class StateWriter:
             "alert_id": alert.id, "clock_id": state.clock_id, "rule": state.rule, "kind": alert.kind,
             "level": alert.level, "target": state.target, "subject": state.subject,
             "correlation_id": state.correlation_id, "owner_department": state.owner_department,
-            "escalates_to": rule.escalates_to if rule and alert.kind == "breached" else None,
+            "escalates_to": rule.escalates_to if rule and alert.kind in ("breached", "escalated") else None,
             "due_at": state.due_at, "raised_at": _to_milliseconds(now),
         }
         envelope = Envelope(
@@ -130,21 +129,15 @@ class StateWriter:
 
 def state_to_value(state: ClockState) -> dict[str, Any]:
     """The state as a record of ``hub/clock-state``."""
-    value = {name: getattr(state, name) for name in _STATE_FIELDS}
-    value["status"] = state.status.value
-    value["warned"] = list(state.warned)
-    value["history"] = [line._asdict() for line in state.history]
-    return value
+    return state._asdict() | {"history": [line._asdict() for line in state.history]}
 
 
 def state_from_value(value: Mapping[str, Any]) -> ClockState:
     """The state of a record of ``hub/clock-state``."""
-    known = {name: value[name] for name in _STATE_FIELDS}
+    known = {name: value[name] for name in ClockState._fields}
     known["status"] = Status(value["status"])
     known["warned"] = tuple(value["warned"])
-    known["history"] = tuple(
-        Change(line["at"], line["event_id"], line["change"], line["note"]) for line in value["history"]
-    )
+    known["history"] = tuple(Change(**line) for line in value["history"])
     return ClockState(**known)
 
 

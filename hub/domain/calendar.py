@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left, bisect_right
+from calendar import monthrange
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any, NamedTuple
@@ -132,6 +133,11 @@ class Calendar:
         nominal = start.toordinal() + n
         if nominal > _MAX_ORDINAL:
             raise InputError(f"{n}日后超出9999年 (beyond the year 9999)")
+        return self.rolled(date.fromordinal(nominal))
+
+    def rolled(self, day: date) -> DueDate:
+        """The day itself if it counts, else the next that does: the end of a period moves (民法典 203)."""
+        nominal = day.toordinal()
         last = self._day_of(self._rank(nominal - 1) + 1)
         return DueDate(date.fromordinal(last), not (self._low <= nominal and last <= self._high))
 
@@ -181,6 +187,23 @@ def start_of(day: date) -> datetime:
 def local_date(moment: datetime) -> date:
     """The day that an aware instant falls on in Asia/Shanghai."""
     return moment.astimezone(SHANGHAI).date()
+
+
+def last_day_of_month(year: int, month: int) -> int:
+    """28 to 31."""
+    return monthrange(year, month)[1]
+
+
+def add_months(day: date, n: int) -> date:
+    """The same day ``n`` months later; the last day of the month where it has no such day (民法典 202).
+
+    :raises InputError: beyond the year 9999.
+    """
+    years, month = divmod(day.month - 1 + n, 12)
+    year = day.year + years
+    if year > date.max.year:
+        raise InputError("期限超出9999年 (beyond the year 9999)")
+    return date(year, month + 1, min(day.day, last_day_of_month(year, month + 1)))
 
 
 def _count_mondays_to_fridays(ordinal: int) -> int:

@@ -1,193 +1,248 @@
-"""What the log makes of a clock: a pure fold of signals, whatever order they come in.
+"""What the log makes of a clock: a function of the set of its signals, whatever order they are read in.
 
-Repeats change nothing: an event that stands in the history has had its effect.
+A clock keeps each signal as a line of its history. With every new one the lines are put in the order of
+their times and gone through from the first: so a signal that comes late falls into its place, and a
+repeat, which stands there already, changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
-from hub.domain.calendar import Calendar, end_of, local_date
-from hub.domain.clocks import Change, ClockRule, ClockState, Signal, Status
+from hub.domain.calendar import Calendar, add_months, end_of, last_day_of_month, local_date
+from hub.domain.clocks import Change, ClockRule, ClockState, Due, Signal, Status
 
-#: Changes by which a clock got the date that it counts from.
-_TRIGGERS = ("started", "restarted", "amended")
+#: Of signals of one instant: what begins a clock comes first, an event that starts and meets leaves it met.
+_RANK = {"start": 0, "resume": 1, "suspend": 2, "meet": 3, "cancel": 4}
+#: A line that the hub said stands behind the signals of its instant.
+_SAID = 9
 
 
 def apply(
     state: ClockState | None, signal: Signal, rule: ClockRule, calendar: Calendar
-) -> tuple[ClockState | None, bool]:
-    """The clock after ``signal``, and whether that is another one. ``None`` where there is none yet."""
-    if state is not None and any(line.event_id == signal.event_id for line in state.history):
-        return state, False
-    match signal.kind:
-        case "start":
-            after = _start(state or _blank(signal, rule, calendar), signal, rule, calendar)
-        case "meet":
-            after = _meet(state or _blank(signal, rule, calendar), signal)
-        case "cancel":
-            after = _cancel(state or _blank(signal, rule, calendar), signal)
-        case _ if state is None:
-            return None, False  # what does not run is neither suspended nor resumed
-        case "suspend":
-            after = _suspend(state, signal)
-        case "resume":
-            after = _resume(state, signal, rule, calendar)
-    return (state, False) if after is None else (after, True)
+) -> tuple[ClockState, bool]:
+    """The clock after ``signal``, and whether that is another one."""
+    line = Change(
+        signal.occurred_at, signal.event_id, signal.kind, None, signal.kind,
+        signal.counts_from, signal.until, signal.owner_department,
+    )
+    if state is None:
+        return refold(_blank(signal, rule, calendar), (line,), rule, calendar), True
+    for known in state.history:
+        if known.event_id == line.event_id and known.kind == line.kind:
+            return state, False
+    return refold(state, (*state.history, line), rule, calendar), True
 
 
-def rederive(state: ClockState, rule: ClockRule, calendar: Calendar) -> ClockState | None:
+def rederive(
+    state: ClockState, rule: ClockRule, calendar: Calendar, cause: str, at: datetime
+) -> ClockState | None:
     """An open clock under another version of its calendar; ``None`` where nothing is to be done.
 
-    A clock keeps the version of the rule that it was started under: only the calendar moves it here.
+    ``cause`` and ``at`` are the event that published the calendar: the same whoever reads it, and when.
     """
-    started = state.last(*_TRIGGERS)
-    is_current = state.calendar_version == calendar.version
-    if not state.is_open or started is None or is_current or state.rule_version != rule.version:
+    if not state.is_open or state.calendar_version == calendar.version:
         return None
-    was = state.due_on
-    derived = _derive(state, rule, calendar, started.at)
-    note = f"calendar {state.calendar_version} -> {calendar.version}: due {was} -> {derived.due_on}"
-    # The time of the last event: publishing a calendar is no event of this clock, and the reader's own
-    # time would make another state of every reading.
-    return _noted(derived, Change(state.history[-1].at, calendar.version, "rederived", note))
+    after = refold(state, state.history, rule, calendar)
+    note = f"calendar {state.calendar_version} -> {calendar.version}: due {state.due_on} -> {after.due_on}"
+    line = Change(at, cause, "rederived", note, due_on=after.due_on)
+    return after._replace(history=tuple(sorted((*after.history, line), key=_place)))
+
+
+def refold(state: ClockState, lines: Iterable[Change], rule: ClockRule, calendar: Calendar) -> ClockState:
+    """The clock that these lines make of what identifies ``state``."""
+    ordered = sorted(lines, key=_place)
+    period = Due.parse(state.period) if state.period else rule.due
+    run = _Run(state, rule, calendar, period)
+    history = tuple([run.take(line) if line.kind is not None else line for line in ordered])
+    return run.close(history)
+
+
+def _place(line: Change) -> tuple[datetime, int, str]:
+    return line.at, _SAID if line.kind is None else _RANK[line.kind], line.event_id
 
 
 def _blank(signal: Signal, rule: ClockRule, calendar: Calendar) -> ClockState:
     return ClockState(
-        clock_id=signal.clock_id, rule=rule.id, rule_version=rule.version, target=signal.target,
-        subject=signal.subject, correlation_id=signal.correlation_id, owner_department=None,
-        status=Status.AWAITING, calendar=calendar.name, calendar_version=calendar.version,
+        signal.clock_id, rule.id, rule.version, signal.target, signal.subject, signal.correlation_id,
+        None, Status.AWAITING, calendar.name, calendar.version,
     )
 
 
-def _start(state: ClockState, signal: Signal, rule: ClockRule, calendar: Calendar) -> ClockState | None:
-    counts_from = signal.counts_from or local_date(signal.occurred_at)
-    change = "started"
-    if state.status is Status.CANCELLED:
-        cancelled = state.last("cancelled")
-        if cancelled is not None and signal.occurred_at <= cancelled.at:
-            return None  # it was taken back after this
-        state = replace(state, status=Status.AWAITING, met_at=None, met_event_id=None)
-        change = "restarted"
-    elif (started := state.last(*_TRIGGERS)) is not None:
-        if counts_from == state.counts_from or signal.occurred_at < started.at:
-            return None
-        change = "amended"
-    state = replace(
-        state,
-        rule_version=rule.version,
-        trigger_event_id=signal.event_id,
-        counts_from=counts_from,
-        owner_department=signal.owner_department or state.owner_department,
-        status=Status.RUNNING if state.status is Status.AWAITING else state.status,
-    )
-    line = Change(signal.occurred_at, signal.event_id, change)
-    state = _derive(replace(state, history=(*state.history, line)), rule, calendar, signal.occurred_at)
-    assert state.due_at is not None
-    note = f"counts from {counts_from}, due {state.due_on}"
-    if state.is_provisional:
-        note += " (provisional)"
-    if state.due_at < signal.occurred_at and change != "amended":
-        note += ", overdue at birth"
-    return replace(state, history=(*state.history[:-1], line._replace(note=note)))
+class _Period(NamedTuple):
+    due_on: date
+    due_at: datetime
+    is_provisional: bool
 
 
-def _meet(state: ClockState, signal: Signal) -> ClockState | None:
-    is_earlier = state.met_at is None or signal.occurred_at < state.met_at
-    if state.status is Status.CANCELLED or not is_earlier:
-        return None
-    state = replace(state, met_at=signal.occurred_at, met_event_id=signal.event_id)
-    if state.trigger_event_id is None:
-        return _noted(state, Change(signal.occurred_at, signal.event_id, "met-early", "met before its start"))
-    state = _judged(state)
-    change = "met-late" if state.status is Status.MET_LATE else "met"
-    return _noted(state, Change(signal.occurred_at, signal.event_id, change))
+class _Run:
+    """One pass over the signals of a clock, in the order of their times."""
 
-
-def _cancel(state: ClockState, signal: Signal) -> ClockState | None:
-    started = state.last(*_TRIGGERS)
-    if state.status in (Status.MET, Status.MET_LATE, Status.CANCELLED):
-        return None
-    if started is not None and signal.occurred_at < started.at:
-        return None  # it was started anew after this
-    state = replace(state, status=Status.CANCELLED)
-    return _noted(state, Change(signal.occurred_at, signal.event_id, "cancelled"))
-
-
-def _suspend(state: ClockState, signal: Signal) -> ClockState | None:
-    if state.status is not Status.RUNNING:
-        return None
-    state = replace(state, status=Status.SUSPENDED)
-    return _noted(state, Change(signal.occurred_at, signal.event_id, "suspended"))
-
-
-def _resume(state: ClockState, signal: Signal, rule: ClockRule, calendar: Calendar) -> ClockState | None:
-    started = state.last(*_TRIGGERS)
-    if state.status is not Status.SUSPENDED or started is None:
-        return None
-    state = replace(state, status=Status.RUNNING)
-    state = _noted(state, Change(signal.occurred_at, signal.event_id, "resumed"))
-    return _derive(state, rule, calendar, started.at)
-
-
-def _derive(state: ClockState, rule: ClockRule, calendar: Calendar, triggered_at: datetime) -> ClockState:
-    """Due date from trigger, rule, calendar and suspensions; another one voids warnings and breach."""
-    assert state.counts_from is not None
-    spans = list(_suspensions(state))
-    n = rule.due.n
-    match rule.due.unit:
-        case "working-days":
-            n += sum(calendar.count(local_date(start), local_date(end)) for start, end in spans)
-            due = calendar.due_date(state.counts_from, n)
-            due_on, is_provisional, due_at = due.date, due.is_provisional, end_of(due.date)
-        case "calendar-days":
-            n += sum((local_date(end) - local_date(start)).days for start, end in spans)
-            due = calendar.due_date_in_calendar_days(state.counts_from, n)
-            due_on, is_provisional, due_at = due.date, due.is_provisional, end_of(due.date)
-        case "hours":
-            stood_still = sum((end - start for start, end in spans), timedelta())
-            due_at = triggered_at + timedelta(hours=n) + stood_still
-            due_on, is_provisional = _last_day(due_at), False
-    if due_at != state.due_at:
-        state = replace(state, warned=(), breached_at=None)
-    state = replace(
-        state, due_on=due_on, due_at=due_at, is_provisional=is_provisional,
-        calendar=calendar.name, calendar_version=calendar.version,
-    )
-    return _judged(state) if state.met_at is not None else state
-
-
-def _last_day(due_at: datetime) -> date:
-    return local_date(due_at - timedelta(milliseconds=1))
-
-
-def _judged(state: ClockState) -> ClockState:
-    """A met clock, in time or late; 24:00 of the due day is in time."""
-    assert state.met_at is not None and state.due_at is not None
-    is_late = state.met_at > state.due_at
-    return replace(
-        state,
-        status=Status.MET_LATE if is_late else Status.MET,
-        breached_at=state.due_at if is_late else None,
+    __slots__ = (
+        "calendar", "counts_from", "due", "is_cancelled", "met", "met_count", "owner", "period", "rule", "rule_version",
+        "spans", "started", "state", "stopped_at", "until",
     )
 
+    def __init__(self, state: ClockState, rule: ClockRule, calendar: Calendar, period: Due) -> None:
+        self.state, self.rule, self.calendar, self.period = state, rule, calendar, period
+        self.rule_version = state.rule_version
+        self.owner = state.owner_department
+        self.started: Change | None = None
+        self.counts_from: date | None = None
+        self.until: date | None = None
+        self.due: _Period | None = None
+        self.met: Change | None = None
+        self.met_count = 0
+        self.is_cancelled = False
+        self.spans: list[tuple[datetime, datetime]] = []
+        self.stopped_at: datetime | None = None
 
-def _suspensions(state: ClockState) -> Iterator[tuple[datetime, datetime]]:
-    """The spans since the clock last began in which it stood still; the day of suspension counts."""
-    began: datetime | None = None
-    spans: list[tuple[datetime, datetime]] = []
-    for line in state.history:
-        if line.change == "restarted":
-            spans.clear()
-        elif line.change == "suspended":
-            began = line.at
-        elif line.change == "resumed" and began is not None:
-            spans.append((began, max(began, line.at)))
-    yield from spans
+    def take(self, line: Change) -> Change:
+        """Lets the line have its effect; returns it with what that was."""
+        match line.kind:
+            case "start":
+                return self._start(line)
+            case "meet":
+                return self._meet(line)
+            case "cancel":
+                return self._cancel(line)
+            case "suspend":
+                return self._suspend(line)
+            case _:
+                return self._resume(line)
 
+    def close(self, history: tuple[Change, ...]) -> ClockState:
+        """The clock after the last line, with what was said of it."""
+        due, met = self.due, self.met
+        warned: tuple[str, ...] = ()
+        breached_at = None
+        if due is not None and len(history) > 1:
+            said = [line for line in history if line.kind is None and line.due_at == due.due_at]
+            levels = {line.note for line in said if line.change == "warned" and line.note}
+            warned = tuple(sorted(levels, key=int, reverse=True))
+            if any(line.change in ("breached", "expired") for line in said):
+                breached_at = due.due_at
+        status = self._status()
+        if status is Status.MET:
+            breached_at = None
+        elif status is Status.MET_LATE and due is not None:
+            breached_at = due.due_at
+        head = self.state
+        return ClockState(
+            head.clock_id, head.rule, self.rule_version, head.target, head.subject, head.correlation_id,
+            self.owner, status, self.calendar.name, self.calendar.version,
+            self.started.event_id if self.started else None, self.counts_from,
+            due.due_on if due else None, due.due_at if due else None, due.is_provisional if due else False,
+            met.at if met else None, met.event_id if met else None,
+            warned, breached_at, history, str(self.period) if self.started else "",
+        )
 
-def _noted(state: ClockState, line: Change) -> ClockState:
-    return replace(state, history=(*state.history, line))
+    def _status(self) -> Status:
+        if self.is_cancelled:
+            return Status.CANCELLED
+        if self.started is None or self.due is None:
+            return Status.AWAITING
+        if self.met is not None:
+            # 24:00 of the due day is in time.
+            return Status.MET_LATE if self.met.at > self.due.due_at else Status.MET
+        return Status.RUNNING if self.stopped_at is None else Status.SUSPENDED
+
+    def _start(self, line: Change) -> Change:
+        counts_from = line.counts_from or local_date(line.at)
+        was_met = self.met is not None and self.started is not None
+        if self.is_cancelled or (was_met and self.rule.repeats):
+            change = "restarted"
+            self.is_cancelled, self.met, self.met_count, self.stopped_at = False, None, 0, None
+            self.spans = []
+            self.period, self.rule_version = self.rule.due, self.rule.version
+        elif self.started is None:
+            change = "started"
+        elif self.rule.repeats or (counts_from, line.until) == (self.counts_from, self.until):
+            return line._replace(change="repeated", note=None, due_on=None)
+        else:
+            change = "amended"
+        self.started, self.counts_from, self.until = line, counts_from, line.until
+        self.owner = line.owner_department or self.owner
+        due = self._derive()
+        notes = [f"counts from {counts_from}"]
+        if due.is_provisional:
+            notes.append("provisional")
+        if due.due_at < line.at and change != "amended":
+            notes.append("overdue at birth")
+        return line._replace(change=change, note=", ".join(notes), due_on=due.due_on)
+
+    def _meet(self, line: Change) -> Change:
+        if self.is_cancelled:
+            return line._replace(change="ignored", note="the clock was cancelled", due_on=None)
+        if self.met is not None:
+            return line._replace(change="met-again", note=None, due_on=None)
+        self.met_count += 1
+        if self.met_count < self.rule.meets:
+            return line._replace(change="counted", note=f"{self.met_count} of {self.rule.meets}", due_on=None)
+        self.met = line
+        if self.started is None or self.due is None:
+            return line._replace(change="met-early", note="met before its start", due_on=None)
+        change = "met-late" if line.at > self.due.due_at else "met"
+        return line._replace(change=change, note=None, due_on=self.due.due_on)
+
+    def _cancel(self, line: Change) -> Change:
+        if self.met is not None and self.started is not None:
+            return line._replace(change="ignored", note="the clock was met", due_on=None)
+        self.is_cancelled = True
+        return line._replace(change="cancelled", note=None, due_on=None)
+
+    def _suspend(self, line: Change) -> Change:
+        if self._status() is not Status.RUNNING:
+            return line._replace(change="ignored", note="the clock did not run", due_on=None)
+        self.stopped_at = line.at
+        return line._replace(change="suspended", note=None, due_on=None)
+
+    def _resume(self, line: Change) -> Change:
+        if self.stopped_at is None or self._status() is not Status.SUSPENDED:
+            return line._replace(change="ignored", note="the clock did not stand still", due_on=None)
+        self.spans.append((self.stopped_at, line.at))
+        self.stopped_at = None
+        return line._replace(change="resumed", note=None, due_on=self._derive().due_on)
+
+    def _derive(self) -> _Period:
+        """Due date from trigger, period, calendar and the spans in which the clock stood still."""
+        assert self.started is not None and self.counts_from is not None
+        if self.until is not None:
+            # The record names its last day itself.
+            self.due = _Period(self.until, end_of(self.until), False)
+        elif self.period.unit == "hours":
+            stood_still = sum((end - start for start, end in self.spans), timedelta())
+            due_at = self.started.at + timedelta(hours=self.period.n) + stood_still
+            self.due = _Period(local_date(due_at - timedelta(milliseconds=1)), due_at, False)
+        else:
+            self.due = self._derive_day()
+        return self.due
+
+    def _derive_day(self) -> _Period:
+        assert self.counts_from is not None
+        start, n, calendar = self.counts_from, self.period.n, self.calendar
+        if self.period.unit == "working-days":
+            n += sum(calendar.count(local_date(begin), local_date(end)) for begin, end in self.spans)
+            found = calendar.due_date(start, n)
+            return _Period(found.date, end_of(found.date), found.is_provisional)
+        days = sum((local_date(end) - local_date(begin)).days for begin, end in self.spans)
+        match self.period.unit:
+            case "calendar-days":
+                nominal = start + timedelta(n)
+            case "months":
+                nominal = add_months(start, n)
+            case "years":
+                nominal = add_months(start, 12 * n)
+            case _:
+                month = self.period.month or start.month
+                nominal = start.replace(
+                    month=month, day=min(self.period.day, last_day_of_month(start.year, month))
+                )
+        nominal += timedelta(days)
+        if self.rule.on_due == "expire":
+            # A term that somebody bears ends on its day: a day off does not lengthen it.
+            return _Period(nominal, end_of(nominal), False)
+        found = calendar.rolled(nominal)
+        return _Period(found.date, end_of(found.date), found.is_provisional)

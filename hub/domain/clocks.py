@@ -9,20 +9,42 @@ import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from functools import cache
+from typing import Literal, NamedTuple, cast, get_args
 
 from hub.domain.events import derive_id
 
-DueUnit = Literal["working-days", "calendar-days", "hours"]
+DueUnit = Literal["working-days", "calendar-days", "hours", "months", "years", "date"]
 SignalKind = Literal["start", "meet", "cancel", "suspend", "resume"]
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A period: ``n`` working days, calendar days or hours."""
+    """A period of ``n`` working days, calendar days, hours, months or years; or a fixed date.
+
+    With the unit ``date`` the last day is ``day`` of ``month`` in the year that the clock counts from, or of
+    the month that it counts from where ``month`` is 0. Day 31 is the last day of any month.
+    """
 
     n: int
     unit: DueUnit
+    month: int = 0
+    day: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.n} {self.unit}" if self.unit != "date" else f"{self.month:02}-{self.day:02} {self.unit}"
+
+    @classmethod
+    @cache
+    def parse(cls, text: str) -> Due:
+        """What ``str`` made of one. Raises ValueError."""
+        number, unit = text.split(" ")
+        if unit not in get_args(DueUnit):
+            raise ValueError(text)
+        if unit != "date":
+            return cls(int(number), cast("DueUnit", unit))
+        month, day = number.split("-")
+        return cls(0, "date", int(month), int(day))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +53,17 @@ class ClockRule:
 
     ``starts_on``, ``met_by``, ``cancelled_by``, ``suspended_by`` and ``resumed_by`` are event types;
     ``counts_from`` is the date field of the trigger, whose next day is day 1 (a period in hours counts
-    from the moment of the trigger). ``per`` says what one clock is for: each event, each channel
-    or each subscription that the event goes to. ``warn`` is working days before the due day, or hours
-    before the end of a period in hours. ``owner`` is ``source``, ``subscriber`` or a department's code.
-    ``basis`` quotes the law, ``source`` says where the quotation stands.
+    from the moment of the trigger); ``until`` a date field that names the last day itself and goes before
+    ``due`` where it is filled. ``per`` says what one clock is for: each event, each channel or each
+    subscription that the event goes to, or each ``period`` (``every`` year or month) of each of
+    ``departments``, which no event starts but the calendar.
+
+    ``meets`` is how many of ``met_by`` it takes. ``warn`` is working days before the due day, ``escalate``
+    working days after it (hours of each where the period is in hours). ``repeats`` makes a trigger after
+    the clock was met begin it anew, and one while it runs change nothing; else a later trigger moves its
+    date. ``on_due`` says what the end is: a breach, or the end of a term, which expires. ``owner`` is
+    ``source``, ``subscriber`` or a department's id. ``basis`` quotes the law, ``source`` says where
+    the quotation stands.
     """
 
     id: str
@@ -44,7 +73,7 @@ class ClockRule:
     due: Due
     met_by: tuple[str, ...]
     cancelled_by: tuple[str, ...] = ()
-    per: Literal["event", "channel", "subscription"] = "event"
+    per: Literal["event", "channel", "subscription", "period"] = "event"
     warn: tuple[int, ...] = ()
     owner: str = "source"
     escalates_to: str | None = None
@@ -55,12 +84,20 @@ class ClockRule:
     resumed_by: tuple[str, ...] = ()
     #: Narrows a clock per subscription to some of them; empty is all.
     subscriptions: tuple[str, ...] = ()
+    until: str | None = None
+    meets: int = 1
+    escalate: tuple[int, ...] = ()
+    repeats: bool = False
+    on_due: Literal["breach", "expire"] = "breach"
+    every: Literal["year", "month"] | None = None
+    #: Ids of the departments that a clock per period runs for.
+    departments: tuple[str, ...] = ()
 
     @property
     def version(self) -> str:
         """Digest of what decides a due date; a better title or another warning is no new version."""
-        content = f"{self.id}|{self.counts_from}|{self.due.n}|{self.due.unit}|{self.calendar}"
-        return hashlib.sha256(content.encode()).hexdigest()[:12]
+        parts = (self.id, self.counts_from, self.due, self.calendar, self.until, self.meets, self.repeats, self.every)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
 
 
 class Status(StrEnum):
@@ -77,10 +114,11 @@ class Status(StrEnum):
            │            │    ▼                       │
            └────────────┴─▶ cancelled ───────────────┘
 
-    ``awaiting`` is a clock that was met before the record that starts it was read: topics are not
-    ordered among each other. Its start then finds it met. That a clock *warned* or was *breached* are
-    facts on the way, not statuses: a breached clock runs until it is met. A later event that moves the
-    trigger's date derives the due date anew, of a met clock also: ``met`` may become ``met_late`` and back.
+    ``awaiting`` is a clock of which something was read before what starts it: topics are not ordered among
+    each other. That a clock *warned*, was *breached* or *expired* are facts on the way, not statuses: a
+    breached clock runs until it is met. A later event that moves the trigger's date derives the due date
+    anew, of a met clock also: ``met`` may become ``met_late`` and back. ``met`` of a rule that ``repeats``
+    goes back to ``running`` with the next trigger.
     """
 
     AWAITING = "awaiting"
@@ -92,20 +130,31 @@ class Status(StrEnum):
 
 
 class Change(NamedTuple):
-    """One line of a clock's history. ``at`` is the time of the event, never of the reading."""
+    """One line of a clock's history. ``at`` is the time of the event, never of the reading.
+
+    A line with a ``kind`` is a signal as the clock keeps it, with what it brought: all else of the clock
+    is derived from these. ``change`` and ``due_on`` are what it came to, in the order of their times. A line
+    without is something that the hub said (``due_at`` is the due time that it spoke of) or a new
+    calendar that moved the clock.
+    """
 
     at: datetime
     event_id: str
     change: str
     note: str | None = None
+    kind: SignalKind | None = None
+    counts_from: date | None = None
+    until: date | None = None
+    owner_department: str | None = None
+    due_on: date | None = None
+    due_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Signal:
+class Signal(NamedTuple):
     """Something that starts, meets, cancels, suspends or resumes one clock.
 
-    ``target`` is the channel or subscription of a rule that has a clock for each. ``occurred_at`` is
-    aware and whole milliseconds.
+    ``target`` is the channel, subscription or period of a rule that has a clock for each; ``until`` the last
+    day where the event names it. ``occurred_at`` is aware and whole milliseconds.
     """
 
     kind: SignalKind
@@ -117,6 +166,7 @@ class Signal:
     target: str | None = None
     counts_from: date | None = None
     owner_department: str | None = None
+    until: date | None = None
 
     @property
     def clock_id(self) -> str:
@@ -124,9 +174,12 @@ class Signal:
         return clock_id(self.correlation_id, self.rule, self.target)
 
 
-@dataclass(frozen=True, slots=True)
-class ClockState:
-    """One clock, with the names of the schema ``hub/clock-state``."""
+class ClockState(NamedTuple):
+    """One clock, with the names of the schema ``hub/clock-state``.
+
+    ``period`` is the :class:`Due` of the rule when the clock began (``str``): a clock keeps it, also when the rule
+    has changed since.
+    """
 
     clock_id: str
     rule: str
@@ -148,6 +201,7 @@ class ClockState:
     warned: tuple[str, ...] = ()
     breached_at: datetime | None = None
     history: tuple[Change, ...] = ()
+    period: str = ""
 
     @property
     def is_open(self) -> bool:
