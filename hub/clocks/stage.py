@@ -20,7 +20,7 @@ from hub.clocks.table import ClockTable
 from hub.clocks.wire import RECEIPTS, SIGNALS, STATES, SignalReader, StateWriter, state_from_value
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import from_headers
-from hub.domain.calendar import Calendar
+from hub.domain.calendar import Calendar, PublishedCalendar
 from hub.domain.clock_firing import fire
 from hub.domain.clock_fold import apply, rederive
 from hub.domain.clocks import ClockRule, ClockState, Signal, Status
@@ -28,6 +28,9 @@ from hub.domain.events import Envelope
 from hub.errors import ContractError, IndexUnavailableError
 
 log = structlog.get_logger()
+
+#: Asked at every tick: the calendars in force by name if they have changed since it was asked last, else ``None``.
+CalendarNews = Callable[[], Mapping[str, PublishedCalendar] | None]
 
 #: An index that did not answer is left alone for this long: each try costs its socket timeout.
 _INDEX_PAUSE = timedelta(seconds=15)
@@ -70,6 +73,7 @@ class ClocksStage(Stage):
         now: Callable[[], datetime],
         map_version: str,
         departments: Mapping[str, str] | None = None,
+        news: CalendarNews | None = None,
     ) -> None:
         self._rules = rules
         self._calendars = calendars
@@ -77,6 +81,8 @@ class ClocksStage(Stage):
         self._loader = loader
         self._index = index
         self._now = now
+        self._news = news
+        self._published: dict[str, PublishedCalendar] = {}
         self._log = log.bind(stage="clocks", map_version=map_version)
         self._reader = SignalReader(rules, departments or {})
         self._writer = StateWriter(catalog)

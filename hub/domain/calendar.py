@@ -174,6 +174,14 @@ class Calendar:
         return ordinal
 
 
+class PublishedCalendar(NamedTuple):
+    """A calendar in force, and the event that put it there: the same for whoever reads the log."""
+
+    calendar: Calendar
+    event_id: str
+    published_at: datetime
+
+
 def end_of(day: date) -> datetime:
     """The last moment of a period that ends on ``day``: 24:00 Asia/Shanghai, as an instant in UTC."""
     return datetime(day.year, day.month, day.day, 16, tzinfo=UTC)
