@@ -16,6 +16,7 @@ import structlog
 from hub.bus.records import Output, Record
 from hub.bus.stage import Stage
 from hub.clocks.loader import StateLoader
+from hub.clocks.periods import period_starts
 from hub.clocks.table import ClockTable
 from hub.clocks.wire import RECEIPTS, SIGNALS, STATES, SignalReader, StateWriter, state_from_value
 from hub.contracts.catalog import Catalog
@@ -25,6 +26,7 @@ from hub.domain.clock_firing import fire
 from hub.domain.clock_fold import apply, rederive
 from hub.domain.clocks import ClockRule, ClockState, Signal, Status
 from hub.domain.events import Envelope
+from hub.domain.murmur2 import partition_of
 from hub.errors import ContractError, IndexUnavailableError
 
 log = structlog.get_logger()
@@ -34,6 +36,8 @@ CalendarNews = Callable[[], Mapping[str, PublishedCalendar] | None]
 
 #: An index that did not answer is left alone for this long: each try costs its socket timeout.
 _INDEX_PAUSE = timedelta(seconds=15)
+#: Clocks that a tick derives anew by another calendar.
+_SLICE = 10_000
 #: Alerts that can be said again if their writing failed; the lane has no more than a few seconds of
 #: outputs on their way, and a mass listing breaches some thousands of clocks at one midnight.
 _ALERTS_KEPT = 20_000
@@ -47,6 +51,9 @@ class DueIndexWriter(Protocol):
     def replace(self, partition: int, moments: Mapping[str, datetime]) -> None: ...
 
 
+_Moments = dict[int, dict[str, datetime | None]]
+
+
 class _Raised(NamedTuple):
     partition: int
     clock_id: str
@@ -58,8 +65,9 @@ class ClocksStage(Stage):
 
     ``loader`` reads the states of a partition; it is called before the first record of it is handled
     and may raise a retryable error, which the lane answers by waiting. ``departments`` maps ids of
-    departments to codes, for rules that name one as ``owner``. ``now`` is only asked when to try the
-    index again; what is due is decided by the ``now`` of ``tick``.
+    departments to codes, for rules that name one as ``owner`` or run for each. ``now`` is only asked when
+    to try the index again; what is due is decided by the ``now`` of ``tick``. ``news`` tells of calendars
+    that were published. ``partitions`` is how many the topics have: without it no clock per period begins.
     """
 
     def __init__(
@@ -74,6 +82,7 @@ class ClocksStage(Stage):
         map_version: str,
         departments: Mapping[str, str] | None = None,
         news: CalendarNews | None = None,
+        partitions: int | None = None,
     ) -> None:
         self._rules = rules
         self._calendars = calendars
@@ -84,12 +93,15 @@ class ClocksStage(Stage):
         self._news = news
         self._published: dict[str, PublishedCalendar] = {}
         self._log = log.bind(stage="clocks", map_version=map_version)
-        self._reader = SignalReader(rules, departments or {})
+        self._departments = departments or {}
+        self._partitions = partitions
+        self._reader = SignalReader(rules, self._departments)
         self._writer = StateWriter(catalog)
         self._tables: dict[int, ClockTable] = {}
         self._assigned: set[tuple[str, int]] = set()
         self._handled: dict[tuple[str, int], int] = {}
-        self._rederived: list[Output] = []
+        self._outdated: deque[tuple[int, str]] = deque()
+        self._begun: set[tuple[int, str, str]] = set()
         self._raised: deque[_Raised] = deque(maxlen=_ALERTS_KEPT)
         self._is_repeating = False
         self._last_seen: datetime | None = None
@@ -110,10 +122,11 @@ class ClocksStage(Stage):
             del self._tables[partition]
             self._stale.discard(partition)
         self._raised = deque((one for one in self._raised if one.partition in kept), _ALERTS_KEPT)
+        self._begun = {known for known in self._begun if known[0] in kept}
 
     def states(self, partition: int) -> Mapping[str, ClockState]:
         """The clocks of a partition by id."""
-        return self._table(partition).states
+        return self._table(partition)
 
     def _table(self, partition: int) -> ClockTable:
         if partition not in self._tables:
@@ -121,79 +134,75 @@ class ClocksStage(Stage):
         return self._tables[partition]
 
     def _restore(self, partitions: Collection[int]) -> None:
-        restored: dict[int, list[tuple[str, ClockState | None]]] = {each: [] for each in partitions}
+        restored: dict[int, list[tuple[str, bytes | None]]] = {each: [] for each in partitions}
         for partition, key, value in self._loader(partitions):
-            state = None if value is None else state_from_value(self._catalog.decode(value)[1])
-            restored[partition].append((key.decode(), state))
-        for partition, states in restored.items():
-            table = self._tables[partition] = ClockTable(self._rules, self._calendars)
-            table.restore(states)
+            restored[partition].append((key.decode(), value))
+        for partition, values in restored.items():
+            table = self._tables[partition] = ClockTable(self._rules, self._calendars, self._decode)
+            # Another calendar may have been published while nobody looked.
+            self._outdated.extend((partition, clock_id) for clock_id in table.restore(values))
             self._stale.add(partition)
-            self._rederive(partition, table)
-        clocks = sum(len(self._tables[partition].states) for partition in partitions)
+        clocks = sum(len(self._tables[partition]) for partition in partitions)
         self._log.info("clocks restored", partitions=len(partitions), clocks=clocks)
 
-    def _rederive(self, partition: int, table: ClockTable) -> None:
-        """A calendar that was published since moves every open clock that counts by it."""
-        for state in list(table.states.values()):
-            after = self._brought_up_to_date(state)
-            if after is not None:
-                table.put(after)
-                self._rederived.append(self._writer.state(after, partition, None, after.history[-1].at))
-
-    def _brought_up_to_date(self, state: ClockState) -> ClockState | None:
-        rule, calendar = self._rules.get(state.rule), self._calendars.get(state.calendar)
-        if rule is None or calendar is None:
-            return None
-        return rederive(state, rule, calendar, calendar.version, state.history[-1].at)
+    def _decode(self, value: bytes) -> ClockState:
+        return state_from_value(self._catalog.decode(value)[1])
 
     # -- records ------------------------------------------------------------------------------
 
     def handle(self, records: Sequence[Record]) -> Sequence[Sequence[Output]]:
         # All or nothing: if one record of the batch is poison, the lane calls again for each, and an
         # effect that was kept but not written would be lost.
-        undo: list[tuple[ClockTable, str, ClockState | None]] = []
+        undo: list[tuple[ClockTable, str, bytes | None]] = []
+        moments: _Moments = {}
         try:
-            outputs = [self._handle_one(record, undo) for record in records]
+            outputs = [self._handle_one(record, undo, moments) for record in records]
         except BaseException:
             for table, clock_id, before in reversed(undo):
-                table.remove(clock_id)
-                if before is not None:
-                    table.put(before)
+                table.take_back(clock_id, before)
             raise
-        moments: dict[int, dict[str, datetime | None]] = {}
-        for record, of_record in zip(records, outputs, strict=True):
+        for record in records:
             place = (record.topic, record.partition)
             # Seen before in this life: the lane went back because a write failed, perhaps one of ours.
             self._is_repeating |= record.offset <= self._handled.get(place, -1)
             self._handled[place] = max(record.offset, self._handled.get(place, -1))
-            table = self._tables[record.partition]
-            for output in of_record:
-                clock_id = (output.key or b"").decode()
-                moments.setdefault(record.partition, {})[clock_id] = table.moment(table.states[clock_id])
         self._update_index(moments)
         return outputs
 
     def _handle_one(
-        self, record: Record, undo: list[tuple[ClockTable, str, ClockState | None]]
+        self, record: Record, undo: list[tuple[ClockTable, str, bytes | None]], moments: _Moments
     ) -> list[Output]:
         table = self._table(record.partition)
         envelope, signals = self._read(record)
         is_repeat = record.offset <= self._handled.get((record.topic, record.partition), -1)
         outputs: list[Output] = []
         for signal in self._spread(table, signals):
-            before = table.states.get(signal.clock_id)
+            clock_id = signal.clock_id
+            before = table.value(clock_id)
             if before is None and record.topic in RECEIPTS and not self._is_awaited(table, signal):
                 continue
-            rule = self._rules[signal.rule]
-            after, is_changed = apply(before, signal, rule, self._calendar(rule))
-            if is_changed:
-                undo.append((table, signal.clock_id, before))
-                table.put(after)
+            after, is_changed = self._apply(table, signal, clock_id)
             # A repeat is written again, unchanged: its first writing may be what failed.
-            if is_changed or is_repeat:
-                outputs.append(self._writer.state(after, record.partition, envelope, signal.occurred_at))
+            if not is_changed and not is_repeat:
+                continue
+            output = self._writer.state(after, record.partition, envelope, signal.occurred_at)
+            outputs.append(output)
+            if is_changed:
+                undo.append((table, clock_id, before))
+                self._keep(table, after, output, moments)
         return outputs
+
+    def _apply(self, table: ClockTable, signal: Signal, clock_id: str) -> tuple[ClockState, bool]:
+        rule = self._rules[signal.rule]
+        state = table.get(clock_id)
+        if state is not None:
+            # Else the move by a new calendar would go into the clock without a word of it.
+            state = self._brought_up_to_date(state) or state
+        return apply(state, signal, rule, self._calendar(rule), clock_id)
+
+    def _keep(self, table: ClockTable, state: ClockState, output: Output, moments: _Moments) -> None:
+        assert output.value is not None and output.partition is not None
+        moments.setdefault(output.partition, {})[state.clock_id] = table.put(state, output.value)
 
     def _is_awaited(self, table: ClockTable, signal: Signal) -> bool:
         """Whether what a receipt says of a clock that is not there is to be kept for it."""
@@ -236,41 +245,108 @@ class ClocksStage(Stage):
         missing = {partition for _, partition in self._assigned} - self._tables.keys()
         if missing:
             self._restore(missing)
-        outputs, self._rederived = self._rederived, []
-        if self._is_repeating:
-            outputs.extend(self._say_again())
-        moments: dict[int, dict[str, datetime | None]] = {}
+        self._take_news()
+        outputs = self._say_again() if self._is_repeating else []
+        moments: _Moments = {}
+        outputs += self._rederive(moments)
+        outputs += self._begin_periods(now, moments)
         for partition, table in self._tables.items():
+            # More than one thing may be due of a clock: those that say something come up again.
             for state in table.pop_due(now):
-                outputs.extend(self._fire(partition, table, state, now))
-                after = table.states.get(state.clock_id)
-                moment = table.moment(after) if after else None
-                moments.setdefault(partition, {})[state.clock_id] = moment
+                outputs += self._fire(partition, table, state, now, moments)
         self._update_index(moments)
         return outputs
 
-    def _fire(self, partition: int, table: ClockTable, state: ClockState, now: datetime) -> list[Output]:
+    def _fire(
+        self, partition: int, table: ClockTable, state: ClockState, now: datetime, moments: _Moments
+    ) -> list[Output]:
         if state.status is Status.AWAITING:
             table.remove(state.clock_id)
+            moments.setdefault(partition, {})[state.clock_id] = None
             return [Output(STATES, state.clock_id.encode(), None, [], partition)]
         rule = self._rules.get(state.rule)
+        state = self._brought_up_to_date(state) or state
         after, alert = fire(state, rule, self._calendars.get(state.calendar), now)
-        table.put(after)
+        output = self._writer.state(after, partition, None, alert.moment if alert else after.history[-1].at)
+        self._keep(table, after, output, moments)
         if alert is None:
-            return []
+            return [output]
         raised = self._writer.alert(alert, after, rule, partition, now)
         self._raised.append(_Raised(partition, after.clock_id, raised))
-        return [raised, self._writer.state(after, partition, None, alert.moment)]
+        return [raised, output]
 
     def _say_again(self) -> list[Output]:
         """Alerts whose writing may have failed, with the same ids, and their clocks as they are now."""
         self._is_repeating = False
         outputs: list[Output] = []
         for partition, clock_id, alert in self._raised:
-            state = self._tables[partition].states.get(clock_id)
+            state = self._tables[partition].get(clock_id)
             if state is not None:
                 outputs += [alert, self._writer.state(state, partition, None, state.history[-1].at)]
         return outputs
+
+    def _begin_periods(self, now: datetime, moments: _Moments) -> list[Output]:
+        if self._partitions is None:
+            return []
+        outputs: list[Output] = []
+        for rule in self._rules.values():
+            if rule.per != "period":
+                continue
+            for signal in period_starts(rule, self._departments, now):
+                partition = partition_of(signal.subject.encode(), self._partitions)
+                mark = (partition, signal.event_id, rule.id)
+                if partition not in self._tables or mark in self._begun:
+                    continue
+                self._begun.add(mark)
+                table = self._tables[partition]
+                after, is_changed = self._apply(table, signal, signal.clock_id)
+                # A period that was over before anybody looked is not judged.
+                if is_changed and after.due_at is not None and (now <= after.due_at or after.met_at is not None):
+                    output = self._writer.state(after, partition, None, signal.occurred_at)
+                    self._keep(table, after, output, moments)
+                    outputs.append(output)
+        return outputs
+
+    # -- calendars ----------------------------------------------------------------------------
+
+    def _take_news(self) -> None:
+        published = self._news() if self._news is not None else None
+        if published is None:
+            return
+        self._published = dict(published)
+        self._calendars = {**self._calendars, **{name: each.calendar for name, each in published.items()}}
+        for partition, table in self._tables.items():
+            self._outdated.extend((partition, clock_id) for clock_id in table.use_calendars(self._calendars))
+        versions = sorted(each.version for each in self._calendars.values())
+        self._log.info("calendars in force", versions=versions, clocks=len(self._outdated))
+
+    def _rederive(self, moments: _Moments) -> list[Output]:
+        """A slice of the clocks that another calendar may move: records go on meanwhile.
+
+        What is left when the stage ends is found by the next one: each state names its calendar.
+        """
+        outputs: list[Output] = []
+        for _ in range(min(_SLICE, len(self._outdated))):
+            partition, clock_id = self._outdated.popleft()
+            table = self._tables.get(partition)
+            state = table.get(clock_id) if table is not None else None
+            after = self._brought_up_to_date(state) if state is not None else None
+            if table is not None and after is not None:
+                output = self._writer.state(after, partition, None, after.history[-1].at)
+                self._keep(table, after, output, moments)
+                outputs.append(output)
+        return outputs
+
+    def _brought_up_to_date(self, state: ClockState) -> ClockState | None:
+        rule, calendar = self._rules.get(state.rule), self._calendars.get(state.calendar)
+        if rule is None or calendar is None or calendar.version == state.calendar_version:
+            return None
+        known = self._published.get(calendar.name)
+        if known is not None and known.calendar.version == calendar.version:
+            return rederive(state, rule, calendar, known.event_id, known.published_at)
+        # Of a calendar that came as a file nobody knows when: the time of the clock's last line, for
+        # the reader's own would make another state of every reading.
+        return rederive(state, rule, calendar, calendar.version, state.history[-1].at)
 
     # -- index --------------------------------------------------------------------------------
 
@@ -285,8 +361,7 @@ class ClocksStage(Stage):
             for partition in sorted(self._stale | moments.keys()):
                 if partition in self._stale:
                     table = self._tables[partition]
-                    known = ((state.clock_id, table.moment(state)) for state in table.states.values())
-                    self._index.replace(partition, {name: at for name, at in known if at is not None})
+                    self._index.replace(partition, dict(table.moments()))
                     self._stale.discard(partition)
                 else:
                     self._index.put(partition, moments[partition])
@@ -295,3 +370,4 @@ class ClocksStage(Stage):
             self._log.warning("due index not written, going on without it", error=str(error))
             self._stale.update(moments)
             self._index_pause_until = now + _INDEX_PAUSE
+

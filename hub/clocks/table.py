@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 
 from hub.domain.calendar import Calendar
 from hub.domain.clock_firing import next_moment
@@ -16,47 +15,102 @@ from hub.domain.clocks import ClockRule, ClockState, Status
 AWAITING_KEPT = timedelta(days=60)
 #: Types of events that the hub's own stages write; all others tell what kind of thing an entity is.
 _STAGE_NOUNS = frozenset(("delivery.receipt", "disclosure.receipt", "discipline.feedback"))
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
-class ClockTable:
-    """Restored from ``clock.states.v1`` and kept in step with what the stage writes there."""
+class ClockTable(Mapping[str, ClockState]):
+    """Restored from ``clock.states.v1`` and kept in step with what the stage writes there.
 
-    def __init__(self, rules: Mapping[str, ClockRule], calendars: Mapping[str, Calendar]) -> None:
+    It holds the values of the topic as they are, a third of what the decoded states would take, and reads one
+    when it is asked for it. ``decode`` makes a state of a value.
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[str, ClockRule],
+        calendars: Mapping[str, Calendar],
+        decode: Callable[[bytes], ClockState],
+    ) -> None:
         self._rules = rules
         self._calendars = calendars
+        self._decode = decode
         self._nouns = {name: _entity_nouns(rule) for name, rule in rules.items()}
-        self.states: dict[str, ClockState] = {}
-        self._by_entity: dict[str, set[str]] = defaultdict(set)
-        self._heap: list[tuple[datetime, str]] = []
+        self._values: dict[str, bytes] = {}
+        self._by_entity: dict[str, tuple[str, ...]] = {}
+        self._heap: list[tuple[int, str]] = []
 
-    def restore(self, states: Iterable[tuple[str, ClockState | None]]) -> None:
-        """Takes the records of the topic, oldest first; ``None`` is a tombstone.
+    def __getitem__(self, clock_id: str) -> ClockState:
+        return self._decode(self._values[clock_id])
+
+    def __contains__(self, clock_id: object) -> bool:
+        return clock_id in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def value(self, clock_id: str) -> bytes | None:
+        """The state as it stands on the topic."""
+        return self._values.get(clock_id)
+
+    def restore(self, values: Iterable[tuple[str, bytes | None]]) -> list[str]:
+        """Takes the records of the topic, oldest first; ``None`` is a tombstone. Returns as ``use_calendars`` does.
 
         A history only grows. An older state behind a newer one was written late by an owner that had
         lost the partition without knowing, and does not count.
         """
-        for clock_id, state in states:
-            known = self.states.get(clock_id)
-            if state is None:
+        for clock_id, value in values:
+            known = self._values.get(clock_id)
+            if value is None:
                 self.remove(clock_id)
-            elif known is None or len(state.history) >= len(known.history):
-                self.states[clock_id] = state
-        for state in self.states.values():
-            self.put(state)
+            elif known is None or len(self._decode(value).history) >= len(self._decode(known).history):
+                self._values[clock_id] = value
+        outdated: list[str] = []
+        for clock_id, value in self._values.items():
+            state = self._decode(value)
+            self._enter(clock_id, state)
+            if self._is_outdated(state):
+                outdated.append(clock_id)
+        heapq.heapify(self._heap)
+        return outdated
 
-    def put(self, state: ClockState) -> None:
-        """The state of a clock from now on."""
-        self.states[state.clock_id] = state
-        self._by_entity[state.correlation_id].add(state.clock_id)
+    def use_calendars(self, calendars: Mapping[str, Calendar]) -> list[str]:
+        """Counts by these from now on; returns the open clocks that were counted by another version."""
+        self._calendars = calendars
+        return [clock_id for clock_id, value in self._values.items() if self._is_outdated(self._decode(value))]
+
+    def put(self, state: ClockState, value: bytes) -> datetime | None:
+        """The state of a clock from now on, and its value; returns when it has to be looked at again."""
+        is_new = state.clock_id not in self._values
+        self._values[state.clock_id] = value
         moment = self.moment(state)
+        if is_new:
+            others = self._by_entity.get(state.correlation_id, ())
+            self._by_entity[state.correlation_id] = (*others, state.clock_id)
         if moment is not None:
-            heapq.heappush(self._heap, (moment, state.clock_id))
+            heapq.heappush(self._heap, (_milliseconds(moment), state.clock_id))
+        return moment
+
+    def take_back(self, clock_id: str, value: bytes | None) -> None:
+        """Undoes a ``put``: the value as it was, ``None`` if there was none."""
+        if value is None:
+            self.remove(clock_id)
+        else:
+            self.put(self._decode(value), value)
 
     def remove(self, clock_id: str) -> None:
         """Forgets a clock."""
-        state = self.states.pop(clock_id, None)
-        if state is not None:
-            self._by_entity[state.correlation_id].discard(clock_id)
+        value = self._values.pop(clock_id, None)
+        if value is not None:
+            correlation_id = self._decode(value).correlation_id
+            left = tuple(each for each in self._by_entity.get(correlation_id, ()) if each != clock_id)
+            if left:
+                self._by_entity[correlation_id] = left
+            else:
+                self._by_entity.pop(correlation_id, None)
 
     def moment(self, state: ClockState) -> datetime | None:
         """When the clock has to be looked at again."""
@@ -64,19 +118,31 @@ class ClockTable:
             return state.history[0].at + AWAITING_KEPT
         return next_moment(state, self._rules.get(state.rule), self._calendars.get(state.calendar))
 
+    def moments(self) -> Iterator[tuple[str, datetime]]:
+        """Each clock that has to be looked at again, and when."""
+        for clock_id, value in self._values.items():
+            moment = self.moment(self._decode(value))
+            if moment is not None:
+                yield clock_id, moment
+
     def pop_due(self, now: datetime) -> Iterator[ClockState]:
         """Clocks whose moment has come; each has to be ``put`` or removed by the caller."""
-        while self._heap and self._heap[0][0] <= now:
+        until = _milliseconds(now)
+        while self._heap and self._heap[0][0] <= until:
             moment, clock_id = heapq.heappop(self._heap)
-            state = self.states.get(clock_id)
+            value = self._values.get(clock_id)
+            if value is None:
+                continue
+            state = self._decode(value)
+            is_at = self.moment(state)
             # Entries of states that have changed since stay in the heap until they come up.
-            if state is not None and self.moment(state) == moment:
+            if is_at is not None and _milliseconds(is_at) == moment:
                 yield state
 
     def of_entity(self, correlation_id: str, rule: str) -> list[ClockState]:
         """All clocks of a rule for an entity, one for each target, in the order of their ids."""
         clock_ids = sorted(self._by_entity.get(correlation_id, ()))
-        return [state for clock_id in clock_ids if (state := self.states[clock_id]).rule == rule]
+        return [state for clock_id in clock_ids if (state := self[clock_id]).rule == rule]
 
     def can_ever_start(self, correlation_id: str, rule: str) -> bool:
         """Whether a clock of ``rule`` may still begin for an entity, as far as is known.
@@ -88,11 +154,27 @@ class ClockTable:
         if not nouns:
             return True
         for clock_id in self._by_entity.get(correlation_id, ()):
-            state = self.states[clock_id]
+            state = self[clock_id]
             others = self._nouns.get(state.rule, frozenset())
             if state.trigger_event_id is not None and others and not others & nouns:
                 return False
         return True
+
+    def _is_outdated(self, state: ClockState) -> bool:
+        calendar = self._calendars.get(state.calendar)
+        return state.is_open and calendar is not None and calendar.version != state.calendar_version
+
+    def _enter(self, clock_id: str, state: ClockState) -> None:
+        others = self._by_entity.get(state.correlation_id, ())
+        if clock_id not in others:
+            self._by_entity[state.correlation_id] = (*others, clock_id)
+        moment = self.moment(state)
+        if moment is not None:
+            self._heap.append((_milliseconds(moment), clock_id))
+
+
+def _milliseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MILLISECOND
 
 
 def _entity_nouns(rule: ClockRule) -> frozenset[str]:

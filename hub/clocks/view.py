@@ -31,12 +31,9 @@ class ClocksView:
         rules: Mapping[str, ClockRule], calendars: Mapping[str, Calendar],
     ) -> ClocksView:
         """All clocks of all partitions. Raises BrokerError if Kafka does not answer."""
-        table = ClockTable(rules, calendars)
-        table.restore(
-            (key.decode(), None if value is None else state_from_value(catalog.decode(value)[1]))
-            for _, key, value in loader(loader.partitions())
-        )
-        return cls(table.states.values(), rules, calendars)
+        table = ClockTable(rules, calendars, lambda value: state_from_value(catalog.decode(value)[1]))
+        table.restore((key.decode(), value) for _, key, value in loader(loader.partitions()))
+        return cls(table.values(), rules, calendars)
 
     def find(
         self, *, status: str | None = None, rule: str | None = None,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from hub.bus.records import Output
+from hub.bus.records import Headers, Output
+from hub.clocks.periods import department_entity
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
+from hub.contracts.flat import array, compile_item, compile_writer, text
 from hub.domain.calendar import local_date
 from hub.domain.clock_firing import Alert
 from hub.domain.clocks import Change, ClockRule, ClockState, Signal, SignalKind, Status
 from hub.domain.events import Envelope, output_id
+from hub.domain.plain import instant_text
 from hub.errors import ContractError
 
 SIGNALS = "clock.signals.v1"
@@ -24,9 +27,25 @@ ALERTS = "clock.alerts.v1"
 INPUTS = (SIGNALS, *RECEIPTS)
 
 _SOURCE = "/stages/clocks"
+_SOURCE_BYTES = _SOURCE.encode()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+#: Of hub/clock-state, in the order of the schema.
+_STATE_FIELDS = (
+    "clock_id", "rule", "rule_version", "target", "subject", "correlation_id", "owner_department", "status",
+    "trigger_event_id", "counts_from", "due_on", "due_at", "is_provisional", "calendar", "calendar_version", "met_at",
+    "met_event_id", "warned", "breached_at", "history", "period",
+)
 #: What the types of receipts and answers begin with: domain and noun.
 _RECEIPT_NOUNS = frozenset(("disclosure.receipt", "delivery.receipt", "discipline.feedback"))
 _KINDS = frozenset(("start", "meet", "cancel", "suspend", "resume"))
+
+
+#: What the changes in the words of the first version were signals of.
+_FIRST_KINDS: Mapping[str, SignalKind] = {
+    "started": "start", "restarted": "start", "amended": "start", "met": "meet", "met-late": "meet",
+    "met-early": "meet", "cancelled": "cancel", "suspended": "suspend", "resumed": "resume",
+}
 
 
 class SignalReader:
@@ -54,12 +73,16 @@ class SignalReader:
         rule = self._rules.get(value["rule"])
         if rule is None or value["kind"] not in _KINDS:
             raise ContractError(f"no clock rule {value['rule']!r} with a signal {value['kind']!r}")
+        correlation_id = value["correlation_id"]
+        if rule.per == "period":
+            # What meets it is an event of its own: the clock is its department's.
+            correlation_id = department_entity(value["subject"])
         return Signal(
-            kind=value["kind"], rule=rule.id, correlation_id=value["correlation_id"],
+            kind=value["kind"], rule=rule.id, correlation_id=correlation_id,
             subject=value["subject"], event_id=value["event_id"], occurred_at=value["occurred_at"],
             target=value["target"] if rule.per != "event" else None, counts_from=value["counts_from"],
             owner_department=value["owner_department"] or self._departments.get(rule.owner),
-            until=value["until"],
+            until=value.get("until"),
         )
 
     def has_use_for(self, type: str) -> bool:
@@ -90,21 +113,46 @@ class StateWriter:
     """Encodes states and alerts as records on the partition of their subject."""
 
     def __init__(self, catalog: Catalog) -> None:
-        self._state = catalog.schema("hub/clock-state")
+        schema = catalog.schema("hub/clock-state")
+        self._write = compile_writer(schema, {}, _STATE_FIELDS)
+        self._line = compile_item(schema, "history")
         self._alert = catalog.schema("hub/clock-alert")
+
+    def value(self, state: ClockState) -> bytes:
+        """The state as a record of ``hub/clock-state``, framed."""
+        lines = [
+            self._line((
+                _ms(line.at), line.event_id.encode(), line.change.encode(), _bytes(line.note), _bytes(line.kind),
+                line.counts_from, line.until, _bytes(line.owner_department), line.due_on, _ms(line.due_at),
+            ))
+            for line in state.history
+        ]
+        return self._write((
+            state.clock_id.encode(), state.rule.encode(), state.rule_version.encode(), _bytes(state.target),
+            state.subject.encode(), state.correlation_id.encode(), _bytes(state.owner_department),
+            state.status.encode(), _bytes(state.trigger_event_id), state.counts_from, state.due_on,
+            _ms(state.due_at), state.is_provisional, state.calendar.encode(), state.calendar_version.encode(),
+            _ms(state.met_at), _bytes(state.met_event_id), array([text(level.encode()) for level in state.warned]),
+            _ms(state.breached_at), array(lines), state.period.encode(),
+        ))
 
     def state(self, state: ClockState, partition: int, cause: Envelope | None, at: datetime) -> Output:
         """One state; ``cause`` is the envelope of what changed it, ``None`` where time did."""
         cause_id = cause.id if cause else state.history[-1].event_id
-        envelope = Envelope(
-            id=output_id(cause_id, state.clock_id), source=_SOURCE, type="clock.state.changed",
-            subject=state.subject, time=at, correlation_id=state.correlation_id, causation_id=cause_id,
-            traceparent=cause.traceparent if cause else None,
-        )
-        return Output(
-            STATES, state.clock_id.encode(), self._state.encode(state_to_value(state)),
-            to_headers(envelope), partition,
-        )
+        headers: Headers = [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", output_id(cause_id, state.clock_id).encode()),
+            ("ce_source", _SOURCE_BYTES),
+            ("ce_type", b"clock.state.changed"),
+            ("ce_subject", state.subject.encode()),
+            ("ce_time", instant_text(at).encode()),
+            ("content-type", b"application/avro"),
+            ("ce_correlationid", state.correlation_id.encode()),
+            ("ce_causationid", cause_id.encode()),
+        ]
+        if cause is not None and cause.traceparent is not None:
+            headers.insert(7, ("traceparent", cause.traceparent.encode()))
+        return Output(STATES, state.clock_id.encode(), self.value(state), headers, partition)
 
     def alert(
         self, alert: Alert, state: ClockState, rule: ClockRule | None, partition: int, now: datetime
@@ -133,12 +181,24 @@ def state_to_value(state: ClockState) -> dict[str, Any]:
 
 
 def state_from_value(value: Mapping[str, Any]) -> ClockState:
-    """The state of a record of ``hub/clock-state``."""
-    known = {name: value[name] for name in ClockState._fields}
+    """The state of a record of ``hub/clock-state``, of any version."""
+    known = dict(value)
     known["status"] = Status(value["status"])
     known["warned"] = tuple(value["warned"])
-    known["history"] = tuple(Change(**line) for line in value["history"])
+    if "period" in value:
+        known["history"] = tuple([Change(**line) for line in value["history"]])
+    else:
+        known["history"] = tuple([_line_of_first_version(line, value) for line in value["history"]])
     return ClockState(**known)
+
+
+def _line_of_first_version(line: Mapping[str, Any], value: Mapping[str, Any]) -> Change:
+    """The first version of the schema told what a line had brought by its words alone."""
+    kind, note = _FIRST_KINDS.get(line["change"]), line["note"] or ""
+    if kind is None:
+        return Change(**line, due_at=value["due_at"])
+    counts_from = date.fromisoformat(note[12:22]) if note.startswith("counts from ") else None
+    return Change(**line, kind=kind, counts_from=counts_from)
 
 
 def _can_speak_to(rule: ClockRule, event_type: str | None) -> bool:
@@ -156,6 +216,14 @@ def _to_date(value: object) -> date | None:
     if isinstance(value, datetime):
         return local_date(value)
     return value if isinstance(value, date) else None
+
+
+def _bytes(value: str | None) -> bytes | None:
+    return None if value is None else value.encode()
+
+
+def _ms(moment: datetime | None) -> int | None:
+    return None if moment is None else (moment - _EPOCH) // _MILLISECOND
 
 
 def _to_milliseconds(moment: datetime) -> datetime:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -56,6 +57,7 @@ def _optional(encode: Encoder) -> Encoder:
     return lambda value: b"\x00" if value is None else b"\x02" + encode(value)
 
 
+@lru_cache(maxsize=1 << 16)  # all days of a century and a half
 def _date(value: date) -> bytes:
     return zigzag(value.toordinal() - _EPOCH)
 
@@ -116,6 +118,20 @@ def compile_writer(
         for (place, encode), value in zip(places, values, strict=True):
             parts[place] = encode(value)
         return b"".join(parts)
+
+    return write
+
+
+def compile_item(schema: Schema, name: str) -> Callable[[Sequence[Any]], bytes]:
+    """A writer of one item of the array field ``name``, whose items are flat records: takes all their values in order.
+
+    Values are given as to :func:`compile_writer`. Raises ContractError if the items are not flat.
+    """
+    (field,) = (field for field in schema.definition["fields"] if field["name"] == name)
+    encoders = [_encoder(schema, f"{name}.{part['name']}", part["type"]) for part in field["type"]["items"]["fields"]]
+
+    def write(values: Sequence[Any]) -> bytes:
+        return b"".join([encode(value) for encode, value in zip(encoders, values, strict=True)])
 
     return write
 

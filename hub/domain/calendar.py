@@ -16,7 +16,7 @@ from bisect import bisect_left, bisect_right
 from calendar import monthrange
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from hub.errors import ContractError, InputError
 
@@ -24,6 +24,10 @@ from hub.errors import ContractError, InputError
 SHANGHAI = timezone(timedelta(hours=8), "Asia/Shanghai")
 _WEEKDAYS = ("星期一", "星期二", "星期三", "星期四", "星期五", "星期六", "星期日")
 _MAX_ORDINAL = date.max.toordinal()
+#: Answers that a calendar keeps, about 100 bytes each.
+_REMEMBERED = 100_000
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class DueDate(NamedTuple):
@@ -65,6 +69,9 @@ class Calendar:
         self._before = _count_mondays_to_fridays(self._low - 1)
         self._after = self._before + len(self._table)
         self._shift = self._after - _count_mondays_to_fridays(self._high)
+        # What was asked before: clocks by the million share few dates.
+        self._due: dict[tuple[date, int], DueDate] = {}
+        self._days_before: dict[tuple[date, int], date] = {}
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any], base: Calendar | None = None) -> Calendar:
@@ -118,11 +125,14 @@ class Calendar:
 
         :raises InputError: if ``n`` is below 1 or the end lies beyond the year 9999.
         """
-        _check_period(n)
-        first = start.toordinal() + 1
-        last = self._day_of(self._rank(first - 1) + n)
-        is_certain = self._low <= first and last <= self._high
-        return DueDate(date.fromordinal(last), not is_certain)
+        known = self._due.get((start, n))
+        if known is None:
+            _check_period(n)
+            first = start.toordinal() + 1
+            last = self._day_of(self._rank(first - 1) + n)
+            is_certain = self._low <= first and last <= self._high
+            known = _remember(self._due, (start, n), DueDate(date.fromordinal(last), not is_certain))
+        return known
 
     def due_date_in_calendar_days(self, start: date, n: int) -> DueDate:
         """Last day of a period of ``n`` >= 1 calendar days; a day off moves to the next working day.
@@ -143,7 +153,11 @@ class Calendar:
 
     def before(self, day: date, n: int) -> date:
         """The working day that lies ``n`` working days before ``day`` (for ``n`` = 0: at or before it)."""
-        return date.fromordinal(max(1, self._day_of(self._rank(day.toordinal()) - n)))
+        known = self._days_before.get((day, n))
+        if known is None:
+            found = date.fromordinal(max(1, self._day_of(self._rank(day.toordinal()) - n)))
+            known = _remember(self._days_before, (day, n), found)
+        return known
 
     def count(self, start: date, end: date) -> int:
         """How many working days lie after ``start``, up to and with ``end``; negative if that is earlier."""
@@ -195,6 +209,13 @@ def start_of(day: date) -> datetime:
 def local_date(moment: datetime) -> date:
     """The day that an aware instant falls on in Asia/Shanghai."""
     return moment.astimezone(SHANGHAI).date()
+
+
+def _remember(memory: dict[_Key, _Value], key: _Key, value: _Value) -> _Value:
+    if len(memory) >= _REMEMBERED:
+        memory.clear()
+    memory[key] = value
+    return value
 
 
 def last_day_of_month(year: int, month: int) -> int:

@@ -21,15 +21,15 @@ _SAID = 9
 
 
 def apply(
-    state: ClockState | None, signal: Signal, rule: ClockRule, calendar: Calendar
+    state: ClockState | None, signal: Signal, rule: ClockRule, calendar: Calendar, clock_id: str | None = None
 ) -> tuple[ClockState, bool]:
-    """The clock after ``signal``, and whether that is another one."""
+    """The clock after ``signal``, and whether that is another one. ``clock_id`` is the signal's, where it is known."""
     line = Change(
         signal.occurred_at, signal.event_id, signal.kind, None, signal.kind,
         signal.counts_from, signal.until, signal.owner_department,
     )
     if state is None:
-        return refold(_blank(signal, rule, calendar), (line,), rule, calendar), True
+        return refold(_blank(signal, rule, calendar, clock_id or signal.clock_id), (line,), rule, calendar), True
     for known in state.history:
         if known.event_id == line.event_id and known.kind == line.kind:
             return state, False
@@ -64,9 +64,9 @@ def _place(line: Change) -> tuple[datetime, int, str]:
     return line.at, _SAID if line.kind is None else _RANK[line.kind], line.event_id
 
 
-def _blank(signal: Signal, rule: ClockRule, calendar: Calendar) -> ClockState:
+def _blank(signal: Signal, rule: ClockRule, calendar: Calendar, clock_id: str) -> ClockState:
     return ClockState(
-        signal.clock_id, rule.id, rule.version, signal.target, signal.subject, signal.correlation_id,
+        clock_id, rule.id, rule.version, signal.target, signal.subject, signal.correlation_id,
         None, Status.AWAITING, calendar.name, calendar.version,
     )
 

@@ -6,7 +6,7 @@ What happens is folded in :mod:`hub.domain.clock_fold`; what falls due in :mod:`
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from functools import cache
@@ -93,11 +93,13 @@ class ClockRule:
     #: Ids of the departments that a clock per period runs for.
     departments: tuple[str, ...] = ()
 
-    @property
-    def version(self) -> str:
-        """Digest of what decides a due date; a better title or another warning is no new version."""
+    #: Digest of what decides a due date; a better title or another warning is no new version.
+    version: str = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
         parts = (self.id, self.counts_from, self.due, self.calendar, self.until, self.meets, self.repeats, self.every)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+        digest = hashlib.sha256(repr(parts).encode()).hexdigest()[:12]
+        object.__setattr__(self, "version", digest)  # the class is frozen
 
 
 class Status(StrEnum):

@@ -262,3 +262,15 @@ def test_the_version_of_a_rule_is_what_decides_a_date() -> None:
 def test_hours_warn_in_hours() -> None:
     rule = replace(DISCLOSE, due=Due(24, "hours"), warn=(2,))
     assert next_moment(fold(START, rule=rule), rule, GANNAN) == datetime.fromisoformat("2026-10-01T00:00Z")
+
+
+def test_a_state_of_the_first_version_is_read_with_what_its_words_say() -> None:
+    state = fold(START, signal("suspend", "s1", "2026-10-12"))
+    schema = catalog().schema("hub/clock-state", 1)
+    names = {field.name for field in schema.fields}
+    value = {name: each for name, each in state_to_value(state).items() if name in names}
+    lines = ("at", "event_id", "change", "note")
+    value["history"] = [{name: line[name] for name in lines} for line in value["history"]]
+    read = state_from_value(schema.decode(schema.encode(value)))
+    resume = signal("resume", "s2", "2026-10-19")
+    assert apply(read, resume, DISCLOSE, GANNAN)[0].due_on == date(2026, 11, 11)
