@@ -21,8 +21,9 @@ from typing import Any, cast
 
 import fastavro
 
+from hub.bus.batch import LaneMetrics
 from hub.bus.clients import new_consumer, new_producer
-from hub.bus.lane import Lane, LaneMetrics
+from hub.bus.lane import Lane
 from hub.bus.records import Headers, Record
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers

@@ -14,13 +14,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from hub.bus.batch import Batch, LaneMetrics, Place
 from hub.bus.clients import MAX_VALUE_BYTES, new_consumer, new_producer
 from hub.bus.dead_letters import to_dead_letter
 from hub.bus.records import Output, Record
@@ -28,36 +28,6 @@ from hub.bus.stage import Stage
 from hub.errors import BrokerError, HubError, PoisonError
 
 log = structlog.get_logger()
-
-Place = tuple[str, int]
-
-
-@dataclass
-class LaneMetrics:
-    """Counts since the lane began."""
-
-    records: int = 0
-    outputs: int = 0
-    batches: int = 0
-    dead_lettered: int = 0
-    retries: int = 0
-    commits: int = 0
-
-
-class _Batch:
-    """Outputs on their way, and the offsets that they stand for."""
-
-    __slots__ = ("error", "offsets", "pending")
-
-    def __init__(self, offsets: dict[Place, int]) -> None:
-        self.offsets = offsets
-        self.pending = 0
-        self.error: KafkaError | None = None
-
-    def on_delivery(self, error: KafkaError | None, _message: Any) -> None:
-        if error is not None:
-            self.error = error
-        self.pending -= 1
 
 
 class _AbandonedError(Exception):
@@ -83,6 +53,7 @@ class Lane:
         rule_version: str = "",
         max_batch: int = 2000,
         max_in_flight: int = 8,
+        tick_seconds: float = 1.0,
         commit_seconds: float = 0.25,
         shutdown_seconds: float = 20.0,
         backoff_seconds: tuple[float, float] = (0.2, 30.0),
@@ -94,6 +65,7 @@ class Lane:
         self._dead_letters = dead_letters or name
         self._rule_version = rule_version
         self._max_batch, self._max_in_flight = max_batch, max_in_flight
+        self._tick_seconds = tick_seconds
         self._commit_seconds, self._shutdown_seconds = commit_seconds, shutdown_seconds
         self._first_backoff, self._longest_backoff = backoff_seconds
         self._now, self._stop_when = now, stop_when
@@ -101,7 +73,7 @@ class Lane:
         self._log = log.bind(lane=name)
         self.metrics = LaneMetrics()
         self.assigned = threading.Event()
-        self._in_flight: deque[_Batch] = deque()
+        self._in_flight: deque[Batch] = deque()
         self._finished: dict[Place, int] = {}
         self._uncommitted: dict[Place, int] = {}
         self._stash: list[Any] = []
@@ -180,7 +152,7 @@ class Lane:
         self.metrics.batches += 1
 
     def _produce(self, offsets: dict[Place, int], outputs: Sequence[Sequence[Output]]) -> None:
-        batch = _Batch(offsets)
+        batch = Batch(offsets)
         self._in_flight.append(batch)
         # Any: the client's stubs know no list of pairs with values that are all bytes.
         produce: Any = self._producer.produce
@@ -284,7 +256,7 @@ class Lane:
 
     def _tick(self, consumer: Consumer) -> None:
         clock = time.monotonic()
-        if clock - self._last_tick < 1.0 or not self.assigned.is_set():
+        if clock - self._last_tick < self._tick_seconds or not self.assigned.is_set():
             return
         self._last_tick = clock
         try:

@@ -33,7 +33,7 @@ class Stage:
         """These partitions are no longer ours; all that was handled of them is committed or will come again."""
 
     def tick(self, now: datetime) -> Sequence[Output]:
-        """Called about once a second, also when no record comes; its outputs are written like any other."""
+        """Called as time goes on, also when no record comes; its outputs are written like any other."""
         return ()
 
     def close(self) -> None:

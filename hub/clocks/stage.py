@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import NamedTuple, Protocol
 
 import structlog
@@ -21,7 +21,7 @@ from hub.clocks.table import ClockTable
 from hub.clocks.wire import RECEIPTS, SIGNALS, STATES, SignalReader, StateWriter, state_from_value
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import from_headers
-from hub.domain.calendar import Calendar, PublishedCalendar
+from hub.domain.calendar import Calendar, PublishedCalendar, local_date
 from hub.domain.clock_firing import fire
 from hub.domain.clock_fold import apply, rederive
 from hub.domain.clocks import ClockRule, ClockState, Signal, Status
@@ -101,7 +101,7 @@ class ClocksStage(Stage):
         self._assigned: set[tuple[str, int]] = set()
         self._handled: dict[tuple[str, int], int] = {}
         self._outdated: deque[tuple[int, str]] = deque()
-        self._begun: set[tuple[int, str, str]] = set()
+        self._periods_looked_at: tuple[date, frozenset[int]] | None = None
         self._raised: deque[_Raised] = deque(maxlen=_ALERTS_KEPT)
         self._is_repeating = False
         self._last_seen: datetime | None = None
@@ -122,7 +122,6 @@ class ClocksStage(Stage):
             del self._tables[partition]
             self._stale.discard(partition)
         self._raised = deque((one for one in self._raised if one.partition in kept), _ALERTS_KEPT)
-        self._begun = {known for known in self._begun if known[0] in kept}
 
     def states(self, partition: int) -> Mapping[str, ClockState]:
         """The clocks of a partition by id."""
@@ -286,18 +285,18 @@ class ClocksStage(Stage):
         return outputs
 
     def _begin_periods(self, now: datetime, moments: _Moments) -> list[Output]:
-        if self._partitions is None:
+        looked_at = (local_date(now), frozenset(self._tables))
+        if self._partitions is None or looked_at == self._periods_looked_at:
             return []
+        self._periods_looked_at = looked_at
         outputs: list[Output] = []
         for rule in self._rules.values():
             if rule.per != "period":
                 continue
             for signal in period_starts(rule, self._departments, now):
                 partition = partition_of(signal.subject.encode(), self._partitions)
-                mark = (partition, signal.event_id, rule.id)
-                if partition not in self._tables or mark in self._begun:
+                if partition not in self._tables:
                     continue
-                self._begun.add(mark)
                 table = self._tables[partition]
                 after, is_changed = self._apply(table, signal, signal.clock_id)
                 # A period that was over before anybody looked is not judged.

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from hub.bus.records import Headers, Output
 from hub.clocks.periods import department_entity
 from hub.contracts.catalog import Catalog
-from hub.contracts.cloudevents import to_headers
 from hub.contracts.flat import array, compile_item, compile_writer, text
 from hub.domain.calendar import local_date
-from hub.domain.clock_firing import Alert
+from hub.domain.clock_firing import Alert, AlertKind
 from hub.domain.clocks import Change, ClockRule, ClockState, Signal, SignalKind, Status
 from hub.domain.events import Envelope, output_id
 from hub.domain.plain import instant_text
@@ -26,8 +25,8 @@ ALERTS = "clock.alerts.v1"
 #: All that the stage reads.
 INPUTS = (SIGNALS, *RECEIPTS)
 
-_SOURCE = "/stages/clocks"
-_SOURCE_BYTES = _SOURCE.encode()
+_SOURCE = b"/stages/clocks"
+_ALERT_TYPES = {kind: f"clock.alert.{kind}".encode() for kind in get_args(AlertKind)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 #: Of hub/clock-state, in the order of the schema.
@@ -35,6 +34,11 @@ _STATE_FIELDS = (
     "clock_id", "rule", "rule_version", "target", "subject", "correlation_id", "owner_department", "status",
     "trigger_event_id", "counts_from", "due_on", "due_at", "is_provisional", "calendar", "calendar_version", "met_at",
     "met_event_id", "warned", "breached_at", "history", "period",
+)
+#: Of hub/clock-alert.
+_ALERT_FIELDS = (
+    "alert_id", "clock_id", "rule", "kind", "level", "target", "subject", "correlation_id", "owner_department",
+    "escalates_to", "due_at", "raised_at",
 )
 #: What the types of receipts and answers begin with: domain and noun.
 _RECEIPT_NOUNS = frozenset(("disclosure.receipt", "delivery.receipt", "discipline.feedback"))
@@ -116,7 +120,7 @@ class StateWriter:
         schema = catalog.schema("hub/clock-state")
         self._write = compile_writer(schema, {}, _STATE_FIELDS)
         self._line = compile_item(schema, "history")
-        self._alert = catalog.schema("hub/clock-alert")
+        self._write_alert = compile_writer(catalog.schema("hub/clock-alert"), {}, _ALERT_FIELDS)
 
     def value(self, state: ClockState) -> bytes:
         """The state as a record of ``hub/clock-state``, framed."""
@@ -139,40 +143,41 @@ class StateWriter:
     def state(self, state: ClockState, partition: int, cause: Envelope | None, at: datetime) -> Output:
         """One state; ``cause`` is the envelope of what changed it, ``None`` where time did."""
         cause_id = cause.id if cause else state.history[-1].event_id
-        headers: Headers = [
-            ("ce_specversion", b"1.0"),
-            ("ce_id", output_id(cause_id, state.clock_id).encode()),
-            ("ce_source", _SOURCE_BYTES),
-            ("ce_type", b"clock.state.changed"),
-            ("ce_subject", state.subject.encode()),
-            ("ce_time", instant_text(at).encode()),
-            ("content-type", b"application/avro"),
-            ("ce_correlationid", state.correlation_id.encode()),
-            ("ce_causationid", cause_id.encode()),
-        ]
+        headers = _headers(output_id(cause_id, state.clock_id), b"clock.state.changed", state, at, cause_id)
         if cause is not None and cause.traceparent is not None:
-            headers.insert(7, ("traceparent", cause.traceparent.encode()))
+            headers.append(("traceparent", cause.traceparent.encode()))
         return Output(STATES, state.clock_id.encode(), self.value(state), headers, partition)
 
     def alert(
         self, alert: Alert, state: ClockState, rule: ClockRule | None, partition: int, now: datetime
     ) -> Output:
         """One alert, raised at ``now``."""
-        value = {
-            "alert_id": alert.id, "clock_id": state.clock_id, "rule": state.rule, "kind": alert.kind,
-            "level": alert.level, "target": state.target, "subject": state.subject,
-            "correlation_id": state.correlation_id, "owner_department": state.owner_department,
-            "escalates_to": rule.escalates_to if rule and alert.kind in ("breached", "escalated") else None,
-            "due_at": state.due_at, "raised_at": _to_milliseconds(now),
-        }
-        envelope = Envelope(
-            id=alert.id, source=_SOURCE, type=f"clock.alert.{alert.kind}", subject=state.subject,
-            time=_to_milliseconds(now), correlation_id=state.correlation_id,
-            causation_id=state.trigger_event_id,
-        )
-        return Output(
-            ALERTS, state.subject.encode(), self._alert.encode(value), to_headers(envelope), partition
-        )
+        subject = state.subject.encode()
+        is_for_the_lead = rule is not None and alert.kind in ("breached", "escalated")
+        value = self._write_alert((
+            alert.id.encode(), state.clock_id.encode(), state.rule.encode(), alert.kind.encode(), _bytes(alert.level),
+            _bytes(state.target), subject, state.correlation_id.encode(), _bytes(state.owner_department),
+            _bytes(rule.escalates_to) if rule is not None and is_for_the_lead else None,
+            _ms(state.due_at), _ms(now),
+        ))
+        headers = _headers(alert.id, _ALERT_TYPES[alert.kind], state, now, state.trigger_event_id)
+        return Output(ALERTS, subject, value, headers, partition)
+
+
+def _headers(id: str, type: bytes, state: ClockState, at: datetime, cause_id: str | None) -> Headers:
+    headers: Headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", id.encode()),
+        ("ce_source", _SOURCE),
+        ("ce_type", type),
+        ("ce_subject", state.subject.encode()),
+        ("ce_time", instant_text(at).encode()),
+        ("content-type", b"application/avro"),
+        ("ce_correlationid", state.correlation_id.encode()),
+    ]
+    if cause_id is not None:
+        headers.append(("ce_causationid", cause_id.encode()))
+    return headers
 
 
 def state_to_value(state: ClockState) -> dict[str, Any]:

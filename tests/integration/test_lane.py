@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from confluent_kafka import KafkaError, TopicPartition
 
+from hub.bus.batch import LaneMetrics
 from hub.bus.clients import MAX_VALUE_BYTES, new_consumer, new_producer
 from hub.bus.dead_letters import dead_letter_topic, origin_of, without_errors
-from hub.bus.lane import Lane, LaneMetrics
+from hub.bus.lane import Lane
 from hub.bus.reader import read_topics
 from hub.bus.records import Output, Record, header
 from hub.bus.stage import Stage

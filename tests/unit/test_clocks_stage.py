@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from typing import Any, ClassVar
 
 import pytest
 
@@ -12,9 +13,10 @@ from hub.bus.records import Output
 from hub.clocks.stage import ClocksStage
 from hub.clocks.table import AWAITING_KEPT
 from hub.contracts.cloudevents import from_headers
-from hub.domain.calendar import Calendar
-from hub.domain.clocks import Status, clock_id
+from hub.domain.calendar import Calendar, PublishedCalendar
+from hub.domain.clocks import ClockRule, ClockState, Due, Signal, Status, clock_id
 from hub.domain.events import derive_id
+from hub.domain.murmur2 import partition_of
 from hub.errors import BrokerError, ContractError, IndexUnavailableError
 from tests.support_clocks import (
     CALENDARS,
@@ -59,14 +61,18 @@ class Clockwork:
     """A stage with its topic and index, and a time that the test moves."""
 
     def __init__(
-        self, topic: StatesTopic | None = None, calendars: Mapping[str, Calendar] = CALENDARS
+        self,
+        topic: StatesTopic | None = None,
+        calendars: Mapping[str, Calendar] = CALENDARS,
+        rules: Mapping[str, ClockRule] = RULES,
+        **more: Any,
     ) -> None:
         self.topic = topic or StatesTopic()
         self.index = InMemoryIndex()
         self.now = NOW
         self.stage = ClocksStage(
-            rules=RULES, calendars=calendars, catalog=catalog(), loader=self.topic, index=self.index,
-            now=lambda: self.now, map_version="m1",
+            rules=rules, calendars=calendars, catalog=catalog(), loader=self.topic, index=self.index,
+            now=lambda: self.now, map_version="m1", **more,
         )
         self.stage.on_assigned([("clock.signals.v1", 3)])
 
@@ -293,3 +299,127 @@ def test_publishing_a_year_settles_open_clocks_at_the_next_start() -> None:
     value = catalog().decode(output.value or b"")[1]
     assert (value["due_on"], value["is_provisional"]) == (date(2027, 1, 4), False)
     assert Clockwork(again.topic, {"cn": cn, "gannan": local}).tick("2026-12-06") == []
+
+
+def test_a_calendar_that_is_published_moves_the_open_clocks_of_a_running_stage_once_each() -> None:
+    cn = Calendar.from_data({"calendar": "cn", "years": {2026: {}, 2027: {"rest": {"元旦": [date(2027, 1, 1)]}}}})
+    local = Calendar.from_data({"calendar": "gannan", "extends": "cn", "years": {2026: {}, 2027: {}}}, cn)
+    notice = PublishedCalendar(local, derive_id("notice"), at("2026-12-05T03:00"))
+    letters: list[dict[str, PublishedCalendar]] = []
+    works, feed = Clockwork(news=lambda: letters.pop() if letters else None), Feed()
+    entities = [f"e{number}" for number in range(30)]
+    for entity in entities:
+        started = signal("start", f"v1-{entity}", "2026-12-04", counts_from="2026-12-04", entity=entity)
+        works.handle(feed.signal(started))
+    met = signal("meet", "r1", "2026-12-05", entity="e0")
+    amended = signal("start", "v2-e1", "2026-12-06", counts_from="2026-12-05", entity="e1")
+    works.handle(feed.signal(met))
+    letters.append({"gannan": notice})
+    written = works.tick("2026-12-06")
+    # One clock was met before; the other 29 are derived anew.
+    assert len(written) == 29
+    assert works.tick("2026-12-07") == []
+    (later,) = works.handle(feed.signal(amended))
+    for output in [*written, later]:
+        state = works.stage.states(3)[(output.key or b"").decode()]
+        moved = state.last("rederived")
+        assert moved is not None and moved.note is not None
+        assert (moved.event_id, moved.at) == (notice.event_id, notice.published_at)
+        assert moved.note.endswith("due 2027-01-01 -> 2027-01-04")
+        assert not state.is_provisional
+    # Whoever takes over in the middle goes on: states name the calendar that they were counted by.
+    half = StatesTopic()
+    half.write([output for output in works.topic.records if output not in written[10:]])
+    heir = Clockwork(half, news=iter([{"gannan": notice}, None, None]).__next__)
+    assert {output.key for output in heir.tick("2026-12-08")} >= {output.key for output in written[10:]} - {later.key}
+    assert dict(heir.stage.states(3)) == dict(works.stage.states(3))
+
+
+def test_a_signal_behind_a_new_calendar_leaves_the_move_on_record() -> None:
+    years = {2026: {}, 2027: {"rest": {"元旦": [date(2027, 1, 1)]}}}
+    local = Calendar.from_data({"calendar": "gannan", "years": years})
+    works, feed = Clockwork(), Feed()
+    works.handle(feed.signal(signal("start", "v1", "2026-12-04", counts_from="2026-12-04")))
+    heir = Clockwork(works.topic, {"gannan": local, "cn": local})
+    heir.handle(feed.signal(signal("suspend", "s1", "2026-12-08")))
+    changes = [line.change for line in heir.stage.states(3)[DISCLOSE_ID].history]
+    assert sorted(changes) == ["rederived", "started", "suspended"]
+
+
+class TestPeriods:
+    NEWS = ClockRule(
+        id="monthly-news", title="监管动态更新", starts_on=(), counts_from="", due=Due(0, "date", day=31),
+        met_by=("supervision.filing.filed",), per="period", every="month", meets=2, warn=(3,), calendar="cn",
+    )
+    PLAN = ClockRule(
+        id="plan", title="抽查工作计划报送", starts_on=(), counts_from="", due=Due(0, "date", month=4, day=30),
+        met_by=("supervision.filing.filed",), per="period", every="year", departments=("finance",),
+    )
+    CODES: ClassVar[dict[str, str]] = {"finance": "11623000013999917X", "health": "116230000139999180"}
+
+    def works(self, topic: StatesTopic | None = None) -> Clockwork:
+        rules = {rule.id: rule for rule in (self.NEWS, self.PLAN)}
+        works = Clockwork(topic, rules=rules, departments=self.CODES, partitions=12)
+        works.stage.on_assigned([("clock.signals.v1", number) for number in range(12)])
+        return works
+
+    def states(self, works: Clockwork) -> list[ClockState]:
+        return [state for number in range(12) for state in works.stage.states(number).values()]
+
+    def test_begin_for_each_department_on_its_partition_once(self) -> None:
+        works = self.works()
+        outputs = works.tick("2026-02-10")
+        homes = {partition_of(code.encode(), 12) for code in self.CODES.values()}
+        assert {output.partition for output in outputs} == homes
+        due = {(state.rule, state.subject, state.target, state.due_on) for state in self.states(works)}
+        assert due == {
+            # 28 February is a worked Saturday; 30 April 2026 a Thursday.
+            ("monthly-news", self.CODES["finance"], "2026-02", date(2026, 2, 28)),
+            ("monthly-news", self.CODES["health"], "2026-02", date(2026, 2, 28)),
+            ("plan", self.CODES["finance"], "2026", date(2026, 4, 30)),
+        }
+        assert works.tick("2026-02-11") == []
+        assert self.works(works.topic).tick("2026-02-11") == []
+        assert [state.target for state in self.states(works) if state.rule == "plan"] == ["2026"]
+        begun = works.tick("2026-03-01")
+        assert len([output for output in begun if output.topic == "clock.states.v1"]) >= 2
+
+    def test_are_met_by_as_many_events_as_the_rule_wants(self) -> None:
+        works, feed = self.works(), Feed(partition_of(self.CODES["health"].encode(), 12))
+        works.tick("2026-02-10")
+        for number, expected in ((1, Status.RUNNING), (2, Status.MET), (3, Status.MET)):
+            filed = Signal(
+                "meet", "monthly-news", derive_id("filing", str(number)), self.CODES["health"],
+                derive_id("filed", str(number)), at(f"2026-02-1{number}"), "2026-02",
+            )
+            works.handle(feed.signal(filed))
+            (state,) = [each for each in self.states(works) if each.subject == filed.subject]
+            assert state.status is expected
+
+    def test_that_were_over_before_anybody_looked_are_not_judged(self) -> None:
+        works = self.works()
+        works.tick("2026-11-20")
+        assert {state.rule for state in self.states(works)} == {"monthly-news"}
+
+
+def test_reminders_follow_a_breach_until_it_is_met() -> None:
+    rule = replace(DISCLOSE, escalate=(1, 5))
+    works, feed = Clockwork(rules={rule.id: rule}), Feed()
+    works.handle(feed.signal(START))
+    said = [alerts_of(works.tick(day)) for day in ("2026-11-05", "2026-11-06", "2026-11-12", "2026-11-20")]
+    assert [[(alert["kind"], alert["level"]) for alert in each] for each in said] == [
+        [("breached", None)], [("escalated", "1")], [("escalated", "5")], [],
+    ]
+    assert said[1][0]["escalates_to"] == "market-supervision"
+    late = Clockwork(rules={rule.id: rule})
+    late.handle(feed.signal(START))
+    # What a later reminder overtook is not said any more.
+    assert [alert["level"] for alert in alerts_of(late.tick("2026-12-20"))] == [None, "5"]
+
+
+def test_a_term_expires_without_a_breach() -> None:
+    rule = replace(DISCLOSE, due=Due(3, "years"), on_due="expire", warn=())
+    works, feed = Clockwork(rules={rule.id: rule}), Feed()
+    works.handle(feed.signal(START))
+    assert works.stage.states(3)[DISCLOSE_ID].due_on == date(2029, 9, 30)
+    assert [alert["kind"] for alert in alerts_of(works.tick("2029-09-30T16:01"))] == ["expired"]

@@ -1,0 +1,38 @@
+"""What a lane has on its way, and what it counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import KafkaError
+
+Place = tuple[str, int]
+
+
+@dataclass
+class LaneMetrics:
+    """Counts since the lane began."""
+
+    records: int = 0
+    outputs: int = 0
+    batches: int = 0
+    dead_lettered: int = 0
+    retries: int = 0
+    commits: int = 0
+
+
+class Batch:
+    """Outputs on their way, and the offsets that they stand for."""
+
+    __slots__ = ("error", "offsets", "pending")
+
+    def __init__(self, offsets: dict[Place, int]) -> None:
+        self.offsets = offsets
+        self.pending = 0
+        self.error: KafkaError | None = None
+
+    def on_delivery(self, error: KafkaError | None, _message: Any) -> None:
+        if error is not None:
+            self.error = error
+        self.pending -= 1
