@@ -110,10 +110,17 @@ def _say(record: Record, headers: dict[str, str], value: dict[str, Any]) -> str:
         return f"clock {value.get('rule')}: {value.get('kind')}"
     if topic.startswith("clock.states"):
         late = ", overdue" if value.get("breached_at") and value.get("status") == "running" else ""
-        return f"clock {value.get('rule')}: {value.get('status')}{late}, due {value.get('due_on')}"
+        change = value["history"][-1]["change"] if value.get("history") else None
+        # Else the same line would stand there twice, and nobody would know why.
+        without_effect = f" ({change})" if change in _WITHOUT_EFFECT else ""
+        return f"clock {value.get('rule')}: {value.get('status')}{late}, due {value.get('due_on')}{without_effect}"
     if topic.startswith("clock.alerts"):
         return f"clock {value.get('rule')}: {value.get('kind')}"
     return f"{headers.get('ce_type')} version {headers.get('ce_sequence', '?')} from {headers.get('ce_source')}"
+
+
+#: Changes of a clock that leave it as it is.
+_WITHOUT_EFFECT = frozenset(("met-again", "repeated", "counted", "ignored"))
 
 
 def _because(value: dict[str, Any]) -> str:
