@@ -151,7 +151,7 @@ class Lane:
         self.metrics.records += len(records)
         self.metrics.batches += 1
 
-    def _produce(self, offsets: dict[Place, int], outputs: Sequence[Sequence[Output]]) -> None:
+    def _produce(self, offsets: dict[Place, int], outputs: Sequence[Sequence[Output]]) -> Batch:
         batch = Batch(offsets)
         self._in_flight.append(batch)
         # Any: the client's stubs know no list of pairs with values that are all bytes.
@@ -173,6 +173,7 @@ class Lane:
                         raise BrokerError(f"{topic}: {error}") from error
                 self.metrics.outputs += 1
         self._producer.poll(0)
+        return batch
 
     def _handle(self, consumer: Consumer, records: list[Record]) -> Sequence[Sequence[Output]]:
         try:
@@ -260,14 +261,18 @@ class Lane:
             return
         self._last_tick = clock
         try:
-            outputs = self._stage.tick(self._now())
+            waves = [wave for wave in self._stage.tick(self._now()) if wave]
         except HubError as error:
             if not error.is_retryable:
                 raise
             self._log.warning("tick put off", error=_reason(error))
             return
-        if outputs:
-            self._produce({}, [outputs])
+        for number, wave in enumerate(waves, 1):
+            batch = self._produce({}, [wave])
+            while number < len(waves) and batch.pending and batch.error is None:
+                self._producer.poll(0.05)
+            if batch.error is not None:
+                raise BrokerError(batch.error.str())
 
     # -- acknowledgement and commit -----------------------------------------------------------
 

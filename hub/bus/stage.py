@@ -30,10 +30,18 @@ class Stage:
         """These partitions are ours from now on; called before their first record."""
 
     def on_revoked(self, partitions: Sequence[tuple[str, int]]) -> None:
-        """These partitions are no longer ours; all that was handled of them is committed or will come again."""
+        """These partitions are no longer ours; all that was handled of them is committed or will come again.
 
-    def tick(self, now: datetime) -> Sequence[Output]:
-        """Called as time goes on, also when no record comes; its outputs are written like any other."""
+        Called also when a write failed, with ``on_assigned`` behind it: what the stage remembers of them
+        may be ahead of the log and has to be forgotten.
+        """
+
+    def tick(self, now: datetime) -> Sequence[Sequence[Output]]:
+        """Called as time goes on, also when no record comes. Returns waves of outputs.
+
+        A wave is written when all of the one before it are acknowledged: what says that something was
+        said goes into a later wave than what says it. If a write fails, the rest is not written.
+        """
         return ()
 
     def close(self) -> None:

@@ -1,7 +1,9 @@
 """The clocks stage: folds signals into clocks, and says when one is about to run out or has.
 
-Its memory is a copy of ``clock.states.v1``, read when a partition is assigned. Redis holds an index for
-those who ask what is due; the stage itself never reads it and goes on without it.
+Its memory is a copy of ``clock.states.v1``, read when a partition is assigned, and after a write that failed. A
+state that says that an alert was raised is written only when the alert is acknowledged: whoever reads it back
+after a kill raises again what may not have been said, under the same id, and nothing is left unsaid. Redis
+holds an index for those who ask what is due; the stage itself never reads it and goes on without it.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime, timedelta
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -38,9 +40,6 @@ CalendarNews = Callable[[], Mapping[str, PublishedCalendar] | None]
 _INDEX_PAUSE = timedelta(seconds=15)
 #: Clocks that a tick derives anew by another calendar.
 _SLICE = 10_000
-#: Alerts that can be said again if their writing failed; the lane has no more than a few seconds of
-#: outputs on their way, and a mass listing breaches some thousands of clocks at one midnight.
-_ALERTS_KEPT = 20_000
 
 
 class DueIndexWriter(Protocol):
@@ -52,12 +51,6 @@ class DueIndexWriter(Protocol):
 
 
 _Moments = dict[int, dict[str, datetime | None]]
-
-
-class _Raised(NamedTuple):
-    partition: int
-    clock_id: str
-    output: Output
 
 
 class ClocksStage(Stage):
@@ -99,11 +92,8 @@ class ClocksStage(Stage):
         self._writer = StateWriter(catalog)
         self._tables: dict[int, ClockTable] = {}
         self._assigned: set[tuple[str, int]] = set()
-        self._handled: dict[tuple[str, int], int] = {}
         self._outdated: deque[tuple[int, str]] = deque()
         self._periods_looked_at: tuple[date, frozenset[int]] | None = None
-        self._raised: deque[_Raised] = deque(maxlen=_ALERTS_KEPT)
-        self._is_repeating = False
         self._last_seen: datetime | None = None
         self._stale: set[int] = set()
         self._index_pause_until: datetime | None = None
@@ -115,13 +105,10 @@ class ClocksStage(Stage):
 
     def on_revoked(self, partitions: Sequence[tuple[str, int]]) -> None:
         self._assigned.difference_update(partitions)
-        for place in partitions:
-            self._handled.pop(place, None)
         kept = {partition for _, partition in self._assigned}
         for partition in self._tables.keys() - kept:
             del self._tables[partition]
             self._stale.discard(partition)
-        self._raised = deque((one for one in self._raised if one.partition in kept), _ALERTS_KEPT)
 
     def states(self, partition: int) -> Mapping[str, ClockState]:
         """The clocks of a partition by id."""
@@ -160,11 +147,6 @@ class ClocksStage(Stage):
             for table, clock_id, before in reversed(undo):
                 table.take_back(clock_id, before)
             raise
-        for record in records:
-            place = (record.topic, record.partition)
-            # Seen before in this life: the lane went back because a write failed, perhaps one of ours.
-            self._is_repeating |= record.offset <= self._handled.get(place, -1)
-            self._handled[place] = max(record.offset, self._handled.get(place, -1))
         self._update_index(moments)
         return outputs
 
@@ -173,7 +155,6 @@ class ClocksStage(Stage):
     ) -> list[Output]:
         table = self._table(record.partition)
         envelope, signals = self._read(record)
-        is_repeat = record.offset <= self._handled.get((record.topic, record.partition), -1)
         outputs: list[Output] = []
         for signal in self._spread(table, signals):
             clock_id = signal.clock_id
@@ -181,12 +162,9 @@ class ClocksStage(Stage):
             if before is None and record.topic in RECEIPTS and not self._is_awaited(table, signal):
                 continue
             after, is_changed = self._apply(table, signal, clock_id)
-            # A repeat is written again, unchanged: its first writing may be what failed.
-            if not is_changed and not is_repeat:
-                continue
-            output = self._writer.state(after, record.partition, envelope, signal.occurred_at)
-            outputs.append(output)
             if is_changed:
+                output = self._writer.state(after, record.partition, envelope, signal.occurred_at)
+                outputs.append(output)
                 undo.append((table, clock_id, before))
                 self._keep(table, after, output, moments)
         return outputs
@@ -238,51 +216,40 @@ class ClocksStage(Stage):
 
     # -- time ---------------------------------------------------------------------------------
 
-    def tick(self, now: datetime) -> Sequence[Output]:
+    def tick(self, now: datetime) -> Sequence[Sequence[Output]]:
         # A wall clock that was set back must not hold up what is already due.
         now = self._last_seen = max(now, self._last_seen or now)
         missing = {partition for _, partition in self._assigned} - self._tables.keys()
         if missing:
             self._restore(missing)
         self._take_news()
-        outputs = self._say_again() if self._is_repeating else []
         moments: _Moments = {}
-        outputs += self._rederive(moments)
-        outputs += self._begin_periods(now, moments)
+        first = [*self._rederive(moments), *self._begin_periods(now, moments)]
+        second: list[Output] = []
         for partition, table in self._tables.items():
             # More than one thing may be due of a clock: those that say something come up again.
             for state in table.pop_due(now):
-                outputs += self._fire(partition, table, state, now, moments)
+                raised, output = self._fire(partition, table, state, now, moments)
+                if raised is not None:
+                    first.append(raised)
+                second.append(output)
         self._update_index(moments)
-        return outputs
+        return first, second
 
     def _fire(
         self, partition: int, table: ClockTable, state: ClockState, now: datetime, moments: _Moments
-    ) -> list[Output]:
+    ) -> tuple[Output | None, Output]:
+        """(alert, state after it)."""
         if state.status is Status.AWAITING:
             table.remove(state.clock_id)
             moments.setdefault(partition, {})[state.clock_id] = None
-            return [Output(STATES, state.clock_id.encode(), None, [], partition)]
+            return None, Output(STATES, state.clock_id.encode(), None, [], partition)
         rule = self._rules.get(state.rule)
         state = self._brought_up_to_date(state) or state
         after, alert = fire(state, rule, self._calendars.get(state.calendar), now)
         output = self._writer.state(after, partition, None, alert.moment if alert else after.history[-1].at)
         self._keep(table, after, output, moments)
-        if alert is None:
-            return [output]
-        raised = self._writer.alert(alert, after, rule, partition, now)
-        self._raised.append(_Raised(partition, after.clock_id, raised))
-        return [raised, output]
-
-    def _say_again(self) -> list[Output]:
-        """Alerts whose writing may have failed, with the same ids, and their clocks as they are now."""
-        self._is_repeating = False
-        outputs: list[Output] = []
-        for partition, clock_id, alert in self._raised:
-            state = self._tables[partition].get(clock_id)
-            if state is not None:
-                outputs += [alert, self._writer.state(state, partition, None, state.history[-1].at)]
-        return outputs
+        return None if alert is None else self._writer.alert(alert, after, rule, partition, now), output
 
     def _begin_periods(self, now: datetime, moments: _Moments) -> list[Output]:
         looked_at = (local_date(now), frozenset(self._tables))

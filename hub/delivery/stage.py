@@ -120,7 +120,7 @@ class DeliveryStage(Stage):
         self._parked.forget(gone)
         self._tries = {place: tries for place, tries in self._tries.items() if place[:2] not in gone}
 
-    def tick(self, now: datetime) -> list[Output]:
+    def tick(self, now: datetime) -> list[list[Output]]:
         """Catches up with the index after Redis came back; writes no records."""
         if self._unindexed:
             self._put_in_index([])
