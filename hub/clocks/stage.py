@@ -45,12 +45,13 @@ _SLICE = 10_000
 class DueIndexWriter(Protocol):
     """What the stage needs of an index; both raise IndexUnavailableError."""
 
-    def put(self, partition: int, moments: Mapping[str, datetime | None]) -> None: ...
+    def put(self, partition: int, moments: Mapping[str, int | None]) -> None: ...
 
-    def replace(self, partition: int, moments: Mapping[str, datetime]) -> None: ...
+    def replace(self, partition: int, moments: Mapping[str, int]) -> None: ...
 
 
-_Moments = dict[int, dict[str, datetime | None]]
+#: Partition -> clock -> when it has to be looked at again, in milliseconds since the epoch.
+_Moments = dict[int, dict[str, int | None]]
 
 
 class ClocksStage(Stage):
@@ -316,7 +317,7 @@ class ClocksStage(Stage):
 
     # -- index --------------------------------------------------------------------------------
 
-    def _update_index(self, moments: Mapping[int, Mapping[str, datetime | None]]) -> None:
+    def _update_index(self, moments: _Moments) -> None:
         if self._index is None:
             return
         now = self._now()
@@ -327,7 +328,7 @@ class ClocksStage(Stage):
             for partition in sorted(self._stale | moments.keys()):
                 if partition in self._stale:
                     table = self._tables[partition]
-                    self._index.replace(partition, dict(table.moments()))
+                    self._index.replace(partition, table.moments())
                     self._stale.discard(partition)
                 else:
                     self._index.put(partition, moments[partition])

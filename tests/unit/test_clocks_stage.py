@@ -27,6 +27,7 @@ from tests.support_clocks import (
     Feed,
     StatesTopic,
     at,
+    milliseconds,
     signal,
 )
 from tests.support_contracts import catalog
@@ -38,10 +39,10 @@ DISCLOSE_ID = clock_id(derive_id("e1"), "disclose", None)
 
 class InMemoryIndex:
     def __init__(self) -> None:
-        self.moments: dict[int, dict[str, datetime]] = {}
+        self.moments: dict[int, dict[str, int]] = {}
         self.is_down = False
 
-    def put(self, partition: int, moments: Mapping[str, datetime | None]) -> None:
+    def put(self, partition: int, moments: Mapping[str, int | None]) -> None:
         if self.is_down:
             raise IndexUnavailableError()
         table = self.moments.setdefault(partition, {})
@@ -51,7 +52,7 @@ class InMemoryIndex:
             else:
                 table[key] = moment
 
-    def replace(self, partition: int, moments: Mapping[str, datetime]) -> None:
+    def replace(self, partition: int, moments: Mapping[str, int]) -> None:
         if self.is_down:
             raise IndexUnavailableError()
         self.moments[partition] = dict(moments)
@@ -282,7 +283,7 @@ class TestIndex:
     def test_holds_the_next_moment_of_each_clock(self) -> None:
         works, feed = Clockwork(), Feed()
         works.handle(feed.signal(START))
-        assert works.index.moments[3] == {DISCLOSE_ID: at("2026-10-27T16:00")}
+        assert works.index.moments[3] == {DISCLOSE_ID: milliseconds("2026-10-27T16:00")}
         works.handle(feed.published("r1", "2026-10-12"))
         assert works.index.moments[3] == {}
 
@@ -295,7 +296,7 @@ class TestIndex:
         works.index.is_down = False
         works.index.moments.clear()
         works.tick("2026-10-02")
-        assert works.index.moments[3] == {DISCLOSE_ID: at("2026-10-27T16:00")}
+        assert works.index.moments[3] == {DISCLOSE_ID: milliseconds("2026-10-27T16:00")}
 
 
 def test_publishing_a_year_settles_open_clocks_at_the_next_start() -> None:
