@@ -20,14 +20,13 @@ from hub.bus.stage import Stage
 from hub.clocks.loader import StateLoader
 from hub.clocks.periods import period_starts
 from hub.clocks.table import ClockTable
-from hub.clocks.wire import RECEIPTS, SIGNALS, STATES, SignalReader, StateWriter, state_from_value
+from hub.clocks.wire import RECEIPTS, SIGNALS, STATES, Cause, SignalReader, StateWriter, state_from_value
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import from_headers
 from hub.domain.calendar import Calendar, PublishedCalendar, local_date
 from hub.domain.clock_firing import fire
 from hub.domain.clock_fold import apply, rederive
 from hub.domain.clocks import ClockRule, ClockState, Signal, Status
-from hub.domain.events import Envelope
 from hub.domain.murmur2 import partition_of
 from hub.errors import ContractError, IndexUnavailableError
 
@@ -155,7 +154,7 @@ class ClocksStage(Stage):
         self, record: Record, undo: list[tuple[ClockTable, str, bytes | None]], moments: _Moments
     ) -> list[Output]:
         table = self._table(record.partition)
-        envelope, signals = self._read(record)
+        cause, signals = self._read(record)
         outputs: list[Output] = []
         for signal in self._spread(table, signals):
             clock_id = signal.clock_id
@@ -164,7 +163,7 @@ class ClocksStage(Stage):
                 continue
             after, is_changed = self._apply(table, signal, clock_id)
             if is_changed:
-                output = self._writer.state(after, record.partition, envelope, signal.occurred_at)
+                output = self._writer.state(after, record.partition, cause, signal.occurred_at)
                 outputs.append(output)
                 undo.append((table, clock_id, before))
                 self._keep(table, after, output, moments)
@@ -188,15 +187,17 @@ class ClocksStage(Stage):
             return table.can_ever_start(signal.correlation_id, signal.rule)
         return signal.kind == "start"
 
-    def _read(self, record: Record) -> tuple[Envelope, list[Signal]]:
-        envelope = from_headers(record.headers)
+    def _read(self, record: Record) -> tuple[Cause, list[Signal]]:
         if record.value is None:
             raise ContractError(f"a record of {record.topic} without a value")
         if record.topic == SIGNALS:
-            return envelope, [self._reader.of_signal(self._catalog.decode(record.value)[1])]
+            cause = Cause.of_signal(record.headers)
+            return cause, [self._reader.of_signal(self._catalog.decode(record.value)[1])]
+        envelope = from_headers(record.headers)
+        cause = Cause(envelope.id, envelope.traceparent)
         if not self._reader.has_use_for(envelope.type):
-            return envelope, []
-        return envelope, list(self._reader.of_receipt(envelope, self._catalog.decode(record.value)[1]))
+            return cause, []
+        return cause, list(self._reader.of_receipt(envelope, self._catalog.decode(record.value)[1]))
 
     def _spread(self, table: ClockTable, signals: list[Signal]) -> list[Signal]:
         """A signal without a target, for a rule that has a clock for each: all that there are."""
