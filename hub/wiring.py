@@ -6,7 +6,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import redis
@@ -76,7 +76,8 @@ def topic_specs(settings: Settings, hub_map: HubMap) -> list[TopicSpec]:
     for name, topic in hub_map.topics.items():
         configs = {"cleanup.policy": topic.cleanup, "min.insync.replicas": str(in_sync)}
         if topic.cleanup == "delete":
-            configs["retention.ms"] = str(int(topic.retention.total_seconds() * 1000))
+            is_forever = topic.retention == timedelta.max
+            configs["retention.ms"] = "-1" if is_forever else str(int(topic.retention.total_seconds() * 1000))
         if name.endswith(".dead-letters.v1"):
             configs["max.message.bytes"] = str(DEAD_LETTER_BYTES)
         specs.append(TopicSpec(name, topic.partitions, replication, configs))
