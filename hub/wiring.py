@@ -20,6 +20,7 @@ from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import read_topics
 from hub.bus.stage import Stage
 from hub.bus.topics import TopicSpec, admin, plan
+from hub.clocks.calendar_desk import CalendarDesk
 from hub.clocks.loader import KafkaStateLoader
 from hub.clocks.stage import ClocksStage
 from hub.clocks.view import ClocksView
@@ -152,6 +153,13 @@ def clocks_view(settings: Settings) -> ClocksView:
     catalog = open_catalog(settings)
     hub_map = open_map(settings, catalog)
     return ClocksView.read(KafkaStateLoader(settings.bootstrap), catalog, hub_map.clocks, load_calendars(settings.home))
+
+
+def calendar_desk(settings: Settings) -> CalendarDesk:
+    """The calendars of the files and of the hub, and the clocks that count by them."""
+    catalog = open_catalog(settings)
+    hub_map = open_map(settings, catalog)
+    return CalendarDesk(settings.bootstrap, catalog, hub_map.clocks, load_calendars(settings.home))
 
 
 class Together:
