@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -241,11 +241,11 @@ def _version(calendar: Calendar | None) -> str | None:
 def _wait(desk: CalendarDesk, seen: Comparison, patience: float) -> None:
     """Shows how the open clocks are counted anew. Exit 1 if that comes to a standstill."""
     total = len(seen.preview.behind)
-    left, changed_at = total, time.monotonic()
+    left, changed_at = total, monotonic()
     try:
         with _shown(total) as show:
             for left_now in desk.follow(seen):
-                now = time.monotonic()
+                now = monotonic()
                 if left_now != left:
                     left, changed_at = left_now, now
                     total = max(total, left)
@@ -294,9 +294,9 @@ class _Lines:
 
     def __call__(self, done: int, total: int) -> None:
         is_end = done == total
-        if (done, total) == self._last or (not is_end and time.monotonic() < self._next):
+        if (done, total) == self._last or (not is_end and monotonic() < self._next):
             return
-        self._last, self._next = (done, total), time.monotonic() + _LINE_SECONDS
+        self._last, self._next = (done, total), monotonic() + _LINE_SECONDS
         typer.echo(f"重算 {done}/{total}")
 
 

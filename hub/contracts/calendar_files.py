@@ -296,9 +296,9 @@ def _replace(root: Path, path: Path, text: str, added: Mapping[date, Kind], name
 
 
 def _changed(before: Calendar, after: Calendar, added: Mapping[date, Kind]) -> Iterator[date]:
-    """Days that were not meant to change and did."""
+    """Days of the years that were there which were not meant to change and did."""
     for day in {*before.off, *before.worked, *after.off, *after.worked}:
-        if day not in added and (before.off.get(day), before.worked.get(day)) != (
+        if before.is_published(day) and day not in added and (before.off.get(day), before.worked.get(day)) != (
             after.off.get(day), after.worked.get(day)
         ):
             yield day
