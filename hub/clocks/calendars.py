@@ -23,7 +23,7 @@ from hub.contracts.cloudevents import to_headers
 from hub.domain.calendar import Calendar, PublishedCalendar
 from hub.domain.calendar_table import from_text, to_text
 from hub.domain.events import Envelope, derive_id, new_traceparent
-from hub.errors import ContractError
+from hub.errors import ContractError, PoisonError
 
 log = structlog.get_logger()
 
@@ -188,7 +188,7 @@ class CalendarReader:
     def _decode(self, value: bytes | None, offset: int) -> CalendarChange | None:
         try:
             return _from_value(self._catalog, value)
-        except ContractError as error:
+        except (ContractError, PoisonError) as error:
             # One record that nobody can read must not keep the later ones from being in force.
             log.error("a calendar on the log cannot be read", topic=self._topic, offset=offset, error=str(error))
             return None
