@@ -29,6 +29,9 @@ log = structlog.get_logger()
 
 CALENDARS = "reference.calendars.v1"
 EVENT = "reference.calendar.published"
+#: What stands in a publication that the hub made itself.
+FIRST_NOTICE = "首次启动时文件所载"
+HUB = "hub"
 _SCHEMA = "hub/calendar-change"
 #: The topic is looked at this often, however often news is asked for.
 _LOOK_SECONDS = 1.0
@@ -215,6 +218,24 @@ def publish(
         )
         outputs.append(Output(topic, calendar.name.encode(), schema.encode(value), to_headers(envelope), 0))
     publisher.publish(outputs)
+
+
+def publish_missing(
+    reader: CalendarReader, publisher: Publisher, catalog: Catalog, files: Mapping[str, Calendar], at: datetime,
+    *, topic: str = CALENDARS,
+) -> CalendarLog:
+    """Publishes the files of the calendars that never were; returns all publications. Raises BrokerError.
+
+    So a hub has on record what it counted by from its first day on, and a later change of a file shows as one.
+    """
+    log = reader.read()
+    missing = [calendar for name, calendar in files.items() if name not in log.in_force()]
+    changes = log.changes_to(missing, notice=FIRST_NOTICE, by=HUB, at=at)
+    if changes:
+        publish(publisher, catalog, changes, topic=topic)
+        for change in changes:
+            log.add(change)
+    return log
 
 
 def _from_value(catalog: Catalog, data: bytes | None) -> CalendarChange:

@@ -13,7 +13,7 @@ import pytest
 from hub.bus.publisher import KafkaPublisher
 from hub.bus.records import Output
 from hub.clocks.calendar_desk import CalendarDesk
-from hub.clocks.calendars import CalendarChange, CalendarReader, publish
+from hub.clocks.calendars import CalendarChange, CalendarReader, publish, publish_missing
 from hub.clocks.loader import KafkaStateLoader
 from hub.clocks.view import ClocksView
 from hub.clocks.wire import StateWriter
@@ -95,6 +95,22 @@ def test_what_was_published_is_read_in_its_order(
     assert (in_force.event_id, in_force.calendar.why_off(date(2026, 10, 20))) == (found.change_id, "藏历新年")
     assert in_force.calendar.due_date(date(2026, 9, 30), 20) == GANNAN_2.due_date(date(2026, 9, 30), 20)
     assert log.changes_to([CN, GANNAN_2], notice="x", by="x", at=NOW) == []
+
+
+def test_the_files_are_published_where_nothing_ever_was(
+    kafka: KafkaLike, create_topics: CreateTopics, topic_name: Callable[..., str]
+) -> None:
+    topic = topic_name("reference.test")
+    create_topics(topic, partitions=1)
+    reader = CalendarReader(kafka.bootstrap, catalog(), topic=topic)
+    with closing(KafkaPublisher(kafka.bootstrap, client_id="test")) as publisher:
+        for files in ({"cn": CN}, {"cn": CN, "gannan": GANNAN}, {"cn": CN, "gannan": GANNAN_2}):
+            log = publish_missing(reader, publisher, catalog(), files, NOW, topic=topic)
+            assert log.in_force().keys() == files.keys()
+    # A file that differs from what is in force waits for its publication.
+    log = reader.read()
+    assert [change.calendar.version for change in log.of("gannan")] == [GANNAN.version]
+    assert len(log.of("cn")) == 1
 
 
 def test_the_record_is_an_event_like_all_others(
