@@ -9,6 +9,7 @@ from datetime import date, datetime
 from pathlib import Path
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from hub.cli import calendar_change
@@ -60,6 +61,13 @@ class Desk(CalendarDesk):
 
     def follow(self, seen: Comparison) -> Iterator[int]:
         yield from self.progress
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """A command sends the log to its standard error, which ends with it here."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
