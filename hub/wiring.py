@@ -21,6 +21,7 @@ from hub.bus.reader import read_topics
 from hub.bus.stage import Stage
 from hub.bus.topics import TopicSpec, admin, plan
 from hub.clocks.calendar_desk import CalendarDesk
+from hub.clocks.calendars import CalendarReader, publish_missing
 from hub.clocks.loader import KafkaStateLoader
 from hub.clocks.stage import ClocksStage
 from hub.clocks.view import ClocksView
@@ -153,7 +154,8 @@ def clocks_view(settings: Settings) -> ClocksView:
     """The clocks as they stand on the log now."""
     catalog = open_catalog(settings)
     hub_map = open_map(settings, catalog)
-    return ClocksView.read(KafkaStateLoader(settings.bootstrap), catalog, hub_map.clocks, load_calendars(settings.home))
+    calendars = CalendarReader(settings.bootstrap, catalog).read().calendars(load_calendars(settings.home))
+    return ClocksView.read(KafkaStateLoader(settings.bootstrap), catalog, hub_map.clocks, calendars)
 
 
 def calendar_desk(settings: Settings) -> CalendarDesk:
@@ -291,9 +293,13 @@ def _delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoints: 
 
 def _clocks(settings: Settings, hub_map: HubMap, catalog: Catalog) -> ClocksStage:
     rules, departments = clock_parts(settings, hub_map)
+    files, reader = load_calendars(settings.home), CalendarReader(settings.bootstrap, catalog)
+    publisher = KafkaPublisher(settings.bootstrap, client_id="calendars")
+    published = publish_missing(reader, publisher, catalog, files, _now())
     return ClocksStage(
         rules=rules,
-        calendars=load_calendars(settings.home),
+        calendars=published.calendars(files),
+        news=reader,
         catalog=catalog,
         loader=KafkaStateLoader(settings.bootstrap),
         index=DueIndex(_redis(settings)),

@@ -19,7 +19,6 @@ from hub.bench.clocks import bench_clocks
 from hub.bench.routing import MAP, bench_routing
 from hub.bus.topics import admin, apply
 from hub.cli.common import AsJson, errors_as_sentences, print_json, settings_of
-from hub.contracts.calendars import load_calendars
 from hub.contracts.map import HubMap
 from hub.domain.check_digits import ALPHABET, organisation_check_character, uscc_check_character
 from hub.embedded.cluster import KafkaCluster
@@ -99,14 +98,7 @@ def clocks(
 ) -> None:
     """Clocks started, held, taken up anew and due together, beside plain ZADDs to the same index."""
     with errors_as_sentences(), _embedded() as (settings, _), redis.Redis.from_url(settings.redis_url) as client:
-        found = bench_clocks(
-            settings.bootstrap,
-            client,
-            wiring.open_catalog(settings),
-            load_calendars(settings.home),
-            count=count,
-            due=due,
-        )
+        found = bench_clocks(settings.bootstrap, client, settings.home, count=count, due=due)
     if as_json:
         print_json(found._asdict() | {"ratio": found.ratio})
         return

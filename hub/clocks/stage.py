@@ -221,10 +221,10 @@ class ClocksStage(Stage):
     def tick(self, now: datetime) -> Sequence[Sequence[Output]]:
         # A wall clock that was set back must not hold up what is already due.
         now = self._last_seen = max(now, self._last_seen or now)
+        self._take_news()
         missing = {partition for _, partition in self._assigned} - self._tables.keys()
         if missing:
             self._restore(missing)
-        self._take_news()
         moments: _Moments = {}
         first = [*self._rederive(moments), *self._begin_periods(now, moments)]
         second: list[Output] = []
