@@ -37,16 +37,20 @@ CalendarNews = Callable[[], Mapping[str, PublishedCalendar] | None]
 
 #: An index that did not answer is left alone for this long: each try costs its socket timeout.
 _INDEX_PAUSE = timedelta(seconds=15)
+#: How often the stage looks whether its index is still there.
+_INDEX_LOOK = timedelta(seconds=5)
 #: Clocks that a tick derives anew by another calendar.
 _SLICE = 10_000
 
 
 class DueIndexWriter(Protocol):
-    """What the stage needs of an index; both raise IndexUnavailableError."""
+    """What the stage needs of an index; all raise IndexUnavailableError."""
 
     def put(self, partition: int, moments: Mapping[str, int | None]) -> None: ...
 
     def replace(self, partition: int, moments: Mapping[str, int]) -> None: ...
+
+    def counts(self, partitions: Sequence[int]) -> list[int]: ...
 
 
 #: Partition -> clock -> when it has to be looked at again, in milliseconds since the epoch.
@@ -96,6 +100,9 @@ class ClocksStage(Stage):
         self._periods_looked_at: tuple[date, frozenset[int]] | None = None
         self._last_seen: datetime | None = None
         self._stale: set[int] = set()
+        #: Partition -> how many members its index has, by all that was written.
+        self._written: dict[int, int] = {}
+        self._index_looked_at: datetime | None = None
         self._index_pause_until: datetime | None = None
 
     # -- partitions ---------------------------------------------------------------------------
@@ -109,6 +116,7 @@ class ClocksStage(Stage):
         for partition in self._tables.keys() - kept:
             del self._tables[partition]
             self._stale.discard(partition)
+            self._written.pop(partition, None)
 
     def states(self, partition: int) -> Mapping[str, ClockState]:
         """The clocks of a partition by id."""
@@ -326,6 +334,7 @@ class ClocksStage(Stage):
             self._stale.update(moments)
             return
         try:
+            self._find_lost(now)
             for partition in sorted(self._stale | moments.keys()):
                 if partition in self._stale:
                     table = self._tables[partition]
@@ -333,9 +342,22 @@ class ClocksStage(Stage):
                     self._stale.discard(partition)
                 else:
                     self._index.put(partition, moments[partition])
+                self._written[partition] = len(self._tables[partition].moments())
             self._index_pause_until = None
         except IndexUnavailableError as error:
             self._log.warning("due index not written, going on without it", error=str(error))
             self._stale.update(moments)
             self._index_pause_until = now + _INDEX_PAUSE
 
+    def _find_lost(self, now: datetime) -> None:
+        """An index that was wiped, or came back old, is found by its size and written anew."""
+        assert self._index is not None
+        if self._index_looked_at is not None and abs(now - self._index_looked_at) < _INDEX_LOOK:
+            return
+        self._index_looked_at = now
+        # Before what this call brings is written: an index that holds less than its table then is not ours.
+        partitions = sorted(self._written)
+        for partition, count in zip(partitions, self._index.counts(partitions), strict=True):
+            if count != self._written[partition]:
+                self._log.warning("due index lost, writing it anew", partition=partition, found=count)
+                self._stale.add(partition)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
@@ -56,6 +56,11 @@ class InMemoryIndex:
         if self.is_down:
             raise IndexUnavailableError()
         self.moments[partition] = dict(moments)
+
+    def counts(self, partitions: Sequence[int]) -> list[int]:
+        if self.is_down:
+            raise IndexUnavailableError()
+        return [len(self.moments.get(partition, {})) for partition in partitions]
 
 
 class Clockwork:
@@ -297,6 +302,18 @@ class TestIndex:
         works.index.moments.clear()
         works.tick("2026-10-02")
         assert works.index.moments[3] == {DISCLOSE_ID: milliseconds("2026-10-27T16:00")}
+
+
+    def test_that_was_wiped_comes_back_though_nothing_happens(self) -> None:
+        works, feed = Clockwork(), Feed()
+        works.handle(feed.signal(START))
+        works.tick("2026-10-02")
+        before = dict(works.index.moments)
+        works.index.moments.clear()
+        # It is looked at from time to time, not at every tick.
+        assert works.tick(at("2026-10-02") + timedelta(seconds=1)) == []
+        assert works.tick(at("2026-10-02") + timedelta(seconds=6)) == []
+        assert works.index.moments == before
 
 
 def test_publishing_a_year_settles_open_clocks_at_the_next_start() -> None:
