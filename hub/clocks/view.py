@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from hub.clocks.loader import KafkaStateLoader
+from hub.clocks.report import Axis, Report, report
 from hub.clocks.table import ClockTable
 from hub.clocks.wire import state_from_value, state_to_value
 from hub.contracts.catalog import Catalog
@@ -54,6 +55,12 @@ class ClocksView:
             count = "没有" if not found else f"有{len(found)}个"
             raise UsageError(f"{count}编号为 {clock_id!r} 的时限 ({len(found)} clocks fit)")
         return found[0]
+
+    def report(
+        self, now: datetime, *, by: Sequence[Axis] = (Axis.RULE,), first: date | None = None, last: date | None = None
+    ) -> Report:
+        """Punctuality as of ``now``: see :func:`hub.clocks.report.report`."""
+        return report(self._states.values(), self._rules, self._calendars, now, by=by, first=first, last=last)
 
     def explain(self, clock_id: str) -> dict[str, Any]:
         """The clock with its rule's quotation and every day that did not count, and why.
