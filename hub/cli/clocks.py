@@ -8,8 +8,9 @@ import typer
 
 from hub.cli import clocks_common as common
 from hub.cli import clocks_report
+from hub.cli.clocks_explain import explanation
 from hub.clocks.view import last_day
-from hub.clocks.wire import state_from_value, state_to_value
+from hub.clocks.wire import state_to_value
 from hub.domain.clocks import ClockState, Status
 from hub.domain.plain import to_plain
 
@@ -53,23 +54,7 @@ def explain(clock_id: common.ClockId, as_json: common.AsJson = False) -> None:
     """Why a clock is due when it is: trigger, rule and law, calendar, each day that did not count."""
     with common.errors():
         found = common.open_view().explain(clock_id)
-    if as_json:
-        typer.echo(common.dump(found))
-        return
-    state = state_from_value(found["clock"])
-    _print_state(state)
-    rule, calendar = found["rule"], found["calendar"]
-    if rule is None:
-        typer.echo("规则已不在 topics.yaml 中")
-    else:
-        typer.echo(f"规则      {rule['title']}：{rule['due']}（版本 {rule['version']}）")
-        typer.echo(f"依据      {rule['basis']}\n出处      {rule['source']}")
-    if calendar is not None:
-        note = "" if found["is_calendar_current"] else f"；本时限按 {state.calendar_version} 计算"
-        typer.echo(f"日历      {calendar['title']} {calendar['version']}{note}")
-    typer.echo(f"不计入的日子（{len(found['days_off'])}天）")
-    for day, reason in found["days_off"]:
-        typer.echo(f"  {day}  {reason}")
+    typer.echo(common.dump(found) if as_json else explanation(found))
 
 
 def _print_state(state: ClockState) -> None:

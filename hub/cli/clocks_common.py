@@ -23,7 +23,8 @@ CHANGES = {
     "started": "起算", "restarted": "重新起算", "amended": "起算日变更",
     "met": "按期完成", "met-late": "超期完成", "met-early": "起算前已完成",
     "cancelled": "取消", "suspended": "中止", "resumed": "恢复",
-    "warned": "预警", "breached": "超期", "rederived": "日历更新后重算",
+    "repeated": "重复触发（不变）", "counted": "计数", "met-again": "再次完成（不变）", "ignored": "不适用",
+    "warned": "预警", "breached": "超期", "escalated": "超期提醒", "expired": "期满", "rederived": "日历更新后重算",
 }
 AsJson = Annotated[bool, typer.Option("--json", help="JSON")]
 ClockId = Annotated[str, typer.Argument(metavar="ID", help="时限编号，或其开头 / id or its beginning")]
