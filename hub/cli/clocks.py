@@ -25,11 +25,13 @@ def list_clocks(
     rule: Annotated[str | None, typer.Option(help="规则 / rule of the map")] = None,
     department: Annotated[str | None, typer.Option(help="责任部门代码 / code of the department")] = None,
     subject: Annotated[str | None, typer.Option(help="主体标识 / key of the enterprise")] = None,
+    as_of: common.AsOf = None,
     as_json: common.AsJson = False,
 ) -> None:
     """Clocks, the earliest due first: id, rule, status, due day, subject, target."""
     with common.errors():
-        found = common.open_view().find(status=status, rule=rule, department=department, subject=subject)
+        view = common.open_view(common.moment_of(as_of))
+        found = view.find(status=status, rule=rule, department=department, subject=subject)
     if as_json:
         typer.echo(common.dump([state_to_value(state) for state in found]))
         return
@@ -39,10 +41,10 @@ def list_clocks(
 
 
 @app.command()
-def show(clock_id: common.ClockId, as_json: common.AsJson = False) -> None:
+def show(clock_id: common.ClockId, as_of: common.AsOf = None, as_json: common.AsJson = False) -> None:
     """One clock and its history."""
     with common.errors():
-        state = common.open_view().get(clock_id)
+        state = common.open_view(common.moment_of(as_of)).get(clock_id)
     if as_json:
         typer.echo(common.dump(state_to_value(state)))
         return
@@ -50,10 +52,10 @@ def show(clock_id: common.ClockId, as_json: common.AsJson = False) -> None:
 
 
 @app.command()
-def explain(clock_id: common.ClockId, as_json: common.AsJson = False) -> None:
+def explain(clock_id: common.ClockId, as_of: common.AsOf = None, as_json: common.AsJson = False) -> None:
     """Why a clock is due when it is: trigger, rule and law, calendar, each day that did not count."""
     with common.errors():
-        found = common.open_view().explain(clock_id)
+        found = common.open_view(common.moment_of(as_of)).explain(clock_id)
     typer.echo(common.dump(found) if as_json else explanation(found))
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from hub.clocks.view import ClocksView
+from hub.domain.calendar import SHANGHAI
 from hub.domain.clocks import ClockState, Status
 from hub.domain.plain import to_plain
 from hub.errors import HubError, UsageError
@@ -27,15 +29,40 @@ CHANGES = {
     "warned": "预警", "breached": "超期", "escalated": "超期提醒", "expired": "期满", "rederived": "日历更新后重算",
 }
 AsJson = Annotated[bool, typer.Option("--json", help="JSON")]
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", metavar="MOMENT", help="当时的状态，如 / as it stood at 2026-11-01T00:00")
+]
 ClockId = Annotated[str, typer.Argument(metavar="ID", help="时限编号，或其开头 / id or its beginning")]
 
 
-def open_view() -> ClocksView:
-    """The clocks of the hub that the settings name."""
+def open_view(as_of: datetime | None = None) -> ClocksView:
+    """The clocks of the hub that the settings name, as they stand or as they stood."""
     # Here, not above: the wiring brings every stage and client library, which --help does not need.
-    from hub.wiring import clocks_view
+    from hub.contracts.calendars import load_calendars
+    from hub.wiring import clock_parts, clocks_view, open_catalog, open_map
 
-    return clocks_view(load())
+    settings = load()
+    if as_of is None:
+        return clocks_view(settings)
+    from hub.clocks.asof import view_as_of
+
+    catalog = open_catalog(settings)
+    rules, departments = clock_parts(settings, open_map(settings, catalog))
+    return view_as_of(
+        settings.bootstrap, catalog, rules=rules, files=load_calendars(settings.home), departments=departments,
+        moment=as_of,
+    )
+
+
+def moment_of(text: str | None) -> datetime | None:
+    """A moment that was asked for; of Asia/Shanghai where it names no zone. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=SHANGHAI)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(f"{text!r} 不是时刻，应如 2026-11-01T00:00 (not a moment)") from None
 
 
 def department_names() -> dict[str, str]:

@@ -40,12 +40,14 @@ def report(
     first: Annotated[str | None, typer.Option("--from", metavar="DATE", help="到期日不早于 / due from")] = None,
     last: Annotated[str | None, typer.Option("--to", metavar="DATE", help="到期日不晚于 / due until")] = None,
     form: Annotated[Format, typer.Option("--format", help="格式")] = Format.TABLE,
+    as_of: common.AsOf = None,
 ) -> None:
     """Punctuality: met in time out of all that can be judged. Lateness in working days; the month is the due day's."""
     with common.errors():
-        now = datetime.now(UTC)
+        moment = common.moment_of(as_of)
+        now = moment or datetime.now(UTC)
         days = (_day(first), _day(last))
-        found = common.open_view().report(now, by=tuple(by or (Axis.RULE,)), first=days[0], last=days[1])
+        found = common.open_view(moment).report(now, by=tuple(by or (Axis.RULE,)), first=days[0], last=days[1])
         names = common.department_names() if Axis.DEPARTMENT in found.by else {}
     if form is Format.JSON:
         rows = [_keys(found, row, names) | row.plain() for row in found.rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from datetime import datetime
 
 import pytest
 from typer.testing import CliRunner
@@ -12,7 +13,7 @@ from hub.cli import clocks, clocks_common
 from hub.clocks.view import ClocksView
 from hub.domain.clock_fold import apply
 from hub.domain.clocks import ClockState, Signal
-from tests.support_clocks import CALENDARS, DEPARTMENT, RULES, SUBJECT, signal
+from tests.support_clocks import CALENDARS, DEPARTMENT, RULES, SUBJECT, at, signal
 
 
 def clock(*signals: Signal) -> ClockState:
@@ -32,10 +33,15 @@ MET = clock(
 PROVISIONAL = clock(signal("start", "v3", "2026-12-04", counts_from="2026-12-04", entity="e3"))
 
 
+def past(moment: datetime) -> ClocksView:
+    """As if nothing but the first clock was there, until the year's end in Shanghai."""
+    return ClocksView([RUNNING] if moment < at("2026-12-31T16:00") else [], RULES, CALENDARS)
+
+
 @pytest.fixture(autouse=True)
 def view(monkeypatch: pytest.MonkeyPatch) -> None:
     made = ClocksView([PROVISIONAL, RUNNING, MET], RULES, CALENDARS)
-    monkeypatch.setattr(clocks_common, "open_view", lambda: made)
+    monkeypatch.setattr(clocks_common, "open_view", lambda as_of: made if as_of is None else past(as_of))
     monkeypatch.setattr(clocks_common, "department_names", lambda: {DEPARTMENT: "甘南州市场监督管理局"})
 
 
@@ -106,3 +112,14 @@ def test_reports_punctuality_with_the_names_of_departments() -> None:
 @pytest.mark.parametrize("arguments", [("--by", "weather"), ("--from", "1 May")])
 def test_a_report_of_what_is_not_there_is_misuse(arguments: tuple[str, str]) -> None:
     assert run("report", *arguments)[0] == 2
+
+
+def test_as_of_is_a_moment_of_shanghai_unless_it_names_a_zone() -> None:
+    assert len(json.loads(run("list", "--json", "--as-of", "2026-12-31T23:59")[1])) == 1
+    assert json.loads(run("list", "--json", "--as-of", "2027-01-01T00:00")[1]) == []
+    assert len(json.loads(run("list", "--json", "--as-of", "2027-01-01T00:00+09:00")[1])) == 1
+    assert run("show", RUNNING.clock_id, "--as-of", "2026-11-05")[0] == 0
+    assert "20个工作日" in run("explain", RUNNING.clock_id, "--as-of", "2026-11-05")[1]
+    found = json.loads(run("report", "--format", "json", "--as-of", "2026-11-05T00:00:01")[1])
+    assert (found["as_of"], found["sum"]["overdue"]) == ("2026-11-04T16:00:01.000Z", 1)
+    assert run("list", "--as-of", "yesterday")[0] == 2
