@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from hub.cli import clocks_common as common
-from hub.cli import clocks_report
+from hub.cli import clocks_drill, clocks_report
 from hub.cli.clocks_explain import explanation
 from hub.clocks.view import last_day
 from hub.clocks.wire import state_to_value
@@ -16,6 +16,7 @@ from hub.domain.plain import to_plain
 
 app = typer.Typer(help="法定时限 / statutory clocks", no_args_is_help=True)
 app.add_typer(clocks_report.app)
+app.add_typer(clocks_drill.app)
 
 
 

@@ -46,17 +46,21 @@ def report(
     with common.errors():
         moment = common.moment_of(as_of)
         now = moment or datetime.now(UTC)
-        days = (_day(first), _day(last))
+        days = (parse_day(first), parse_day(last))
         found = common.open_view(moment).report(now, by=tuple(by or (Axis.RULE,)), first=days[0], last=days[1])
         names = common.department_names() if Axis.DEPARTMENT in found.by else {}
     if form is Format.JSON:
-        rows = [_keys(found, row, names) | row.plain() for row in found.rows]
-        made = {"as_of": now, "from": days[0], "to": days[1], "rows": rows, "sum": found.sum.plain()}
-        typer.echo(common.dump(made))
+        made = {"as_of": now, "from": days[0], "to": days[1], "rows": plain_rows(found, names)}
+        typer.echo(common.dump(made | {"sum": found.sum.plain()}))
     elif form is Format.CSV:
         write_csv(found, names)
     else:
         print_table(found, names)
+
+
+def plain_rows(found: Report, names: dict[str, str]) -> list[dict[str, Any]]:
+    """Each row with its keys by name."""
+    return [_keys(found, row, names) | row.plain() for row in found.rows]
 
 
 def write_csv(found: Report, names: dict[str, str]) -> None:
@@ -64,8 +68,7 @@ def write_csv(found: Report, names: dict[str, str]) -> None:
     head = [name for axis in found.by for name in _names_of(axis)]
     writer = csv.DictWriter(sys.stdout, [*head, *_COLUMNS], lineterminator="\n")
     writer.writeheader()
-    for row in found.rows:
-        writer.writerow(_keys(found, row, names) | row.plain())
+    writer.writerows(plain_rows(found, names))
 
 
 def print_table(found: Report, names: dict[str, str]) -> None:
@@ -106,7 +109,8 @@ def _cells(row: Row) -> list[str]:
     return [*cells, "-" if rate is None else f"{rate:.1%}"]
 
 
-def _day(text: str | None) -> date | None:
+def parse_day(text: str | None) -> date | None:
+    """A day that was asked for. Raises UsageError."""
     if text is None:
         return None
     try:
