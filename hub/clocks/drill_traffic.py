@@ -61,8 +61,8 @@ def traffic(
             arrivals.append(Arrival(heard, signal))
             if chance.random() < 0.04:  # the same once more
                 arrivals.append(Arrival(heard + _delay(chance) + timedelta(hours=1), signal))
-    heard = [each for each in arrivals if each.at < end]
-    return sorted(heard, key=lambda each: (each.at, each.signal.event_id, each.signal.kind))
+    read = [each for each in arrivals if each.at < end]
+    return sorted(read, key=lambda each: (each.at, each.signal.event_id, each.signal.kind))
 
 
 def records(arrivals: Sequence[Arrival], catalog: Catalog) -> Iterator[Record]:
