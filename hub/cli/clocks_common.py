@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from hub.cli.common import settings_of
 from hub.clocks.view import ClocksView
 from hub.domain.calendar import SHANGHAI
 from hub.domain.clocks import ClockState, Status
@@ -41,7 +42,7 @@ def open_view(as_of: datetime | None = None) -> ClocksView:
     from hub.contracts.calendars import load_calendars
     from hub.wiring import clock_parts, clocks_view, open_catalog, open_map
 
-    settings = load()
+    settings = settings_of()
     if as_of is None:
         return clocks_view(settings)
     from hub.clocks.asof import view_as_of

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
 import pytest
+import structlog
 from typer.testing import CliRunner
 
 from hub.bus.records import Output
@@ -28,6 +29,13 @@ _TERM = replace(DISCLOSE, id="term", due=Due(1, "months"), on_due="expire", met_
 _PERIOD = replace(DISCLOSE, id="period", per="period", every="year", starts_on=())
 RULES = {rule.id: rule for rule in (DISCLOSE, PUSH, _HOURS, _ROUNDS, _STOPS, _TERM, _PERIOD)}
 DEPARTMENTS = {"education": "1162300099000013XW", "transport": "11623000990000156P"}
+
+
+@pytest.fixture(autouse=True)
+def log() -> Iterator[None]:
+    """The command sends the log to a stream that ends with it."""
+    yield
+    structlog.reset_defaults()
 
 
 def drilled(events: int = 2000, days: int = 365) -> Drilled:
