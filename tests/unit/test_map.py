@@ -81,7 +81,8 @@ FAULTS = [
     ("  works-bidding:", "restrict-honours", "restrict-honour", "restrict-honour]",
      "subscriptions.works-bidding.measures.1: unknown measure 'restrict-honour' (perhaps 'restrict-honours')"),
     ("  push-blacklist-notice:", "due: {working_days: 10}", "due: {working_days: 10, hours: 2}", "hours: 2",
-     "clocks.push-blacklist-notice.due: a period has one unit (working_days, calendar_days or hours)"),
+     "clocks.push-blacklist-notice.due: a period has one unit (one of working_days, calendar_days, "
+     "hours, months, years, by)"),
     ("  accept-lead:", "owner: source\n", "owner: source\n    owner: finance\n", "owner: finance",
      "'owner' stands here a second time (keep one of the two)"),
     ("  gsxt:", "view: public", "view: public\n    colour: red", "colour: red",
