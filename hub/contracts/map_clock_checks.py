@@ -65,8 +65,6 @@ def _start(checker: Checker, path: Path, clock: Clock) -> Iterator[MapFault]:
         yield checker.fault((*path, "subscriptions"), "subscriptions without per: subscription", "add it")
     if not clock.get("starts_on"):
         yield checker.fault(path, "no event starts it", "starts_on, or per: period")
-    if clock.get("counts_from") is None:
-        yield checker.fault(path, "'counts_from' is missing", "add it")
     schemas = checker.schemas_of(_list(clock.get("starts_on")))
     yield from checker.where(path, clock.get("where"), schemas)
     for part in ("counts_from", "until"):
