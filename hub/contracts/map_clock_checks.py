@@ -125,6 +125,8 @@ def _levels(checker: Checker, path: Path, clock: Clock) -> Iterator[MapFault]:
     longest = None
     if isinstance(due, dict):
         longest = next((n * _LONGEST[unit] for unit, n in due.items() if unit in _LONGEST and isinstance(n, int)), None)
+        if "by" in due and clock.get("every") in ("year", "month"):
+            longest = 366 if clock["every"] == "year" else 31
     for part in ("warn", "escalate"):
         levels = _list(clock.get(part))
         for level, count in Counter(level for level in levels if isinstance(level, int)).items():

@@ -59,7 +59,7 @@ def test_a_date_or_none_is_the_same_bytes(day: date | None) -> None:
     constants: dict[str, Any] = {
         "signal_id": "s", "kind": "start", "rule": "r", "target": None, "correlation_id": "c", "event_id": "e",
         "event_type": "t", "subject": "x", "owner_department": "o", "map_version": "m",
-        "occurred_at": datetime(2026, 7, 1, tzinfo=UTC),
+        "occurred_at": datetime(2026, 7, 1, tzinfo=UTC), "until": None,
     }
     write = compile_writer(SIGNAL, constants, ["counts_from"])
     assert write([day]) == SIGNAL.encode({**constants, "counts_from": day})

@@ -80,7 +80,7 @@ FAULTS = [
      "subscriptions.government-procurement.department: unknown department 'finances' (perhaps 'finance')"),
     ("  works-bidding:", "restrict-honours", "restrict-honour", "restrict-honour]",
      "subscriptions.works-bidding.measures.1: unknown measure 'restrict-honour' (perhaps 'restrict-honours')"),
-    ("  push-blacklist-notice:", "due: {working_days: 10}", "due: {working_days: 10, hours: 2}", "hours: 2",
+    ("  push-blacklist-notice:", "due: {working_days: 10}", "due: {working_days: 10, hours: 222}", "hours: 222",
      "clocks.push-blacklist-notice.due: a period has one unit (one of working_days, calendar_days, "
      "hours, months, years, by)"),
     ("  accept-lead:", "owner: source\n", "owner: source\n    owner: finance\n", "owner: finance",
