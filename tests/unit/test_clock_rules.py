@@ -5,8 +5,9 @@ The expected days were counted by hand in the calendar of Gannan: in 2026 April 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -31,7 +32,7 @@ FINANCE = CODES["finance"]
 #: Monday, 9:00 in Gannan.
 MORNING = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 MONDAY = date(2026, 3, 2)
-PENALTY = {"is_public": True, "procedure": "ordinary", "penalty_kinds": ["2"], "decided_date": MONDAY}
+PENALTY: dict[str, Any] = {"is_public": True, "procedure": "ordinary", "penalty_kinds": ["2"], "decided_date": MONDAY}
 
 
 def signals(type: str, at: datetime = MORNING, *, row: str = "r1", **content: Any) -> list[Signal]:
@@ -86,7 +87,7 @@ class Case(NamedTuple):
     content: dict[str, Any]
     due_on: date
     meet: str | None = None
-    meeting: dict[str, Any] = {}
+    meeting: Mapping[str, Any] = MappingProxyType({})
 
 
 def moment(day: int, hour: int) -> datetime:
@@ -165,7 +166,7 @@ PERIODS = {
 def filing(
     kind: str, at: datetime = MORNING, *, row: str = "f1", department: str = FINANCE, **more: Any
 ) -> list[Signal]:
-    content = {"kind": kind, "party_uscc": department, "department_code": department, "period": None,
+    content: dict[str, Any] = {"kind": kind, "party_uscc": department, "department_code": department, "period": None,
                "filed_date": at.date()}  # fmt: skip
     return signals("supervision.filing.recorded", at, row=row, **(content | more))
 

@@ -135,7 +135,8 @@ CLOCK_FAULTS = [
      "    met_where: {kind: news}", ".due.by", "'11-30' is no day of a month (by: \"31\" is the last day)"),
     ("publish-news", "departments: [prefecture]", "departments: [prefectures]", "[prefectures]", ".departments.0",
      "unknown department 'prefectures' (perhaps 'prefecture')"),
-    ("publish-news", "every: month", "every: month\n    starts_on: [credit.repair.applied]", "starts_on: [credit.repair."
+    ("publish-news", "every: month", "every: month\n    starts_on: [credit.repair.applied]",
+     "starts_on: [credit.repair."
      "applied]\n    departments", ".starts_on", "starts_on with per: period (the calendar starts it, no event)"),
     ("publish-news", "warn: [5, 1]", "warn: [31, 1]", "warn: [31, 1]", ".warn.0",
      "31 is not within the period (a later warning)"),
