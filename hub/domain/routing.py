@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 from hub.domain.where import FirstFailing
 
 OutputKind = Literal["channel", "subscription", "clock"]
-Action = Literal["publish", "amend", "withdraw", "notify", "start", "meet", "cancel"]
+Action = Literal["publish", "amend", "withdraw", "notify", "start", "meet", "cancel", "suspend", "resume"]
 
 #: The last word of an event type tells what the event does to what is public.
 #: Any other last word ("accepted", say) is a step of a case: it is published as it stands.
