@@ -6,7 +6,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import redis
@@ -20,6 +20,8 @@ from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import read_topics
 from hub.bus.stage import Stage
 from hub.bus.topics import TopicSpec, admin, plan
+from hub.clocks.calendar_desk import CalendarDesk
+from hub.clocks.calendars import CalendarReader, publish_missing
 from hub.clocks.loader import KafkaStateLoader
 from hub.clocks.stage import ClocksStage
 from hub.clocks.view import ClocksView
@@ -77,7 +79,8 @@ def topic_specs(settings: Settings, hub_map: HubMap) -> list[TopicSpec]:
     for name, topic in hub_map.topics.items():
         configs = {"cleanup.policy": topic.cleanup, "min.insync.replicas": str(in_sync)}
         if topic.cleanup == "delete":
-            configs["retention.ms"] = str(int(topic.retention.total_seconds() * 1000))
+            is_forever = topic.retention == timedelta.max
+            configs["retention.ms"] = "-1" if is_forever else str(int(topic.retention.total_seconds() * 1000))
         if name.endswith(".dead-letters.v1"):
             configs["max.message.bytes"] = str(DEAD_LETTER_BYTES)
         specs.append(TopicSpec(name, topic.partitions, replication, configs))
@@ -151,7 +154,15 @@ def clocks_view(settings: Settings) -> ClocksView:
     """The clocks as they stand on the log now."""
     catalog = open_catalog(settings)
     hub_map = open_map(settings, catalog)
-    return ClocksView.read(KafkaStateLoader(settings.bootstrap), catalog, hub_map.clocks, load_calendars(settings.home))
+    calendars = CalendarReader(settings.bootstrap, catalog).read().calendars(load_calendars(settings.home))
+    return ClocksView.read(KafkaStateLoader(settings.bootstrap), catalog, hub_map.clocks, calendars)
+
+
+def calendar_desk(settings: Settings) -> CalendarDesk:
+    """The calendars of the files and of the hub, and the clocks that count by them."""
+    catalog = open_catalog(settings)
+    hub_map = open_map(settings, catalog)
+    return CalendarDesk(settings.bootstrap, catalog, hub_map.clocks, load_calendars(settings.home))
 
 
 class Together:
@@ -282,9 +293,13 @@ def _delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoints: 
 
 def _clocks(settings: Settings, hub_map: HubMap, catalog: Catalog) -> ClocksStage:
     rules, departments = clock_parts(settings, hub_map)
+    files, reader = load_calendars(settings.home), CalendarReader(settings.bootstrap, catalog)
+    publisher = KafkaPublisher(settings.bootstrap, client_id="calendars")
+    published = publish_missing(reader, publisher, catalog, files, _now())
     return ClocksStage(
         rules=rules,
-        calendars=load_calendars(settings.home),
+        calendars=published.calendars(files),
+        news=reader,
         catalog=catalog,
         loader=KafkaStateLoader(settings.bootstrap),
         index=DueIndex(_redis(settings)),

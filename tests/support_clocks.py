@@ -48,6 +48,11 @@ def at(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
 
 
+def milliseconds(text: str) -> int:
+    """The moment of a text as ``at`` reads it, as the index keeps it."""
+    return int(at(text).timestamp() * 1000)
+
+
 def signal(
     kind: str, event: str, when: str, *, rule: ClockRule = DISCLOSE, counts_from: str | None = None,
     target: str | None = None, entity: str = "e1",

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import KafkaError
+
+#: Objects between two looks of the garbage collector. A batch of 2,000 records is some 100,000 objects that die
+#: together by their counts; looking for cycles among them every 700 took a tenth of a lane's time.
+_YOUNG, _MIDDLE, _OLD = 50_000, 20, 20
 
 Place = tuple[str, int]
 
@@ -36,3 +41,8 @@ class Batch:
         if error is not None:
             self.error = error
         self.pending -= 1
+
+
+def tune_collector() -> None:
+    """Sets the garbage collector for a process that runs a lane; once, at its start."""
+    gc.set_threshold(_YOUNG, _MIDDLE, _OLD)

@@ -1,4 +1,4 @@
-"""``hub calendar``: when a period of working days ends."""
+"""``hub calendar``: when a period of working days ends. What changes a calendar is in ``calendar_change``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from hub.cli import calendar_change
 from hub.contracts.calendars import load_calendars
 from hub.domain.calendar import Calendar
 from hub.errors import HubError, InputError
@@ -28,9 +29,10 @@ class CalendarName(StrEnum):
     gannan = "gannan"
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps ``due`` a command of a group, so that ``hub calendar due`` is its name."""
+app.command("list")(calendar_change.list_calendars)
+app.command()(calendar_change.add)
+app.command()(calendar_change.diff)
+app.command()(calendar_change.publish)
 
 
 @app.command()

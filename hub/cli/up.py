@@ -12,6 +12,7 @@ import structlog
 import typer
 
 from hub import wiring
+from hub.bus.batch import tune_collector
 from hub.cli.common import Data, errors_as_sentences, settings_of
 from hub.demo import prepare
 from hub.domain.calendar import local_date
@@ -68,6 +69,7 @@ def run(
     """Runs one stage as a service until SIGTERM, then drains it."""
     # A stage that hangs can be asked where: kill -USR1 writes every thread's stack to its log.
     faulthandler.register(signal.SIGUSR1)
+    tune_collector()
     with errors_as_sentences():
         settings = settings_of(data)
         structlog.get_logger().info("settings", stage=stage, **settings.masked())

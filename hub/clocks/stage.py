@@ -20,14 +20,13 @@ from hub.bus.stage import Stage
 from hub.clocks.loader import StateLoader
 from hub.clocks.periods import period_starts
 from hub.clocks.table import ClockTable
-from hub.clocks.wire import RECEIPTS, SIGNALS, STATES, SignalReader, StateWriter, state_from_value
+from hub.clocks.wire import RECEIPTS, SIGNALS, STATES, Cause, SignalReader, StateWriter, state_from_value
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import from_headers
 from hub.domain.calendar import Calendar, PublishedCalendar, local_date
 from hub.domain.clock_firing import fire
 from hub.domain.clock_fold import apply, rederive
 from hub.domain.clocks import ClockRule, ClockState, Signal, Status
-from hub.domain.events import Envelope
 from hub.domain.murmur2 import partition_of
 from hub.errors import ContractError, IndexUnavailableError
 
@@ -38,19 +37,24 @@ CalendarNews = Callable[[], Mapping[str, PublishedCalendar] | None]
 
 #: An index that did not answer is left alone for this long: each try costs its socket timeout.
 _INDEX_PAUSE = timedelta(seconds=15)
+#: How often the stage looks whether its index is still there.
+_INDEX_LOOK = timedelta(seconds=5)
 #: Clocks that a tick derives anew by another calendar.
 _SLICE = 10_000
 
 
 class DueIndexWriter(Protocol):
-    """What the stage needs of an index; both raise IndexUnavailableError."""
+    """What the stage needs of an index; all raise IndexUnavailableError."""
 
-    def put(self, partition: int, moments: Mapping[str, datetime | None]) -> None: ...
+    def put(self, partition: int, moments: Mapping[str, int | None]) -> None: ...
 
-    def replace(self, partition: int, moments: Mapping[str, datetime]) -> None: ...
+    def replace(self, partition: int, moments: Mapping[str, int]) -> None: ...
+
+    def counts(self, partitions: Sequence[int]) -> list[int]: ...
 
 
-_Moments = dict[int, dict[str, datetime | None]]
+#: Partition -> clock -> when it has to be looked at again, in milliseconds since the epoch.
+_Moments = dict[int, dict[str, int | None]]
 
 
 class ClocksStage(Stage):
@@ -96,6 +100,9 @@ class ClocksStage(Stage):
         self._periods_looked_at: tuple[date, frozenset[int]] | None = None
         self._last_seen: datetime | None = None
         self._stale: set[int] = set()
+        #: Partition -> how many members its index has, by all that was written.
+        self._written: dict[int, int] = {}
+        self._index_looked_at: datetime | None = None
         self._index_pause_until: datetime | None = None
 
     # -- partitions ---------------------------------------------------------------------------
@@ -109,6 +116,7 @@ class ClocksStage(Stage):
         for partition in self._tables.keys() - kept:
             del self._tables[partition]
             self._stale.discard(partition)
+            self._written.pop(partition, None)
 
     def states(self, partition: int) -> Mapping[str, ClockState]:
         """The clocks of a partition by id."""
@@ -154,7 +162,7 @@ class ClocksStage(Stage):
         self, record: Record, undo: list[tuple[ClockTable, str, bytes | None]], moments: _Moments
     ) -> list[Output]:
         table = self._table(record.partition)
-        envelope, signals = self._read(record)
+        cause, signals = self._read(record)
         outputs: list[Output] = []
         for signal in self._spread(table, signals):
             clock_id = signal.clock_id
@@ -163,7 +171,7 @@ class ClocksStage(Stage):
                 continue
             after, is_changed = self._apply(table, signal, clock_id)
             if is_changed:
-                output = self._writer.state(after, record.partition, envelope, signal.occurred_at)
+                output = self._writer.state(after, record.partition, cause, signal.occurred_at)
                 outputs.append(output)
                 undo.append((table, clock_id, before))
                 self._keep(table, after, output, moments)
@@ -187,15 +195,17 @@ class ClocksStage(Stage):
             return table.can_ever_start(signal.correlation_id, signal.rule)
         return signal.kind == "start"
 
-    def _read(self, record: Record) -> tuple[Envelope, list[Signal]]:
-        envelope = from_headers(record.headers)
+    def _read(self, record: Record) -> tuple[Cause, list[Signal]]:
         if record.value is None:
             raise ContractError(f"a record of {record.topic} without a value")
         if record.topic == SIGNALS:
-            return envelope, [self._reader.of_signal(self._catalog.decode(record.value)[1])]
+            cause = Cause.of_signal(record.headers)
+            return cause, [self._reader.of_signal(self._catalog.decode(record.value)[1])]
+        envelope = from_headers(record.headers)
+        cause = Cause(envelope.id, envelope.traceparent)
         if not self._reader.has_use_for(envelope.type):
-            return envelope, []
-        return envelope, list(self._reader.of_receipt(envelope, self._catalog.decode(record.value)[1]))
+            return cause, []
+        return cause, list(self._reader.of_receipt(envelope, self._catalog.decode(record.value)[1]))
 
     def _spread(self, table: ClockTable, signals: list[Signal]) -> list[Signal]:
         """A signal without a target, for a rule that has a clock for each: all that there are."""
@@ -219,10 +229,10 @@ class ClocksStage(Stage):
     def tick(self, now: datetime) -> Sequence[Sequence[Output]]:
         # A wall clock that was set back must not hold up what is already due.
         now = self._last_seen = max(now, self._last_seen or now)
+        self._take_news()
         missing = {partition for _, partition in self._assigned} - self._tables.keys()
         if missing:
             self._restore(missing)
-        self._take_news()
         moments: _Moments = {}
         first = [*self._rederive(moments), *self._begin_periods(now, moments)]
         second: list[Output] = []
@@ -316,7 +326,7 @@ class ClocksStage(Stage):
 
     # -- index --------------------------------------------------------------------------------
 
-    def _update_index(self, moments: Mapping[int, Mapping[str, datetime | None]]) -> None:
+    def _update_index(self, moments: _Moments) -> None:
         if self._index is None:
             return
         now = self._now()
@@ -324,16 +334,30 @@ class ClocksStage(Stage):
             self._stale.update(moments)
             return
         try:
+            self._find_lost(now)
             for partition in sorted(self._stale | moments.keys()):
                 if partition in self._stale:
                     table = self._tables[partition]
-                    self._index.replace(partition, dict(table.moments()))
+                    self._index.replace(partition, table.moments())
                     self._stale.discard(partition)
                 else:
                     self._index.put(partition, moments[partition])
+                self._written[partition] = len(self._tables[partition].moments())
             self._index_pause_until = None
         except IndexUnavailableError as error:
             self._log.warning("due index not written, going on without it", error=str(error))
             self._stale.update(moments)
             self._index_pause_until = now + _INDEX_PAUSE
 
+    def _find_lost(self, now: datetime) -> None:
+        """An index that was wiped, or came back old, is found by its size and written anew."""
+        assert self._index is not None
+        if self._index_looked_at is not None and abs(now - self._index_looked_at) < _INDEX_LOOK:
+            return
+        self._index_looked_at = now
+        # Before what this call brings is written: an index that holds less than its table then is not ours.
+        partitions = sorted(self._written)
+        for partition, count in zip(partitions, self._index.counts(partitions), strict=True):
+            if count != self._written[partition]:
+                self._log.warning("due index lost, writing it anew", partition=partition, found=count)
+                self._stale.add(partition)

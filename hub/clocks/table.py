@@ -38,6 +38,8 @@ class ClockTable(Mapping[str, ClockState]):
         self._nouns = {name: _entity_nouns(rule) for name, rule in rules.items()}
         self._values: dict[str, bytes] = {}
         self._by_entity: dict[str, tuple[str, ...]] = {}
+        #: When each clock has to be looked at again, in milliseconds; the heap may hold older moments too.
+        self._moments: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []
 
     def __getitem__(self, clock_id: str) -> ClockState:
@@ -71,9 +73,11 @@ class ClockTable(Mapping[str, ClockState]):
         outdated: list[str] = []
         for clock_id, value in self._values.items():
             state = self._decode(value)
-            self._enter(clock_id, state)
+            self._enter(state)
+            self._set_moment(state)
             if self._is_outdated(state):
                 outdated.append(clock_id)
+        self._heap = [(moment, clock_id) for clock_id, moment in self._moments.items()]
         heapq.heapify(self._heap)
         return outdated
 
@@ -82,16 +86,14 @@ class ClockTable(Mapping[str, ClockState]):
         self._calendars = calendars
         return [clock_id for clock_id, value in self._values.items() if self._is_outdated(self._decode(value))]
 
-    def put(self, state: ClockState, value: bytes) -> datetime | None:
-        """The state of a clock from now on, and its value; returns when it has to be looked at again."""
-        is_new = state.clock_id not in self._values
+    def put(self, state: ClockState, value: bytes) -> int | None:
+        """The state of a clock from now on, and its value; returns when to look at it again, as ``moments``."""
+        if state.clock_id not in self._values:
+            self._enter(state)
         self._values[state.clock_id] = value
-        moment = self.moment(state)
-        if is_new:
-            others = self._by_entity.get(state.correlation_id, ())
-            self._by_entity[state.correlation_id] = (*others, state.clock_id)
+        moment = self._set_moment(state)
         if moment is not None:
-            heapq.heappush(self._heap, (_milliseconds(moment), state.clock_id))
+            heapq.heappush(self._heap, (moment, state.clock_id))
         return moment
 
     def take_back(self, clock_id: str, value: bytes | None) -> None:
@@ -104,6 +106,7 @@ class ClockTable(Mapping[str, ClockState]):
     def remove(self, clock_id: str) -> None:
         """Forgets a clock."""
         value = self._values.pop(clock_id, None)
+        self._moments.pop(clock_id, None)
         if value is not None:
             correlation_id = self._decode(value).correlation_id
             left = tuple(each for each in self._by_entity.get(correlation_id, ()) if each != clock_id)
@@ -112,32 +115,18 @@ class ClockTable(Mapping[str, ClockState]):
             else:
                 self._by_entity.pop(correlation_id, None)
 
-    def moment(self, state: ClockState) -> datetime | None:
-        """When the clock has to be looked at again."""
-        if state.status is Status.AWAITING:
-            return state.history[0].at + AWAITING_KEPT
-        return next_moment(state, self._rules.get(state.rule), self._calendars.get(state.calendar))
-
-    def moments(self) -> Iterator[tuple[str, datetime]]:
-        """Each clock that has to be looked at again, and when."""
-        for clock_id, value in self._values.items():
-            moment = self.moment(self._decode(value))
-            if moment is not None:
-                yield clock_id, moment
+    def moments(self) -> dict[str, int]:
+        """Each clock that has to be looked at again, and when: milliseconds since the epoch."""
+        return self._moments
 
     def pop_due(self, now: datetime) -> Iterator[ClockState]:
         """Clocks whose moment has come; each has to be ``put`` or removed by the caller."""
         until = _milliseconds(now)
         while self._heap and self._heap[0][0] <= until:
             moment, clock_id = heapq.heappop(self._heap)
-            value = self._values.get(clock_id)
-            if value is None:
-                continue
-            state = self._decode(value)
-            is_at = self.moment(state)
-            # Entries of states that have changed since stay in the heap until they come up.
-            if is_at is not None and _milliseconds(is_at) == moment:
-                yield state
+            # Moments of states that have changed since stay in the heap until they come up.
+            if self._moments.get(clock_id) == moment:
+                yield self._decode(self._values[clock_id])
 
     def of_entity(self, correlation_id: str, rule: str) -> list[ClockState]:
         """All clocks of a rule for an entity, one for each target, in the order of their ids."""
@@ -164,13 +153,21 @@ class ClockTable(Mapping[str, ClockState]):
         calendar = self._calendars.get(state.calendar)
         return state.is_open and calendar is not None and calendar.version != state.calendar_version
 
-    def _enter(self, clock_id: str, state: ClockState) -> None:
+    def _enter(self, state: ClockState) -> None:
         others = self._by_entity.get(state.correlation_id, ())
-        if clock_id not in others:
-            self._by_entity[state.correlation_id] = (*others, clock_id)
-        moment = self.moment(state)
-        if moment is not None:
-            self._heap.append((_milliseconds(moment), clock_id))
+        if state.clock_id not in others:
+            self._by_entity[state.correlation_id] = (*others, state.clock_id)
+
+    def _set_moment(self, state: ClockState) -> int | None:
+        if state.status is Status.AWAITING:
+            moment: datetime | None = state.history[0].at + AWAITING_KEPT
+        else:
+            moment = next_moment(state, self._rules.get(state.rule), self._calendars.get(state.calendar))
+        if moment is None:
+            self._moments.pop(state.clock_id, None)
+            return None
+        found = self._moments[state.clock_id] = _milliseconds(moment)
+        return found
 
 
 def _milliseconds(moment: datetime) -> int:

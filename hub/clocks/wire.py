@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, get_args
+from typing import Any, NamedTuple, get_args
 
 from hub.bus.records import Headers, Output
 from hub.clocks.periods import department_entity
@@ -50,6 +50,23 @@ _FIRST_KINDS: Mapping[str, SignalKind] = {
     "started": "start", "restarted": "start", "amended": "start", "met": "meet", "met-late": "meet",
     "met-early": "meet", "cancelled": "cancel", "suspended": "suspend", "resumed": "resume",
 }
+
+
+class Cause(NamedTuple):
+    """What changed a clock, as the headers of its record name it."""
+
+    id: str
+    traceparent: str | None = None
+
+    @classmethod
+    def of_signal(cls, headers: Headers) -> Cause:
+        """Of a signal, whose value says all the rest. ContractError if the record has no id."""
+        found = dict(headers)
+        try:
+            parent = found.get("traceparent")
+            return cls(found["ce_id"].decode(), parent.decode() if parent else None)
+        except (KeyError, AttributeError, UnicodeDecodeError):
+            raise ContractError("header ce_id is missing or cannot be read") from None
 
 
 class SignalReader:
@@ -140,8 +157,8 @@ class StateWriter:
             _ms(state.breached_at), array(lines), state.period.encode(),
         ))
 
-    def state(self, state: ClockState, partition: int, cause: Envelope | None, at: datetime) -> Output:
-        """One state; ``cause`` is the envelope of what changed it, ``None`` where time did."""
+    def state(self, state: ClockState, partition: int, cause: Cause | None, at: datetime) -> Output:
+        """One state; ``cause`` is what changed it, ``None`` where time did."""
         cause_id = cause.id if cause else state.history[-1].event_id
         headers = _headers(output_id(cause_id, state.clock_id), b"clock.state.changed", state, at, cause_id)
         if cause is not None and cause.traceparent is not None:

@@ -19,10 +19,12 @@ _PERIOD = re.compile(r"^(\d+)\s*(d|h|y)$")
 
 
 def parse_period(value: Any) -> timedelta:
-    """``1095d``, ``36h`` or ``3y`` (of 365 days) as a timedelta."""
+    """``1095d``, ``36h`` or ``3y`` (of 365 days) as a timedelta; ``forever`` as the longest there is."""
+    if value == "forever":
+        return timedelta.max
     found = _PERIOD.match(value) if isinstance(value, str) else None
     if not found:
-        raise ValueError("a period is a number with d, h or y, e.g. 1095d")
+        raise ValueError("a period is a number with d, h or y, e.g. 1095d, or forever")
     n, unit = int(found[1]), found[2]
     return timedelta(hours=n) if unit == "h" else timedelta(days=n * (365 if unit == "y" else 1))
 
@@ -42,7 +44,7 @@ class TopicModel(Model):
 
     title: str
     schema_: str | None = Field(default=None, alias="schema", description="path under schemas/; none for raw bytes")
-    key: Literal["subject", "clock", "source", "endpoint"] = "subject"
+    key: Literal["subject", "clock", "source", "endpoint", "calendar"] = "subject"
     events: tuple[EventType, ...] = ()
     partitions: int = Field(default=12, ge=1, le=1000)
     retention: Period = timedelta(days=1095)

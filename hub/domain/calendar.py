@@ -42,14 +42,16 @@ class Calendar:
 
     ``off`` maps days off that fall on Monday to Friday to the name of their holiday, ``worked`` the
     worked Saturdays and Sundays; ``first_year`` to ``last_year`` are published without a gap.
-    ``version`` is a digest of all of these, with the last year before it for people to read.
+    ``version`` is a digest of all of these, with the last year before it for people to read. ``base`` is
+    the name of the calendar that this one extends, whose days it holds too.
     """
 
     def __init__(
         self, name: str, title: str, off: Mapping[date, str], worked: Mapping[date, str],
-        first_year: int, last_year: int,
+        first_year: int, last_year: int, base: str | None = None,
     ) -> None:
         self.name = name
+        self.base = base
         self.title = title
         self.first_year = first_year
         self.last_year = last_year
@@ -101,8 +103,18 @@ class Calendar:
             name, str(data.get("title", name)),
             {day: holiday for day, holiday in off.items() if day.year <= last},
             {day: holiday for day, holiday in worked.items() if day.year <= last},
-            first, last,
+            first, last, base.name if base else None,
         )
+
+    @property
+    def off(self) -> Mapping[date, str]:
+        """Days off that fall on Monday to Friday, with the name of their holiday, in their order."""
+        return self._off
+
+    @property
+    def worked(self) -> Mapping[date, str]:
+        """Saturdays and Sundays that are worked, with the name of the holiday that they make up for."""
+        return self._worked
 
     def is_published(self, day: date) -> bool:
         """Whether the day's year is in the table."""

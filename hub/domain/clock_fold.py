@@ -171,7 +171,11 @@ class _Run:
             notes.append("provisional")
         if due.due_at < line.at and change != "amended":
             notes.append("overdue at birth")
-        return line._replace(change=change, note=", ".join(notes), due_on=due.due_on)
+        # Written out: this is every clock's first line, and ``_replace`` takes its time.
+        return Change(
+            line.at, line.event_id, change, ", ".join(notes), "start",
+            line.counts_from, line.until, line.owner_department, due.due_on,
+        )
 
     def _meet(self, line: Change) -> Change:
         if self.is_cancelled:

@@ -5,33 +5,36 @@ It is no truth: the clocks stage writes it from its states and replaces it whole
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any, cast
 
 import redis
 
 from hub.errors import IndexUnavailableError
 
+_PART = 5000
+
 
 class DueIndex:
     """All methods raise IndexUnavailableError when Redis does not answer.
 
     ``client`` should have short socket timeouts and no retries: the stage waits for it. Whoever made the
-    client closes it. Moments are aware; the index keeps milliseconds.
+    client closes it. Moments are written as milliseconds since the epoch and read as aware datetimes.
     """
 
     def __init__(self, client: redis.Redis, *, prefix: str = "hub:clocks:due:") -> None:
         self._client = client
         self._prefix = prefix
 
-    def put(self, partition: int, moments: Mapping[str, datetime | None]) -> None:
+    def put(self, partition: int, moments: Mapping[str, int | None]) -> None:
         """When each of these clocks next has something to say; ``None`` takes it out."""
         if not moments:
             return
         key = self._key(partition)
-        scores = {clock_id: _score(moment) for clock_id, moment in moments.items() if moment is not None}
+        scores = {clock_id: moment for clock_id, moment in moments.items() if moment is not None}
         gone = [clock_id for clock_id, moment in moments.items() if moment is None]
         with _answering(), self._client.pipeline(transaction=False) as pipe:
             if scores:
@@ -40,15 +43,20 @@ class DueIndex:
                 pipe.zrem(key, *gone)
             pipe.execute()
 
-    def replace(self, partition: int, moments: Mapping[str, datetime]) -> None:
+    def replace(self, partition: int, moments: Mapping[str, int]) -> None:
         """The whole index of a partition, in one step for whoever reads it."""
         key = self._key(partition)
-        scores = {clock_id: _score(moment) for clock_id, moment in moments.items()}
-        with _answering(), self._client.pipeline(transaction=True) as pipe:
-            pipe.delete(key)
-            if scores:
-                pipe.zadd(key, cast("dict[Any, Any]", scores))
-            pipe.execute()
+        written = f"{key}:written"
+        entries = iter(moments.items())
+        with _answering():
+            self._client.delete(written)
+            # In parts, so that nobody waits behind one command of a million members.
+            while part := dict(islice(entries, _PART)):
+                self._client.zadd(written, cast("dict[Any, Any]", part))
+            if moments:
+                self._client.rename(written, key)
+            else:
+                self._client.delete(key)
 
     def due_before(self, partition: int, moment: datetime, limit: int = 100) -> list[tuple[str, datetime]]:
         """At most ``limit`` clocks whose moment is at or before ``moment``, the earliest first."""
@@ -63,8 +71,14 @@ class DueIndex:
 
     def count(self, partition: int) -> int:
         """How many clocks of the partition have a moment to come."""
-        with _answering():
-            return self._client.zcard(self._key(partition))
+        return self.counts([partition])[0]
+
+    def counts(self, partitions: Sequence[int]) -> list[int]:
+        """The same of several, in one round trip."""
+        with _answering(), self._client.pipeline(transaction=False) as pipe:
+            for partition in partitions:
+                pipe.zcard(self._key(partition))
+            return cast("list[int]", pipe.execute())
 
     def _key(self, partition: int) -> str:
         return f"{self._prefix}{partition}"

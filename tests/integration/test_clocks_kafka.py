@@ -21,7 +21,7 @@ from hub.clocks.wire import INPUTS
 from hub.domain.clocks import Status
 from hub.errors import BrokerError, IndexUnavailableError
 from hub.state.due_index import DueIndex
-from tests.support_clocks import CALENDARS, RULES, Feed, at, signal
+from tests.support_clocks import CALENDARS, RULES, Feed, at, milliseconds, signal
 from tests.support_contracts import catalog
 
 if TYPE_CHECKING:
@@ -99,8 +99,9 @@ class TestDueIndex:
     def test_gives_what_is_due_in_order(self, redis_client: redis.Redis) -> None:
         index = DueIndex(redis_client)
         start = datetime.fromisoformat("2026-10-01T00:00:00.001Z")
-        index.put(0, {f"c{hours}": start + timedelta(hours=hours) for hours in range(5)})
-        index.put(0, {"c1": None, "c4": start, "c9": None})
+        start_ms = milliseconds("2026-10-01") + 1
+        index.put(0, {f"c{hours}": start_ms + hours * 3_600_000 for hours in range(5)})
+        index.put(0, {"c1": None, "c4": start_ms, "c9": None})
         due = index.due_before(0, start + timedelta(hours=2))
         assert due == [("c0", start), ("c4", start), ("c2", start + timedelta(hours=2))]
         assert (index.count(0), index.count(1)) == (4, 0)
@@ -108,8 +109,8 @@ class TestDueIndex:
 
     def test_is_replaced_whole(self, redis_client: redis.Redis) -> None:
         index = DueIndex(redis_client)
-        index.put(0, {"old": at("2026-10-01")})
-        index.replace(0, {"new": at("2026-10-02")})
+        index.put(0, {"old": milliseconds("2026-10-01")})
+        index.replace(0, {"new": milliseconds("2026-10-02")})
         assert index.due_before(0, at("2027-01-01")) == [("new", at("2026-10-02"))]
         index.replace(0, {})
         assert index.count(0) == 0
@@ -117,6 +118,6 @@ class TestDueIndex:
     def test_says_when_redis_does_not_answer(self) -> None:
         with redis.Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)) as client:
             with pytest.raises(IndexUnavailableError):
-                DueIndex(client).put(0, {"c": at("2026-10-01")})
+                DueIndex(client).put(0, {"c": milliseconds("2026-10-01")})
             with pytest.raises(IndexUnavailableError):
                 DueIndex(client).count(0)

@@ -177,3 +177,72 @@ def test_a_calendar_without_its_base_is_refused(tmp_path: Path) -> None:
     (folder / "x.yaml").write_text("calendar: x\nextends: y\nyears: {2026: {}}\n")
     with pytest.raises(ContractError, match="x extend"):
         load_calendars(tmp_path)
+
+
+# -- what holds of every calendar ---------------------------------------------------------------
+
+STARTS = st.dates(date(2009, 6, 1), date(2029, 6, 30))
+PERIODS = st.integers(1, 300)
+#: Also days of years before, between and after the published ones.
+DAYS = st.dates(date(2009, 6, 1), date(2030, 12, 31))
+
+
+@given(st.sampled_from([CN, GANNAN]), STARTS, PERIODS)
+def test_the_last_day_is_a_working_day_after_the_start(calendar: Calendar, start: date, n: int) -> None:
+    due = calendar.due_date(start, n).date
+    assert calendar.is_working_day(due)
+    assert due > start
+    assert calendar.count(start, due) == n
+    rolled = calendar.due_date_in_calendar_days(start, n).date
+    assert calendar.is_working_day(rolled)
+    assert rolled >= start + timedelta(n)
+
+
+@given(st.sampled_from([CN, GANNAN]), STARTS, PERIODS, st.integers(1, 50))
+def test_more_days_or_a_later_start_never_end_earlier(calendar: Calendar, start: date, n: int, more: int) -> None:
+    due = calendar.due_date(start, n).date
+    assert calendar.due_date(start, n + more).date > due
+    assert calendar.due_date(start + timedelta(more), n).date >= due
+    in_days = calendar.due_date_in_calendar_days(start, n).date
+    assert calendar.due_date_in_calendar_days(start, n + more).date >= in_days
+    assert calendar.due_date_in_calendar_days(start + timedelta(more), n).date >= in_days
+
+
+@given(STARTS, PERIODS, st.sets(DAYS, max_size=30))
+def test_a_day_off_more_never_makes_a_date_earlier(start: date, n: int, days: set[date]) -> None:
+    more = changed(rest={day for day in days if day.weekday() < 5})
+    assert more.due_date(start, n).date >= GANNAN.due_date(start, n).date
+    in_days = more.due_date_in_calendar_days(start, n).date
+    assert in_days >= GANNAN.due_date_in_calendar_days(start, n).date
+
+
+@given(STARTS, PERIODS, st.sets(DAYS, max_size=30))
+def test_a_worked_weekend_more_never_makes_a_date_later(start: date, n: int, days: set[date]) -> None:
+    more = changed(work={day for day in days if day.weekday() >= 5})
+    assert more.due_date(start, n).date <= GANNAN.due_date(start, n).date
+    in_days = more.due_date_in_calendar_days(start, n).date
+    assert in_days <= GANNAN.due_date_in_calendar_days(start, n).date
+
+
+@given(st.dates(date(CN.last_year + 1, 1, 1), date(CN.last_year + 3, 12, 31)), PERIODS)
+def test_an_unpublished_year_is_never_guessed(start: date, n: int) -> None:
+    for calendar in (CN, GANNAN):
+        found = calendar.due_date(start, n)
+        assert found.is_provisional
+        # Monday to Friday, nothing else: no holiday of an unpublished year is assumed.
+        day, left = start, n
+        while left:
+            day += timedelta(1)
+            left -= day.weekday() < 5
+        assert found.date == day
+        assert calendar.is_provisional(day)
+        assert calendar.is_working_day(day)
+
+
+def changed(rest: set[date] | None = None, work: set[date] | None = None) -> Calendar:
+    """Gannan's calendar with more days; their years count as published, as far as the first and last go."""
+    rest, work = rest or set(), work or set()
+    last = max([2026, *(day.year for day in rest | work)])
+    first = min([2010, *(day.year for day in rest | work)])
+    off = {**GANNAN.off, **dict.fromkeys(rest, "x")}
+    return Calendar("gannan", "x", off, {**GANNAN.worked, **dict.fromkeys(work, "x")}, first, last)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar
@@ -27,6 +27,7 @@ from tests.support_clocks import (
     Feed,
     StatesTopic,
     at,
+    milliseconds,
     signal,
 )
 from tests.support_contracts import catalog
@@ -38,10 +39,10 @@ DISCLOSE_ID = clock_id(derive_id("e1"), "disclose", None)
 
 class InMemoryIndex:
     def __init__(self) -> None:
-        self.moments: dict[int, dict[str, datetime]] = {}
+        self.moments: dict[int, dict[str, int]] = {}
         self.is_down = False
 
-    def put(self, partition: int, moments: Mapping[str, datetime | None]) -> None:
+    def put(self, partition: int, moments: Mapping[str, int | None]) -> None:
         if self.is_down:
             raise IndexUnavailableError()
         table = self.moments.setdefault(partition, {})
@@ -51,10 +52,15 @@ class InMemoryIndex:
             else:
                 table[key] = moment
 
-    def replace(self, partition: int, moments: Mapping[str, datetime]) -> None:
+    def replace(self, partition: int, moments: Mapping[str, int]) -> None:
         if self.is_down:
             raise IndexUnavailableError()
         self.moments[partition] = dict(moments)
+
+    def counts(self, partitions: Sequence[int]) -> list[int]:
+        if self.is_down:
+            raise IndexUnavailableError()
+        return [len(self.moments.get(partition, {})) for partition in partitions]
 
 
 class Clockwork:
@@ -282,7 +288,7 @@ class TestIndex:
     def test_holds_the_next_moment_of_each_clock(self) -> None:
         works, feed = Clockwork(), Feed()
         works.handle(feed.signal(START))
-        assert works.index.moments[3] == {DISCLOSE_ID: at("2026-10-27T16:00")}
+        assert works.index.moments[3] == {DISCLOSE_ID: milliseconds("2026-10-27T16:00")}
         works.handle(feed.published("r1", "2026-10-12"))
         assert works.index.moments[3] == {}
 
@@ -295,7 +301,19 @@ class TestIndex:
         works.index.is_down = False
         works.index.moments.clear()
         works.tick("2026-10-02")
-        assert works.index.moments[3] == {DISCLOSE_ID: at("2026-10-27T16:00")}
+        assert works.index.moments[3] == {DISCLOSE_ID: milliseconds("2026-10-27T16:00")}
+
+
+    def test_that_was_wiped_comes_back_though_nothing_happens(self) -> None:
+        works, feed = Clockwork(), Feed()
+        works.handle(feed.signal(START))
+        works.tick("2026-10-02")
+        before = dict(works.index.moments)
+        works.index.moments.clear()
+        # It is looked at from time to time, not at every tick.
+        assert works.tick(at("2026-10-02") + timedelta(seconds=1)) == []
+        assert works.tick(at("2026-10-02") + timedelta(seconds=6)) == []
+        assert works.index.moments == before
 
 
 def test_publishing_a_year_settles_open_clocks_at_the_next_start() -> None:

@@ -59,10 +59,11 @@ def test_a_date_or_none_is_the_same_bytes(day: date | None) -> None:
     constants: dict[str, Any] = {
         "signal_id": "s", "kind": "start", "rule": "r", "target": None, "correlation_id": "c", "event_id": "e",
         "event_type": "t", "subject": "x", "owner_department": "o", "map_version": "m",
-        "occurred_at": datetime(2026, 7, 1, tzinfo=UTC), "until": None,
+        "occurred_at": datetime(2026, 7, 1, tzinfo=UTC),
     }
-    write = compile_writer(SIGNAL, constants, ["counts_from"])
-    assert write([day]) == SIGNAL.encode({**constants, "counts_from": day})
+    write = compile_writer(SIGNAL, constants, ["counts_from", "until"])
+    assert write([day, None]) == SIGNAL.encode({**constants, "counts_from": day, "until": None})
+    assert write([None, day]) == SIGNAL.encode({**constants, "counts_from": None, "until": day})
 
 
 def test_a_field_left_out_or_out_of_order_is_refused() -> None:

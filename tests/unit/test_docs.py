@@ -20,6 +20,7 @@ from hub.cli.main import build
 from hub.contracts import map_models
 from hub.contracts.endpoints import Endpoints
 from hub.contracts.map_models import MapModel
+from hub.domain.calendar import Calendar
 from hub.domain.where import OPERATORS, faults_of
 from hub.intake.sources import SourceConfig, SourcesFile
 from hub.settings import PROJECT_ROOT, Settings
@@ -137,9 +138,11 @@ def test_the_tests_of_where_are_described_and_their_examples_hold() -> None:
 
 def test_examples_of_files_are_accepted() -> None:
     blocks = re.findall(r"^```yaml\n(.*?)^```", text_of(OPERATING), re.MULTILINE | re.DOTALL)
-    sources, endpoints = (yaml.safe_load(block) for block in blocks)
+    sources, endpoints, year = (yaml.safe_load(block) for block in blocks)
     assert SourcesFile.model_validate(sources).sources
     assert Endpoints.model_validate(endpoints).subscriptions
+    assert year["notice"]
+    assert Calendar.from_data({"calendar": "cn", "years": {2027: year}}).last_year == 2027
 
 
 def test_the_worked_example_is_a_subscription_that_fits() -> None:

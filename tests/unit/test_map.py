@@ -91,7 +91,8 @@ FAULTS = [
     ("version: 1", "min_in_sync: 2", "min_in_sync: 4", "min_in_sync: 4",
      "min_in_sync: 4 in-sync replicas of 3 (at most as many as replicas)"),
     ("  intake.rejections.v1:", "retention: 400d", "retention: 400 days", "400 days",
-     "topics.intake.rejections.v1.retention: a period is a number with d, h or y, e.g. 1095d (found: '400 days')"),
+     "topics.intake.rejections.v1.retention: "
+     "a period is a number with d, h or y, e.g. 1095d, or forever (found: '400 days')"),
     ("  act-and-answer:", "    basis:", "    reason:", "    reason:", "clocks.act-and-answer.reason: "
      "'reason' is not a setting here (see docs/map.md for those that are)"),
     ("  disclose-inspection-result:", "counts_from: result_date", "counts_from: plan_name", "plan_name",
