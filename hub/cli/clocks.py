@@ -20,13 +20,15 @@ app = typer.Typer(help="法定时限 / statutory clocks", no_args_is_help=True)
 
 _TITLES = {
     Status.AWAITING: "待起算", Status.RUNNING: "计时中", Status.SUSPENDED: "中止",
-    Status.MET: "按期完成", Status.MET_LATE: "超期完成", Status.CANCELLED: "已取消",
+    Status.MET: "按期完成", Status.MET_LATE: "超期完成", Status.CANCELLED: "已取消", Status.EXPIRED: "期满",
 }
 _CHANGES = {
     "started": "起算", "restarted": "重新起算", "amended": "起算日变更",
     "met": "按期完成", "met-late": "超期完成", "met-early": "起算前已完成",
     "cancelled": "取消", "suspended": "中止", "resumed": "恢复",
-    "warned": "预警", "breached": "超期", "rederived": "日历更新后重算",
+    "warned": "预警", "breached": "超期", "escalated": "超期督促", "expired": "期满",
+    "met-again": "再次完成", "repeated": "重复触发", "counted": "计入次数", "ignored": "不起作用",
+    "rederived": "日历更新后重算",
 }
 AsJson = Annotated[bool, typer.Option("--json", help="JSON")]
 ClockId = Annotated[str, typer.Argument(metavar="ID", help="时限编号，或其开头 / id or its beginning")]

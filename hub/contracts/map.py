@@ -124,8 +124,10 @@ class HubMap:
         action = public_action(event)
         for name, route in self.routes.items():
             if route.from_ == topic and event in route.events:
-                # Withdrawing needs no condition: what was never public is answered "unchanged".
-                first_failing = None if action == "withdraw" else compile_where(route.where)
+                # Withdrawing needs no condition: what was never public is answered "unchanged". But the end
+                # of a term is no version of the record, and not every term ends what is public.
+                is_needless = action == "withdraw" and not event.endswith(".expired")
+                first_failing = None if is_needless else compile_where(route.where)
                 for channel in route.channels:
                     yield Rule(
                         f"route:{name}:{channel}",

@@ -43,7 +43,7 @@ from tests.support_hub import (
 ROWS, SEED = 600, 11
 #: Nobody sends these in a season of the three departments.
 UNUSED = {
-    "enforcement.coercions.v1", "licensing.permits.v1", "clock.alerts.v1", "supervision.filings.v1",
+    "enforcement.coercions.v1", "licensing.permits.v1", "clock.alerts.v1", "clock.terms.v1", "supervision.filings.v1",
     "enforcement.referrals.v1", "credit.repairs.v1",
 }  # fmt: skip
 _ID_LIKE = re.compile(r"(?<![0-9A-Za-z])\d{17}[0-9Xx](?![0-9A-Za-z])")

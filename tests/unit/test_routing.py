@@ -288,3 +288,20 @@ def test_a_reader_that_was_compiled_before_refuses_another_schema_all_the_same()
     stage.handle([good])
     with pytest.raises(PoisonError, match="carries enforcement/penalty"):
         stage.handle([good, good._replace(value=event(LEADS, "complaint.lead.received").value)])
+
+
+def test_the_end_of_a_term_withdraws_what_it_allowed_and_no_other_end_does() -> None:
+    def outputs_of(rule: str) -> list[Output]:
+        return handle(event("clock.terms.v1", "clock.term.expired", rule=rule))
+
+    orders = values(outputs_of("end-penalty-publication"), "disclosure.orders.v1")
+    assert [(order["channel"], order["action"], order["sequence"]) for order in orders] == [
+        ("gsxt", "withdraw", 2),
+        ("creditchina", "withdraw", 2),
+    ]
+    listing = values(outputs_of("end-serious-listing"), "disclosure.orders.v1")
+    assert [(order["channel"], order["action"]) for order in listing] == [("gsxt", "withdraw")]
+    # That a year is over opens a door; it ends nothing that is public.
+    held = outputs_of("open-early-removal")
+    assert values(held, "disclosure.orders.v1") == []
+    assert not decision(held)["is_matched"]
