@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime
 from typing import Any
 
+from hub.clocks.explain import explain
 from hub.clocks.loader import KafkaStateLoader
+from hub.clocks.report import Axis, Report, report
 from hub.clocks.table import ClockTable
-from hub.clocks.wire import state_from_value, state_to_value
+from hub.clocks.wire import state_from_value
 from hub.contracts.catalog import Catalog
 from hub.domain.calendar import Calendar, local_date
 from hub.domain.clocks import ClockRule, ClockState
@@ -55,33 +57,16 @@ class ClocksView:
             raise UsageError(f"{count}编号为 {clock_id!r} 的时限 ({len(found)} clocks fit)")
         return found[0]
 
-    def explain(self, clock_id: str) -> dict[str, Any]:
-        """The clock with its rule's quotation and every day that did not count, and why.
+    def report(
+        self, now: datetime, *, by: Sequence[Axis] = (Axis.RULE,), first: date | None = None, last: date | None = None
+    ) -> Report:
+        """Punctuality as of ``now``: see :func:`hub.clocks.report.report`."""
+        return report(self._states.values(), self._rules, self._calendars, now, by=by, first=first, last=last)
 
-        ``days_off`` is a list of (day, reason) from the day after the start to the due day, for periods
-        in working days. ``is_calendar_current`` says whether the clock was counted by the calendar that
-        gives the reasons.
-        """
+    def explain(self, clock_id: str) -> dict[str, Any]:
+        """One clock and all that its due day rests on: see :func:`hub.clocks.explain.explain`."""
         state = self.get(clock_id)
-        rule, calendar = self._rules.get(state.rule), self._calendars.get(state.calendar)
-        days_off = []
-        is_in_days = rule is not None and rule.due.unit == "working-days"
-        if calendar is not None and is_in_days and state.counts_from and state.due_on:
-            for days in range(1, (state.due_on - state.counts_from).days + 1):
-                day = state.counts_from + timedelta(days)
-                reason = calendar.why_off(day)
-                if reason is not None:
-                    days_off.append((day, reason))
-        return {
-            "clock": state_to_value(state),
-            "rule": None if rule is None else {
-                "title": rule.title, "due": f"{rule.due.n} {rule.due.unit}", "basis": rule.basis,
-                "source": rule.source, "version": rule.version, "escalates_to": rule.escalates_to,
-            },
-            "calendar": None if calendar is None else {"title": calendar.title, "version": calendar.version},
-            "is_calendar_current": calendar is not None and calendar.version == state.calendar_version,
-            "days_off": days_off,
-        }
+        return explain(state, self._rules.get(state.rule), self._calendars.get(state.calendar))
 
 
 def last_day(state: ClockState) -> str:

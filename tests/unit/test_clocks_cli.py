@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import json
 
 import pytest
 from typer.testing import CliRunner
 
-from hub.cli import clocks
+from hub.cli import clocks, clocks_common
 from hub.clocks.view import ClocksView
 from hub.domain.clock_fold import apply
 from hub.domain.clocks import ClockState, Signal
-from tests.support_clocks import CALENDARS, RULES, SUBJECT, signal
+from tests.support_clocks import CALENDARS, DEPARTMENT, RULES, SUBJECT, signal
 
 
 def clock(*signals: Signal) -> ClockState:
@@ -34,7 +35,8 @@ PROVISIONAL = clock(signal("start", "v3", "2026-12-04", counts_from="2026-12-04"
 @pytest.fixture(autouse=True)
 def view(monkeypatch: pytest.MonkeyPatch) -> None:
     made = ClocksView([PROVISIONAL, RUNNING, MET], RULES, CALENDARS)
-    monkeypatch.setattr(clocks, "open_view", lambda: made)
+    monkeypatch.setattr(clocks_common, "open_view", lambda: made)
+    monkeypatch.setattr(clocks_common, "department_names", lambda: {DEPARTMENT: "甘南州市场监督管理局"})
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -85,3 +87,22 @@ def test_explains_every_day_that_did_not_count() -> None:
 def test_an_id_that_fits_none_or_several_is_misuse(clock_id: str) -> None:
     assert run("show", clock_id)[0] == 2
     assert run("explain", clock_id)[0] == 2
+
+
+def test_reports_punctuality_with_the_names_of_departments() -> None:
+    code, out = run("report", "--by", "department", "--by", "rule", "--format", "csv", "--from", "2026-09-01")
+    assert code == 0
+    (line,) = list(csv.DictReader(out.splitlines()))
+    assert (line["department"], line["department_name"]) == (DEPARTMENT, "甘南州市场监督管理局")
+    assert (line["rule"], line["total"], line["met"]) == ("disclose", "3", "1")
+    found = json.loads(run("report", "--format", "json", "--to", "2026-10-31")[1])
+    assert [row["rule"] for row in found["rows"]] == ["disclose"]
+    assert found["sum"]["total"] == found["rows"][0]["met"] == 1
+    assert found["sum"]["punctuality"] == 1.0
+    table = run("report", "--by", "department")[1]
+    assert "甘南州市场监督管理局" in table and "合计" in table
+
+
+@pytest.mark.parametrize("arguments", [("--by", "weather"), ("--from", "1 May")])
+def test_a_report_of_what_is_not_there_is_misuse(arguments: tuple[str, str]) -> None:
+    assert run("report", *arguments)[0] == 2
