@@ -20,7 +20,7 @@ from hub.settings import load
 
 TITLES = {
     Status.AWAITING: "待起算", Status.RUNNING: "计时中", Status.SUSPENDED: "中止",
-    Status.MET: "按期完成", Status.MET_LATE: "超期完成", Status.CANCELLED: "已取消",
+    Status.MET: "按期完成", Status.MET_LATE: "超期完成", Status.CANCELLED: "已取消", Status.EXPIRED: "期满",
 }
 CHANGES = {
     "started": "起算", "restarted": "重新起算", "amended": "起算日变更",

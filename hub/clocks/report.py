@@ -142,6 +142,8 @@ def _current(
         case Status.MET | Status.MET_LATE:
             late_at = state.met_at if state.status is Status.MET_LATE else None
             return _done(state.rule, owner, due_on, late_at, is_term, calendar)
+        case Status.EXPIRED:
+            return Round(state.rule, owner, due_on, "ended")
         case Status.RUNNING if now > due_at:
             return Round(state.rule, owner, due_on, "ended" if is_term else "overdue")
         case Status.RUNNING:

@@ -200,7 +200,7 @@ class ClocksStage(Stage):
             raise ContractError(f"a record of {record.topic} without a value")
         if record.topic == SIGNALS:
             cause = Cause.of_signal(record.headers)
-            return cause, [self._reader.of_signal(self._catalog.decode(record.value)[1])]
+            return cause, [self._reader.of_signal(self._catalog.decode(record.value)[1], cause.sequence)]
         envelope = from_headers(record.headers)
         cause = Cause(envelope.id, envelope.traceparent)
         if not self._reader.has_use_for(envelope.type):
@@ -239,27 +239,31 @@ class ClocksStage(Stage):
         for partition, table in self._tables.items():
             # More than one thing may be due of a clock: those that say something come up again.
             for state in table.pop_due(now):
-                raised, output = self._fire(partition, table, state, now, moments)
-                if raised is not None:
-                    first.append(raised)
+                said, output = self._fire(partition, table, state, now, moments)
+                first += said
                 second.append(output)
         self._update_index(moments)
         return first, second
 
     def _fire(
         self, partition: int, table: ClockTable, state: ClockState, now: datetime, moments: _Moments
-    ) -> tuple[Output | None, Output]:
-        """(alert, state after it)."""
+    ) -> tuple[list[Output], Output]:
+        """(what is said, state after it)."""
         if state.status is Status.AWAITING:
             table.remove(state.clock_id)
             moments.setdefault(partition, {})[state.clock_id] = None
-            return None, Output(STATES, state.clock_id.encode(), None, [], partition)
+            return [], Output(STATES, state.clock_id.encode(), None, [], partition)
         rule = self._rules.get(state.rule)
         state = self._brought_up_to_date(state) or state
         after, alert = fire(state, rule, self._calendars.get(state.calendar), now)
         output = self._writer.state(after, partition, None, alert.moment if alert else after.history[-1].at)
         self._keep(table, after, output, moments)
-        return None if alert is None else self._writer.alert(alert, after, rule, partition, now), output
+        if alert is None:
+            return [], output
+        said = [self._writer.alert(alert, after, rule, partition, now)]
+        if alert.kind == "expired" and rule is not None:
+            said.append(self._writer.term(alert, after, rule, partition))
+        return said, output
 
     def _begin_periods(self, now: datetime, moments: _Moments) -> list[Output]:
         looked_at = (local_date(now), frozenset(self._tables))

@@ -22,6 +22,7 @@ SIGNALS = "clock.signals.v1"
 RECEIPTS = ("disclosure.receipts.v1", "delivery.receipts.v1", "discipline.feedback.v1")
 STATES = "clock.states.v1"
 ALERTS = "clock.alerts.v1"
+TERMS = "clock.terms.v1"
 #: All that the stage reads.
 INPUTS = (SIGNALS, *RECEIPTS)
 
@@ -57,6 +58,7 @@ class Cause(NamedTuple):
 
     id: str
     traceparent: str | None = None
+    sequence: int = 0
 
     @classmethod
     def of_signal(cls, headers: Headers) -> Cause:
@@ -64,9 +66,10 @@ class Cause(NamedTuple):
         found = dict(headers)
         try:
             parent = found.get("traceparent")
-            return cls(found["ce_id"].decode(), parent.decode() if parent else None)
-        except (KeyError, AttributeError, UnicodeDecodeError):
-            raise ContractError("header ce_id is missing or cannot be read") from None
+            sequence = int(found.get("ce_sequence") or 0)
+            return cls(found["ce_id"].decode(), parent.decode() if parent else None, sequence)
+        except (KeyError, AttributeError, ValueError):
+            raise ContractError("header ce_id is missing, or ce_id or ce_sequence cannot be read") from None
 
 
 class SignalReader:
@@ -89,7 +92,7 @@ class SignalReader:
                 for type in types:
                     self._by_type[type].append((kind, rule))
 
-    def of_signal(self, value: Mapping[str, Any]) -> Signal:
+    def of_signal(self, value: Mapping[str, Any], sequence: int = 0) -> Signal:
         """The signal that routing wrote. ContractError if its rule or kind is none of ours."""
         rule = self._rules.get(value["rule"])
         if rule is None or value["kind"] not in _KINDS:
@@ -103,7 +106,7 @@ class SignalReader:
             subject=value["subject"], event_id=value["event_id"], occurred_at=value["occurred_at"],
             target=value["target"] if rule.per != "event" else None, counts_from=value["counts_from"],
             owner_department=value["owner_department"] or self._departments.get(rule.owner),
-            until=value.get("until"),
+            until=value.get("until"), sequence=sequence,
         )
 
     def has_use_for(self, type: str) -> bool:
@@ -137,6 +140,7 @@ class StateWriter:
         schema = catalog.schema("hub/clock-state")
         self._write = compile_writer(schema, {}, _STATE_FIELDS)
         self._line = compile_item(schema, "history")
+        self._term = catalog.schema("clock/term")
         self._write_alert = compile_writer(catalog.schema("hub/clock-alert"), {}, _ALERT_FIELDS)
 
     def value(self, state: ClockState) -> bytes:
@@ -145,6 +149,7 @@ class StateWriter:
             self._line((
                 _ms(line.at), line.event_id.encode(), line.change.encode(), _bytes(line.note), _bytes(line.kind),
                 line.counts_from, line.until, _bytes(line.owner_department), line.due_on, _ms(line.due_at),
+                line.sequence,
             ))
             for line in state.history
         ]
@@ -179,6 +184,19 @@ class StateWriter:
         ))
         headers = _headers(alert.id, _ALERT_TYPES[alert.kind], state, now, state.trigger_event_id)
         return Output(ALERTS, subject, value, headers, partition)
+
+    def term(self, alert: Alert, state: ClockState, rule: ClockRule, partition: int) -> Output:
+        """The end of a term, as a fact that routing acts on: it withdraws the version that the clock knew last."""
+        assert state.due_on is not None
+        term_id, subject = output_id(alert.id, "term"), state.subject.encode()
+        value = self._term.encode({
+            "term_id": term_id, "clock_id": state.clock_id, "rule": rule.id, "title": rule.title, "basis": rule.basis,
+            "subject": state.subject, "department_code": state.owner_department, "counts_from": state.counts_from,
+            "ended_on": state.due_on,
+        })
+        headers = _headers(term_id, b"clock.term.expired", state, alert.moment, alert.id)
+        headers.append(("ce_sequence", b"%d" % max(1, state.sequence)))
+        return Output(TERMS, subject, value, headers, partition)
 
 
 def _headers(id: str, type: bytes, state: ClockState, at: datetime, cause_id: str | None) -> Headers:

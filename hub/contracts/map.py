@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,18 @@ from pydantic import ValidationError
 
 from hub.contracts.catalog import Catalog
 from hub.contracts.map_checks import MapFault, check_references
-from hub.contracts.map_models import ChannelModel, ClockModel, MapModel, RouteModel, SubscriptionModel, TopicModel
+from hub.contracts.map_models import (
+    ChannelModel,
+    ClockModel,
+    DueModel,
+    MapModel,
+    RouteModel,
+    SubscriptionModel,
+    TopicModel,
+)
 from hub.contracts.yaml_lines import LineMap, load_with_lines, load_yaml
-from hub.domain.clocks import ClockRule, Due
-from hub.domain.routing import Rule, RuleTable, public_action
+from hub.domain.clocks import ClockRule, Due, DueUnit
+from hub.domain.routing import Action, OutputKind, Rule, RuleTable, public_action
 from hub.domain.where import compile_where
 from hub.errors import ContractError
 
@@ -87,7 +95,7 @@ class HubMap:
     @property
     def clocks(self) -> Mapping[str, ClockRule]:
         """The clock rules as the domain knows them."""
-        return {name: _clock_rule(name, clock) for name, clock in self.model.clocks.items()}
+        return {name: _clock_rule(name, clock, self.departments) for name, clock in self.model.clocks.items()}
 
     def topic_of_event(self, event_type: str) -> str:
         """The topic that carries an event type. Raises ContractError if none does."""
@@ -116,8 +124,10 @@ class HubMap:
         action = public_action(event)
         for name, route in self.routes.items():
             if route.from_ == topic and event in route.events:
-                # Withdrawing needs no condition: what was never public is answered "unchanged".
-                first_failing = None if action == "withdraw" else compile_where(route.where)
+                # Withdrawing needs no condition: what was never public is answered "unchanged". But the end
+                # of a term is no version of the record, and not every term ends what is public.
+                is_needless = action == "withdraw" and not event.endswith(".expired")
+                first_failing = None if is_needless else compile_where(route.where)
                 for channel in route.channels:
                     yield Rule(
                         f"route:{name}:{channel}",
@@ -139,47 +149,52 @@ class HubMap:
                     frozenset(subscription.where),
                 )
         for name, clock in self.model.clocks.items():
-            fields = frozenset(clock.where)
-            if event in clock.starts_on:
-                yield Rule(
-                    f"clock:{name}:start",
-                    "clock",
-                    name,
-                    "start",
-                    compile_where(clock.where),
-                    fields | {clock.counts_from},
-                    falls_back_to="cancel" if action == "amend" else None,
-                    per=None if clock.per == "event" else clock.per,
-                    only_targets=frozenset(clock.subscriptions),
-                )
-            if event in clock.met_by:
-                yield Rule(f"clock:{name}:meet", "clock", name, "meet")
-            if event in clock.cancelled_by:
-                yield Rule(
-                    f"clock:{name}:cancel",
-                    "clock",
-                    name,
-                    "cancel",
-                    per=None if clock.per == "event" else clock.per,
-                    only_targets=frozenset(clock.subscriptions),
-                )
+            yield from self._clock_rules(name, clock, event, action)
+
+    def _clock_rules(self, name: str, clock: ClockModel, event: str, action: Action) -> Iterator[Rule]:
+        per: OutputKind | None = clock.per if clock.per in ("channel", "subscription") else None
+        only = frozenset(clock.subscriptions)
+        if event in clock.starts_on:
+            yield Rule(
+                f"clock:{name}:start",
+                "clock",
+                name,
+                "start",
+                compile_where(clock.where),
+                frozenset(clock.where) | ({clock.counts_from} if clock.counts_from else frozenset()),
+                falls_back_to="cancel" if action == "amend" else None,
+                per=per,
+                only_targets=only,
+            )
+        if event in clock.met_by:
+            where = dict(clock.met_where)
+            if clock.per == "period":
+                # What a department files for which no such clock runs meets nothing.
+                ids = departments_of(clock.departments, self.departments)
+                where["department_code"] = [str(self.departments[id]["code"]) for id in ids]
+            yield Rule(f"clock:{name}:meet", "clock", name, "meet", compile_where(where), frozenset(where))
+        others: tuple[tuple[Action, tuple[str, ...]], ...] = (
+            ("cancel", clock.cancelled_by),
+            ("suspend", clock.suspended_by),
+            ("resume", clock.resumed_by),
+        )
+        for kind, events in others:
+            if event in events:
+                yield Rule(f"clock:{name}:{kind}", "clock", name, kind, per=per, only_targets=only)
 
 
-def _clock_rule(name: str, clock: ClockModel) -> ClockRule:
-    due = clock.due
-    if due.working_days is not None:
-        period = Due(due.working_days, "working-days")
-    elif due.calendar_days is not None:
-        period = Due(due.calendar_days, "calendar-days")
-    else:
-        assert due.hours is not None  # checked when the map was loaded
-        period = Due(due.hours, "hours")
+def departments_of(names: Collection[str], departments: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
+    """The departments that ids and levels (``prefecture``, ``county``) name; all where nothing is named."""
+    return tuple(id for id, entry in departments.items() if not names or id in names or entry.get("level") in names)
+
+
+def _clock_rule(name: str, clock: ClockModel, departments: Mapping[str, Mapping[str, Any]]) -> ClockRule:
     return ClockRule(
         id=name,
         title=clock.title,
         starts_on=clock.starts_on,
-        counts_from=clock.counts_from,
-        due=period,
+        counts_from=clock.counts_from or "",
+        due=_due(clock.due),
         met_by=clock.met_by,
         cancelled_by=clock.cancelled_by,
         per=clock.per,
@@ -189,8 +204,32 @@ def _clock_rule(name: str, clock: ClockModel) -> ClockRule:
         basis=clock.basis,
         source=clock.source,
         calendar=clock.calendar,
+        suspended_by=clock.suspended_by,
+        resumed_by=clock.resumed_by,
         subscriptions=clock.subscriptions,
+        until=clock.until,
+        meets=clock.meets,
+        escalate=clock.escalate,
+        repeats=clock.repeats,
+        on_due=clock.on_due,
+        every=clock.every,
+        departments=departments_of(clock.departments, departments) if clock.per == "period" else (),
     )
+
+
+def _due(due: DueModel) -> Due:
+    if due.by is not None:
+        month, _, day = due.by.rpartition("-")
+        return Due(0, "date", int(month or 0), int(day))
+    periods: tuple[tuple[int | None, DueUnit], ...] = (
+        (due.working_days, "working-days"),
+        (due.calendar_days, "calendar-days"),
+        (due.hours, "hours"),
+        (due.months, "months"),
+        (due.years, "years"),
+    )
+    # That there is one was checked when the map was loaded.
+    return next(Due(n, unit) for n, unit in periods if n is not None)
 
 
 def _by_id(value: Any, section: str) -> dict[str, Mapping[str, Any]]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from hub.contracts.catalog import Catalog
 from hub.contracts.fields import Field
+from hub.contracts.map_clock_checks import clock_faults
 from hub.contracts.yaml_lines import LineMap
 from hub.domain.where import faults_of, is_date
 from hub.errors import ContractError
@@ -27,17 +28,20 @@ class MapFault:
         return f"{self.line}: {self.place + ': ' if self.place else ''}{self.problem} ({self.remedy})"
 
 
-class _Checker:
+class Checker:
+    """The file as it was written, and what it is checked against."""
+
     def __init__(
         self,
         raw: Mapping[str, Any],
         lines: LineMap,
         catalog: Catalog,
-        departments: Collection[str],
+        departments: Mapping[str, Mapping[str, Any]],
         measures: Collection[str],
     ) -> None:
         self.raw, self.lines, self.catalog = raw, lines, catalog
         self.departments, self.measures = departments, measures
+        self.levels = {str(entry["level"]) for entry in departments.values() if "level" in entry}
         self.topics = self.section("topics")
         self.events = {
             event for topic in self.topics.values() for event in _list(topic.get("events")) if isinstance(event, str)
@@ -73,7 +77,7 @@ class _Checker:
             for index, measure in enumerate(_list(subscription.get("measures"))):
                 yield from self.known((*path, "measures", index), measure, self.measures, "measure")
         for name, clock in self.section("clocks").items():
-            yield from self.clock(("clocks", name), clock)
+            yield from clock_faults(self, ("clocks", name), clock)
         replication, in_sync = self.raw.get("replication", 3), self.raw.get("min_in_sync", 2)
         if isinstance(replication, int) and isinstance(in_sync, int) and in_sync > replication:
             yield self.fault(
@@ -100,7 +104,7 @@ class _Checker:
                 )
 
     def schema_exists(self, path: tuple[str | int, ...], name: Any) -> Iterator[MapFault]:
-        if isinstance(name, str) and self._fields(name) is None:
+        if isinstance(name, str) and self.fields(name) is None:
             yield from self.known(path, name, {schema.name for schema in self.catalog.schemas}, "schema")
 
     def reader(self, path: tuple[str | int, ...], entry: Mapping[str, Any]) -> Iterator[MapFault]:
@@ -115,50 +119,28 @@ class _Checker:
                 yield from self.known((*path, "events", index), event, _list(topic.get("events")), f"event of {origin}")
         yield from self.where(path, entry.get("where"), [topic.get("schema")] if topic else [])
 
-    def where(self, path: tuple[str | int, ...], where: Any, schemas: list[Any]) -> Iterator[MapFault]:
+    def where(
+        self, path: tuple[str | int, ...], where: Any, schemas: list[Any], part: str = "where"
+    ) -> Iterator[MapFault]:
         if not isinstance(where, dict):
             return
         for name, condition in where.items():
-            place = (*path, "where", name)
+            place = (*path, part, name)
             if wrong := faults_of(condition):
                 yield self.fault(place, wrong, "see docs/map.md for the tests there are")
             for schema in schemas:
-                fields = self._fields(schema)
+                fields = self.fields(schema)
                 if fields is None:
                     continue
                 yield from self.known(place, name, fields, f"field of {schema}")
                 if name in fields and not wrong and (unfit := _unfit(fields[name], condition)):
                     yield self.fault(place, unfit, f"it would never hold on a field of {schema}")
 
-    def clock(self, path: tuple[str | int, ...], clock: Mapping[str, Any]) -> Iterator[MapFault]:
-        for part in ("starts_on", "met_by", "cancelled_by"):
-            for index, event in enumerate(_list(clock.get(part))):
-                yield from self.known((*path, part, index), event, self.events, "event type")
-        due = clock.get("due")
-        if isinstance(due, dict) and sum(value is not None for value in due.values()) != 1:
-            yield self.fault((*path, "due"), "a period has one unit", "working_days, calendar_days or hours")
-        schemas = [
-            topic.get("schema")
-            for topic in self.topics.values()
-            if set(_list(topic.get("events"))) & set(_list(clock.get("starts_on")))
-        ]
-        yield from self.where(path, clock.get("where"), schemas)
-        for schema in schemas:
-            fields = self._fields(schema)
-            if fields is not None:
-                start = clock.get("counts_from")
-                yield from self.known((*path, "counts_from"), start, fields, f"field of {schema}")
-                if isinstance(start, str) and start in fields and fields[start].type not in ("date", "timestamp"):
-                    yield self.fault((*path, "counts_from"), f"{start!r} is no date", f"a date of {schema}")
-                if clock.get("met_on") is not None:
-                    yield from self.known((*path, "met_on"), clock["met_on"], fields, f"field of {schema}")
-        for index, name in enumerate(_list(clock.get("subscriptions"))):
-            yield from self.known((*path, "subscriptions", index), name, self.section("subscriptions"), "subscription")
-        owners = {"source", "subscriber", *self.departments}
-        yield from self.known((*path, "owner"), clock.get("owner"), owners, "department")
-        yield from self.known((*path, "escalates_to"), clock.get("escalates_to"), self.departments, "department")
+    def schemas_of(self, events: Collection[Any]) -> list[Any]:
+        """Schemas of the topics that carry any of these events."""
+        return [topic.get("schema") for topic in self.topics.values() if set(_list(topic.get("events"))) & set(events)]
 
-    def _fields(self, schema: Any) -> dict[str, Field] | None:
+    def fields(self, schema: Any) -> dict[str, Field] | None:
         if not isinstance(schema, str):
             return None
         try:
@@ -199,8 +181,12 @@ def _list(value: Any) -> list[Any]:
 
 
 def check_references(
-    raw: Any, lines: LineMap, catalog: Catalog, departments: Collection[str], measures: Collection[str]
+    raw: Any,
+    lines: LineMap,
+    catalog: Catalog,
+    departments: Mapping[str, Mapping[str, Any]],
+    measures: Collection[str],
 ) -> Iterator[MapFault]:
     """Every reference of the map that leads nowhere, as far as the map can be read at all."""
     if isinstance(raw, dict):
-        yield from _Checker(raw, lines, catalog, departments, measures).all()
+        yield from Checker(raw, lines, catalog, departments, measures).all()

@@ -12,6 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 EVENT_TYPE = r"^[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*\.[a-z]+$"
 TOPIC = r"^[a-z]+(-[a-z]+)*\.[a-z0-9]+(-[a-z0-9]+)*(\.v[1-9][0-9]*)?$"
 NAME = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+#: A day of the year (``04-30``) or of the month (``31``, its last day).
+BY = r"^((0[1-9]|1[0-2])-)?(0[1-9]|[12][0-9]|3[01])$"
 
 _PERIOD = re.compile(r"^(\d+)\s*(d|h|y)$")
 
@@ -85,27 +87,40 @@ class SubscriptionModel(Model):
 
 
 class DueModel(Model):
-    """A period: exactly one of the three."""
+    """A period: exactly one of these."""
 
     working_days: int | None = Field(default=None, ge=1, le=1000)
     calendar_days: int | None = Field(default=None, ge=1, le=5000)
     hours: int | None = Field(default=None, ge=1, le=10000)
+    months: int | None = Field(default=None, ge=1, le=1200)
+    years: int | None = Field(default=None, ge=1, le=100)
+    by: str | None = Field(default=None, pattern=BY)
 
 
 class ClockModel(Model):
     """One statutory deadline."""
 
     title: str
-    starts_on: tuple[EventType, ...] = Field(min_length=1)
+    starts_on: tuple[EventType, ...] = ()
     where: dict[str, Any] = {}
-    counts_from: str
+    counts_from: str | None = None
     due: DueModel
-    met_by: tuple[EventType, ...] = Field(min_length=1)
+    until: str | None = None
+    met_by: tuple[EventType, ...] = ()
+    met_where: dict[str, Any] = {}
     met_on: str | None = None
+    meets: int = Field(default=1, ge=1, le=1000)
     cancelled_by: tuple[EventType, ...] = ()
-    per: Literal["event", "channel", "subscription"] = "event"
+    suspended_by: tuple[EventType, ...] = ()
+    resumed_by: tuple[EventType, ...] = ()
+    repeats: bool = False
+    on_due: Literal["breach", "expire"] = "breach"
+    per: Literal["event", "channel", "subscription", "period"] = "event"
+    every: Literal["year", "month"] | None = None
+    departments: tuple[Name, ...] = ()
     subscriptions: tuple[Name, ...] = ()
     warn: tuple[Annotated[int, Field(ge=1, le=60)], ...] = ()
+    escalate: tuple[Annotated[int, Field(ge=1, le=60)], ...] = ()
     owner: str
     escalates_to: str | None = None
     calendar: Literal["gannan", "cn"] = "gannan"

@@ -52,7 +52,10 @@ def fire(
     if state.breached_at is None and now > state.due_at:
         kind: AlertKind = "expired" if rule is not None and rule.on_due == "expire" else "breached"
         alert = Alert(_alert_id(state, kind, ""), kind, None, state.due_at)
-        return _noted(state, kind, None, alert.moment)._replace(breached_at=alert.moment), alert
+        after = _noted(state, kind, None, alert.moment)
+        if kind == "expired":
+            return after._replace(status=Status.EXPIRED), alert
+        return after._replace(breached_at=alert.moment), alert
     if state.breached_at is None:
         reached = [(level, moment) for level, moment in _pending_warnings(state, rule, calendar) if moment <= now]
         kind, urgent = "warned", min

@@ -26,7 +26,7 @@ def apply(
     """The clock after ``signal``, and whether that is another one. ``clock_id`` is the signal's, where it is known."""
     line = Change(
         signal.occurred_at, signal.event_id, signal.kind, None, signal.kind,
-        signal.counts_from, signal.until, signal.owner_department,
+        signal.counts_from, signal.until, signal.owner_department, sequence=signal.sequence,
     )
     if state is None:
         return refold(_blank(signal, rule, calendar, clock_id or signal.clock_id), (line,), rule, calendar), True
@@ -117,14 +117,17 @@ class _Run:
         """The clock after the last line, with what was said of it."""
         due, met = self.due, self.met
         warned: tuple[str, ...] = ()
-        breached_at = None
+        breached_at, has_expired = None, False
         if due is not None and len(history) > 1:
             said = [line for line in history if line.kind is None and line.due_at == due.due_at]
             levels = {line.note for line in said if line.change == "warned" and line.note}
             warned = tuple(sorted(levels, key=int, reverse=True))
-            if any(line.change in ("breached", "expired") for line in said):
+            if any(line.change == "breached" for line in said):
                 breached_at = due.due_at
+            has_expired = any(line.change == "expired" for line in said)
         status = self._status()
+        if status is Status.RUNNING and has_expired:
+            status = Status.EXPIRED
         if status is Status.MET:
             breached_at = None
         elif status is Status.MET_LATE and due is not None:
@@ -140,10 +143,10 @@ class _Run:
         )
 
     def _status(self) -> Status:
-        if self.is_cancelled:
-            return Status.CANCELLED
         if self.started is None or self.due is None:
             return Status.AWAITING
+        if self.is_cancelled:
+            return Status.CANCELLED
         if self.met is not None:
             # 24:00 of the due day is in time.
             return Status.MET_LATE if self.met.at > self.due.due_at else Status.MET
@@ -174,7 +177,7 @@ class _Run:
         # Written out: this is every clock's first line, and ``_replace`` takes its time.
         return Change(
             line.at, line.event_id, change, ", ".join(notes), "start",
-            line.counts_from, line.until, line.owner_department, due.due_on,
+            line.counts_from, line.until, line.owner_department, due.due_on, None, line.sequence,
         )
 
     def _meet(self, line: Change) -> Change:

@@ -116,8 +116,9 @@ class Status(StrEnum):
            │            │    ▼                       │
            └────────────┴─▶ cancelled ───────────────┘
 
+    A term (``on_due: expire``) that nobody ended goes from ``running`` to ``expired`` when it is due.
     ``awaiting`` is a clock of which something was read before what starts it: topics are not ordered among
-    each other. That a clock *warned*, was *breached* or *expired* are facts on the way, not statuses: a
+    each other. That a clock *warned* or was *breached* are facts on the way, not statuses: a
     breached clock runs until it is met. A later event that moves the trigger's date derives the due date
     anew, of a met clock also: ``met`` may become ``met_late`` and back. ``met`` of a rule that ``repeats``
     goes back to ``running`` with the next trigger.
@@ -129,6 +130,7 @@ class Status(StrEnum):
     MET = "met"
     MET_LATE = "met_late"
     CANCELLED = "cancelled"
+    EXPIRED = "expired"
 
 
 class Change(NamedTuple):
@@ -150,6 +152,7 @@ class Change(NamedTuple):
     owner_department: str | None = None
     due_on: date | None = None
     due_at: datetime | None = None
+    sequence: int = 0
 
 
 class Signal(NamedTuple):
@@ -169,6 +172,8 @@ class Signal(NamedTuple):
     counts_from: date | None = None
     owner_department: str | None = None
     until: date | None = None
+    #: Version of the record that the event brought; what takes it back has to name it.
+    sequence: int = 0
 
     @property
     def clock_id(self) -> str:
@@ -204,6 +209,11 @@ class ClockState(NamedTuple):
     breached_at: datetime | None = None
     history: tuple[Change, ...] = ()
     period: str = ""
+
+    @property
+    def sequence(self) -> int:
+        """The latest version of the record that the clock has heard of."""
+        return max((line.sequence for line in self.history), default=0)
 
     @property
     def is_open(self) -> bool:

@@ -14,11 +14,13 @@ from typing import Any, Literal, NamedTuple
 from hub.domain.where import FirstFailing
 
 OutputKind = Literal["channel", "subscription", "clock"]
-Action = Literal["publish", "amend", "withdraw", "notify", "start", "meet", "cancel"]
+Action = Literal["publish", "amend", "withdraw", "notify", "start", "meet", "cancel", "suspend", "resume"]
 
 #: The last word of an event type tells what the event does to what is public.
 #: Any other last word ("accepted", say) is a step of a case: it is published as it stands.
-_PUBLIC_ACTION: Mapping[str, Action] = {"amended": "amend", "withdrawn": "withdraw", "removed": "withdraw"}
+_PUBLIC_ACTION: Mapping[str, Action] = {
+    "amended": "amend", "withdrawn": "withdraw", "removed": "withdraw", "expired": "withdraw",
+}
 
 
 def public_action(event_type: str) -> Action:

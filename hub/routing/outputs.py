@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from hub.bus.records import Headers, Output, Record
 from hub.contracts.catalog import Catalog
 from hub.contracts.codec import Schema
 from hub.contracts.flat import array, compile_writer, text
 from hub.contracts.views import Projection
-from hub.domain.calendar import start_of
+from hub.domain.calendar import local_date, start_of
 from hub.domain.events import output_id
 from hub.domain.plain import instant_text
 from hub.domain.routing import Match
@@ -19,7 +20,27 @@ from hub.errors import PoisonError
 
 SOURCE = b"/stages/routing"
 _AVRO = b"application/avro"
-_SIGNAL_TYPES = {"start": b"clock.signal.started", "meet": b"clock.signal.met", "cancel": b"clock.signal.cancelled"}
+_SIGNAL_TYPES = {
+    "start": b"clock.signal.started",
+    "meet": b"clock.signal.met",
+    "cancel": b"clock.signal.cancelled",
+    "suspend": b"clock.signal.suspended",
+    "resume": b"clock.signal.resumed",
+}
+_PERIOD = re.compile(r"([0-9]{4})(-(0[1-9]|1[0-2]))?")
+
+
+class ClockFields(NamedTuple):
+    """What routing has to know of a clock rule: whose it is, and which fields of a record it looks at.
+
+    ``owner`` is a department's code, ``source`` or ``subscriber``; ``every`` is set where the clock is for a period.
+    """
+
+    owner: str
+    counts_from: str | None
+    until: str | None
+    met_on: str | None
+    every: Literal["year", "month"] | None
 
 
 class Now(NamedTuple):
@@ -154,12 +175,12 @@ class OutputBuilder:
         version: str,
         views: Mapping[tuple[str, str], str],
         notices: Mapping[str, Mapping[str, Any]],
-        owners: Mapping[str, str],
+        clocks: Mapping[str, ClockFields],
     ) -> None:
         self._catalog, self._version = catalog, version
         self._views = views
         self._notices = notices
-        self._owners = owners
+        self._clocks = clocks
         self._order = catalog.schema("hub/disclosure-order")
         self._inbox = catalog.schema("hub/inbox-record")
         self._signal = catalog.schema("hub/clock-signal")
@@ -244,24 +265,26 @@ class OutputBuilder:
         return id, Output("disclosure.orders.v1", event.record.key, value, headers)
 
     def _clock_signal(self, match: Match, event: Input, now: Now) -> tuple[str, Output]:
-        clock = match.rule.target
-        target = match.target if match.target != clock else None
+        name = match.rule.target
+        clock = self._clocks[name]
+        target = match.target if match.target != name else None
+        if clock.every is not None:
+            target = _period(event, clock)
         id = output_id(event.event_id, f"{match.rule.id}:{match.action}:{target or ''}")
-        counts_from: date | None = None
-        if match.action == "start":
-            counts_from = self._date(event, clock)
+        is_start = match.action == "start"
         value = {
             "signal_id": id,
             "kind": match.action,
-            "rule": clock,
+            "rule": name,
             "target": target,
             "correlation_id": event.correlation.decode(),
             "event_id": event.event_id,
             "event_type": event.event_type,
             "subject": event.subject,
-            "counts_from": counts_from,
-            "owner_department": self._owner(clock, target, event),
-            "occurred_at": self._occurred_at(match.action, event, clock),
+            "counts_from": _date(event, clock.counts_from) if is_start else None,
+            "until": _date(event, clock.until) if is_start else None,
+            "owner_department": self._owner(clock.owner, target, event),
+            "occurred_at": _occurred_at(match.action, event, clock),
             "map_version": self._version,
         }
         headers = event.caused(id, _SIGNAL_TYPES[match.action], now.text)
@@ -299,22 +322,39 @@ class OutputBuilder:
             raise PoisonError("The event has no value.")
         return event.project(self._catalog.projection(event.schema, view), view)
 
-    def _date(self, event: Input, clock: str) -> date | None:
-        field = self._owners[f"{clock}:counts_from"]
-        found = event.value().get(field)
-        return found if isinstance(found, date) else None
-
-    def _occurred_at(self, action: str, event: Input, clock: str) -> datetime:
-        """When it happened: the day that the record itself names for what met the clock, else when it came in."""
-        came_in = datetime.fromtimestamp(event.record.timestamp / 1000, UTC)
-        field = self._owners.get(f"{clock}:met_on") if action == "meet" else None
-        day = event.value().get(field) if field else None
-        return min(came_in, start_of(day)) if isinstance(day, date) else came_in
-
-    def _owner(self, clock: str, target: str | None, event: Input) -> str | None:
-        owner = self._owners[clock]
+    def _owner(self, owner: str, target: str | None, event: Input) -> str | None:
         if owner == "source":
             return str(event.value().get("department_code") or "") or None
         if owner == "subscriber":
             return str(self._notices[target]["department_code"]) if target and target in self._notices else None
         return owner
+
+
+def _date(event: Input, field: str | None) -> date | None:
+    found = event.value().get(field) if field else None
+    if isinstance(found, datetime):
+        return local_date(found)
+    return found if isinstance(found, date) else None
+
+
+def _occurred_at(action: str, event: Input, clock: ClockFields) -> datetime:
+    """When it happened: as the record itself names it, else when it came in.
+
+    What met a clock is of the day (or moment) of ``met_on``; a start is of the moment that ``counts_from``
+    names if it names one: hours run from the deed, not from its entry.
+    """
+    came_in = datetime.fromtimestamp(event.record.timestamp / 1000, UTC)
+    field = {"meet": clock.met_on, "start": clock.counts_from}.get(action)
+    named = event.value().get(field) if field else None
+    if isinstance(named, datetime):
+        return min(came_in, named)
+    return min(came_in, start_of(named)) if action == "meet" and isinstance(named, date) else came_in
+
+
+def _period(event: Input, clock: ClockFields) -> str:
+    """Year or month that the event is for: as its field ``period`` says, else by its date."""
+    size = 4 if clock.every == "year" else 7
+    said = _PERIOD.fullmatch(str(event.value().get("period") or ""))
+    if said and len(said[0]) >= size:
+        return said[0][:size]
+    return local_date(_occurred_at("meet", event, clock)).isoformat()[:size]

@@ -13,7 +13,7 @@ from hub.contracts.codec import Schema
 from hub.contracts.map import HubMap
 from hub.domain.routing import Decision, RuleTable
 from hub.errors import ContractError, PoisonError
-from hub.routing.outputs import Input, Now, OutputBuilder
+from hub.routing.outputs import ClockFields, Input, Now, OutputBuilder
 
 Reader = Callable[[bytes], Mapping[str, Any]]
 
@@ -102,10 +102,17 @@ def _builder(hub_map: HubMap, catalog: Catalog) -> OutputBuilder:
         }
         for name, entry in hub_map.subscriptions.items()
     }
-    owners = {name: _owner_code(hub_map, rule.owner) for name, rule in hub_map.clocks.items()}
-    owners |= {f"{name}:met_on": clock.met_on for name, clock in hub_map.model.clocks.items() if clock.met_on}
-    owners |= {f"{name}:counts_from": rule.counts_from for name, rule in hub_map.clocks.items()}
-    return OutputBuilder(catalog, hub_map.version, views, notices, owners)
+    clocks = {
+        name: ClockFields(
+            _owner_code(hub_map, clock.owner),
+            clock.counts_from,
+            clock.until,
+            clock.met_on,
+            clock.every if clock.per == "period" else None,
+        )
+        for name, clock in hub_map.model.clocks.items()
+    }
+    return OutputBuilder(catalog, hub_map.version, views, notices, clocks)
 
 
 def _owner_code(hub_map: HubMap, owner: str) -> str:

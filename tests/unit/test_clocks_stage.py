@@ -451,4 +451,18 @@ def test_a_term_expires_without_a_breach() -> None:
     works, feed = Clockwork(rules={rule.id: rule}), Feed()
     works.handle(feed.signal(START))
     assert works.stage.states(3)[DISCLOSE_ID].due_on == date(2029, 9, 30)
-    assert [alert["kind"] for alert in alerts_of(works.tick("2029-09-30T16:01"))] == ["expired"]
+    said = works.tick("2029-09-30T16:01")
+    assert [alert["kind"] for alert in alerts_of(said)] == ["expired"]
+    assert works.status(rule.id) is Status.EXPIRED
+    assert works.tick("2030-01-01") == []
+    # The fact that takes back what was public under it, as the version that the clock knew last.
+    (term,) = [output for output in said if output.topic == "clock.terms.v1"]
+    envelope = from_headers(term.headers)
+    assert (envelope.type, envelope.subject, envelope.correlation_id) == (
+        "clock.term.expired", START.subject, START.correlation_id,
+    )
+    value = catalog().decode(term.value or b"")[1]
+    assert (value["rule"], value["ended_on"]) == (rule.id, date(2029, 9, 30))
+    # A later date of the same record, entered afterwards, begins a term again.
+    works.handle(feed.signal(signal("start", "v2", "2029-10-01", counts_from="2028-09-30")))
+    assert works.status(rule.id) is Status.RUNNING

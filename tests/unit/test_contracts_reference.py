@@ -43,7 +43,8 @@ def test_codes_fit_the_fields_that_hold_them() -> None:
 
 def test_every_domain_record_begins_with_the_party_and_every_text_has_a_limit() -> None:
     for schema in catalog().schemas:
-        if schema.view == "full" and not schema.name.startswith("hub/"):
+        # The end of a term is about a record, and brings nothing of its party but the key.
+        if schema.view == "full" and not schema.name.startswith("hub/") and schema.name != "clock/term":
             assert [field.name for field in schema.fields[: len(PARTY_BLOCK)]] == PARTY_BLOCK
         for field in _all_fields(schema.fields):
             assert field.type != "string" or field.max_length, field

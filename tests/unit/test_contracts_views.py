@@ -15,7 +15,9 @@ from hub.contracts.views import HIDDEN, action_for, derive_definition, mask, scr
 from hub.errors import ContractError
 from tests.support_contracts import IDENTITY_NUMBER, PHONE, catalog, records, sample
 
-DOMAIN = [s for s in catalog().schemas if s.view == "full" and not s.name.startswith("hub/")]
+#: The end of a term names no party: what holds of parties is not asked of it, see the test of its own.
+TERM = "clock/term"
+DOMAIN = [s for s in catalog().schemas if s.view == "full" and not s.name.startswith("hub/") and s.name != TERM]
 NAME = "拉毛才让"
 by_schema = pytest.mark.parametrize("schema", DOMAIN, ids=lambda schema: schema.label)
 
@@ -29,6 +31,13 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for content in value:
             yield from _texts(content)
+
+
+def test_the_end_of_a_term_says_in_public_nothing_of_whom_it_is_about() -> None:
+    for view in ("public", "partner"):
+        names = {field.name for field in catalog().schema(TERM, view=view).fields}
+        left = {"term_id", "clock_id", "subject"} if view == "partner" else set()
+        assert names - left == {"rule", "title", "basis", "department_code", "counts_from", "ended_on"}
 
 
 @settings(max_examples=150, deadline=None)

@@ -77,6 +77,7 @@ def check_default(name: str, cell: str, default: Any) -> None:
         assert cell in _NO_VALUE, name
     else:
         days = f"{default.days}d" if isinstance(default, timedelta) else str(default)
+        days = days.lower() if isinstance(default, bool) else days  # as YAML writes it
         assert cell == f"`{days}`", name
 
 

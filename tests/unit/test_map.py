@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hub.contracts.map import HubMap, MapError
+from hub.domain.clocks import Due
 from hub.errors import ContractError
 from tests.support_contracts import ROOT, catalog
 
@@ -80,8 +81,9 @@ FAULTS = [
      "subscriptions.government-procurement.department: unknown department 'finances' (perhaps 'finance')"),
     ("  works-bidding:", "restrict-honours", "restrict-honour", "restrict-honour]",
      "subscriptions.works-bidding.measures.1: unknown measure 'restrict-honour' (perhaps 'restrict-honours')"),
-    ("  push-blacklist-notice:", "due: {working_days: 10}", "due: {working_days: 10, hours: 2}", "hours: 2",
-     "clocks.push-blacklist-notice.due: a period has one unit (working_days, calendar_days or hours)"),
+    ("  push-blacklist-notice:", "due: {working_days: 10}", "due: {working_days: 10, hours: 222}", "hours: 222",
+     "clocks.push-blacklist-notice.due: a period has one unit (one of working_days, calendar_days, "
+     "hours, months, years, by)"),
     ("  accept-lead:", "owner: source\n", "owner: source\n    owner: finance\n", "owner: finance",
      "'owner' stands here a second time (keep one of the two)"),
     ("  gsxt:", "view: public", "view: public\n    colour: red", "colour: red",
@@ -112,6 +114,75 @@ def test_all_faults_are_said_at_once_each_at_its_line(load: Load) -> None:
 def test_a_single_fault_is_a_single_message(load: Load, anchor: str, old: str, new: str, part: str, said: str) -> None:
     text = after(TEXT, anchor, old, new)
     assert faults(load, text) == [f"topics.yaml:{line_of(text, part)}: {said}"]
+
+
+#: (clock, text behind it, what it becomes, part of the new text whose line is named, place in the clock, what is said)
+CLOCK_FAULTS = [
+    ("end-penalty-publication", "until: publish_until", "until: publish_till", "publish_till", ".until",
+     "unknown field of enforcement/penalty 'publish_till' (perhaps 'publish_until')"),
+    ("end-penalty-publication", "until: publish_until", "until: remark", "until: remark", ".until",
+     "'remark' is no date (a date of enforcement/penalty)"),
+    ("end-penalty-publication", "on_due: expire", "on_due: expire\n    escalate: [7]", "escalate: [7]", ".escalate",
+     "escalate with on_due: expire (nobody is late at the end of a term)"),
+    ("end-penalty-publication", "    on_due: expire\n", "", "  end-penalty-publication:", "",
+     "no event meets it (met_by, or on_due: expire for a term that just ends)"),
+    ("publish-news", "{kind: news}", "{kinds: news}", "{kinds:", ".met_where.kinds",
+     "unknown field of supervision/filing 'kinds' (perhaps 'kind')"),
+    ("publish-news", "{kind: news}", "{kind: 7}", "{kind: 7}", ".met_where.kind",
+     "7 is no string to be equal to (it would never hold on a field of supervision/filing)"),
+    ("publish-news", "met_on: filed_date", "met_on: title", "met_on: title", ".met_on",
+     "'title' is no date (a date of supervision/filing)"),
+    ("publish-news", 'by: "31"', 'by: "11-30"', '{by: "11-30"}\n    met_by: [supervision.filing.recorded]\n'
+     "    met_where: {kind: news}", ".due.by", "'11-30' is no day of a month (by: \"31\" is the last day)"),
+    ("publish-news", "departments: [prefecture]", "departments: [prefectures]", "[prefectures]", ".departments.0",
+     "unknown department 'prefectures' (perhaps 'prefecture')"),
+    ("publish-news", "every: month", "every: month\n    starts_on: [credit.repair.applied]",
+     "starts_on: [credit.repair."
+     "applied]\n    departments", ".starts_on", "starts_on with per: period (the calendar starts it, no event)"),
+    ("publish-news", "warn: [5, 1]", "warn: [31, 1]", "warn: [31, 1]", ".warn.0",
+     "31 is not within the period (a later warning)"),
+    ("file-work-plan", "    every: year\n", "", "per: period\n    departments: [prefecture]\n    due: {by: \"04-30\"}",
+     ".per", "per: period without every (every: year, or every: month)"),
+    ("file-work-plan", 'by: "04-30"', 'by: "02-30"', "02-30", ".due.by", "there is no 02-30 (a day of that month)"),
+    ("file-work-plan", 'by: "04-30"', 'by: "30"', 'by: "30"', ".due.by",
+     "'30' is no day of a year (month and day, by: \"04-30\")"),
+    ("mediate-complaint", "    resumed_by: [complaint.lead.resumed]\n", "", "suspended_by: [complaint.lead.suspended]\n"
+     "    warn: [10, 3]", ".suspended_by", "suspended_by without resumed_by (a clock that is stopped has to go on)"),
+    ("mediate-complaint", "warn: [10, 3]", "warn: [45, 3]", "warn: [45, 3]", ".warn.0",
+     "45 is not within the period (a later warning)"),
+    ("mediate-complaint", "[10, 3]", "[3, 3]", "[3, 3]", ".warn", "3 stands there twice (each level once)"),
+    ("mediate-complaint", "    escalates_to: market-supervision\n", "", "escalate: [5]\n    basis: 自受理投诉",
+     ".escalate", "escalate without escalates_to (name the department)"),
+    ("mediate-complaint", "starts_on: [complaint.lead.accepted]\n    where: {lead_kind: complaint}\n    counts_from: "
+     "accepted_date", "every: year", "  mediate-complaint:", "", "no event starts it (starts_on, or per: period)"),
+    ("disclose-permit", "    warn:", "    met_where: {x: 1}\n    warn:", "met_where: {x: 1}", ".met_where",
+     "met_where with hub/disclosure-receipt (receipts and answers count as they are)"),
+    ("disclose-permit", "    warn:", "    subscriptions: [works-bidding]\n    warn:",
+     "subscriptions: [works-bidding]\n    warn", ".subscriptions",
+     "subscriptions without per: subscription (add it)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("clock", "old", "new", "part", "place", "said"), CLOCK_FAULTS)
+def test_a_clock_that_makes_no_sense_is_refused(
+    load: Load, clock: str, old: str, new: str, part: str, place: str, said: str
+) -> None:
+    text = after(TEXT, f"  {clock}:", old, new)
+    assert f"topics.yaml:{line_of(text, part)}: clocks.{clock}{place}: {said}" in faults(load, text)
+
+
+def test_a_clock_says_what_the_map_says(load: Load) -> None:
+    clocks = load(TEXT).clocks
+    term, news, plan = (clocks[name] for name in ("end-penalty-publication", "publish-news", "file-work-plan"))
+    assert (term.due, term.until, term.on_due, term.met_by) == (Due(3, "years"), "publish_until", "expire", ())
+    assert (news.due, news.every, news.meets, news.per) == (Due(0, "date", 0, 31), "month", 2, "period")
+    assert (plan.due, plan.every, plan.escalate) == (Due(0, "date", 4, 30), "year", (5,))
+    assert "market-supervision" in plan.departments and "hezuo-market-supervision" not in plan.departments
+    assert clocks["withdraw-changed-penalty"].repeats
+    assert clocks["mediate-complaint"].suspended_by == ("complaint.lead.suspended",)
+    assert clocks["mediate-complaint"].resumed_by == ("complaint.lead.resumed",)
+    months = load(after(TEXT, "  end-penalty-publication:", "{years: 3}", "{months: 3}")).clocks
+    assert months["end-penalty-publication"].due == Due(3, "months")
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,11 @@ def values(outputs: list[Output], topic: str) -> list[dict[str, Any]]:
     return [catalog().decode(output.value or b"")[1] for output in outputs if output.topic == topic]
 
 
+def signals(outputs: list[Output], rule: str) -> list[dict[str, Any]]:
+    """The signals for the clocks of one rule."""
+    return [value for value in values(outputs, "clock.signals.v1") if value["rule"] == rule]
+
+
 def decision(outputs: list[Output]) -> Mapping[str, Any]:
     [found] = values(outputs, "routing.decisions.v1")
     assert outputs[-1].topic == "routing.decisions.v1"
@@ -91,7 +96,10 @@ def test_a_public_penalty_goes_to_both_channels_and_starts_its_clock() -> None:
     public = catalog().projection("enforcement/penalty", "public")
     whole = catalog().schema("enforcement/penalty").decode(record.value or b"")
     assert {order["data"] for order in orders} == {public.encode(whole)}
-    [signal] = values(outputs, "clock.signals.v1")
+    assert {signal["rule"] for signal in values(outputs, "clock.signals.v1")} == {
+        "disclose-penalty", "end-penalty-publication",
+    }  # fmt: skip
+    [signal] = signals(outputs, "disclose-penalty")
     assert (signal["kind"], signal["rule"], signal["counts_from"], signal["target"]) == (
         "start", "disclose-penalty", date(2026, 2, 27), None,
     )  # fmt: skip
@@ -146,39 +154,39 @@ def test_an_amendment_out_of_the_condition_takes_back_and_cancels_the_clock() ->
         ("creditchina", "withdraw"),
     ]
     assert {order["reason"] for order in orders} == {"no longer public: is_public"}
-    [signal] = values(outputs, "clock.signals.v1")
+    [signal] = signals(outputs, "disclose-penalty")
     assert (signal["kind"], signal["counts_from"]) == ("cancel", None)
     found = decision(outputs)
-    assert [output["action"] for output in found["outputs"]] == ["withdraw", "withdraw", "cancel"]
+    assert [output["action"] for output in found["outputs"] if "clock:" not in output["rule"]] == ["withdraw"] * 2
     assert [held["reason"] for held in found["withheld"]] == ["is_public does not hold"] * 2
 
 
 def test_an_amendment_within_the_condition_amends_and_starts_anew() -> None:
     outputs = handle(event(PENALTIES, "enforcement.penalty.amended", **PUBLISHED))
     assert [order["action"] for order in values(outputs, "disclosure.orders.v1")] == ["amend", "amend"]
-    assert [signal["kind"] for signal in values(outputs, "clock.signals.v1")] == ["start"]
+    assert [signal["kind"] for signal in signals(outputs, "disclose-penalty")] == ["start"]
 
 
 def test_a_withdrawal_asks_no_condition() -> None:
     outputs = handle(event(PENALTIES, "enforcement.penalty.withdrawn", **{**PUBLISHED, "is_public": False}))
     assert [order["action"] for order in values(outputs, "disclosure.orders.v1")] == ["withdraw", "withdraw"]
-    assert [signal["kind"] for signal in values(outputs, "clock.signals.v1")] == ["cancel"]
+    assert [signal["kind"] for signal in signals(outputs, "disclose-penalty")] == ["cancel"]
     assert decision(outputs)["withheld"] == []
 
 
 def test_every_notice_has_a_clock_of_its_own() -> None:
     outputs = handle(event(NOTICES, "blacklist.notice.listed", list_kind="serious"))
-    signals = values(outputs, "clock.signals.v1")
-    assert [(signal["kind"], signal["rule"], signal["target"]) for signal in signals] == [
+    started = signals(outputs, "push-blacklist-notice")
+    assert [(signal["kind"], signal["rule"], signal["target"]) for signal in started] == [
         ("start", "push-blacklist-notice", "government-procurement"),
         ("start", "push-blacklist-notice", "works-bidding"),
     ]
-    assert len({signal["signal_id"] for signal in signals}) == 2
+    assert len({signal["signal_id"] for signal in started}) == 2
     # Who gets no notice has no clock.
     outputs = handle(event(NOTICES, "blacklist.notice.listed", list_kind="abnormal"))
-    assert [signal["target"] for signal in values(outputs, "clock.signals.v1")] == ["government-procurement"]
+    assert [signal["target"] for signal in signals(outputs, "push-blacklist-notice")] == ["government-procurement"]
     outputs = handle(event(NOTICES, "blacklist.notice.removed", list_kind="serious"))
-    assert [(signal["kind"], signal["target"]) for signal in values(outputs, "clock.signals.v1")] == [
+    assert [(signal["kind"], signal["target"]) for signal in signals(outputs, "push-blacklist-notice")] == [
         ("cancel", "government-procurement"),
         ("cancel", "works-bidding"),
     ]
@@ -189,7 +197,7 @@ def test_a_clock_narrowed_to_some_subscriptions_starts_for_those_alone(tmp_path:
         raw["clocks"]["push-blacklist-notice"]["subscriptions"] = ["works-bidding"]
 
     outputs = handle(event(NOTICES, "blacklist.notice.listed", list_kind="serious"), changed_map(tmp_path, narrow))
-    assert [signal["target"] for signal in values(outputs, "clock.signals.v1")] == ["works-bidding"]
+    assert [signal["target"] for signal in signals(outputs, "push-blacklist-notice")] == ["works-bidding"]
 
 
 def test_a_notice_says_what_is_expected_and_on_what_ground() -> None:
@@ -280,3 +288,20 @@ def test_a_reader_that_was_compiled_before_refuses_another_schema_all_the_same()
     stage.handle([good])
     with pytest.raises(PoisonError, match="carries enforcement/penalty"):
         stage.handle([good, good._replace(value=event(LEADS, "complaint.lead.received").value)])
+
+
+def test_the_end_of_a_term_withdraws_what_it_allowed_and_no_other_end_does() -> None:
+    def outputs_of(rule: str) -> list[Output]:
+        return handle(event("clock.terms.v1", "clock.term.expired", rule=rule))
+
+    orders = values(outputs_of("end-penalty-publication"), "disclosure.orders.v1")
+    assert [(order["channel"], order["action"], order["sequence"]) for order in orders] == [
+        ("gsxt", "withdraw", 2),
+        ("creditchina", "withdraw", 2),
+    ]
+    listing = values(outputs_of("end-serious-listing"), "disclosure.orders.v1")
+    assert [(order["channel"], order["action"]) for order in listing] == [("gsxt", "withdraw")]
+    # That a year is over opens a door; it ends nothing that is public.
+    held = outputs_of("open-early-removal")
+    assert values(held, "disclosure.orders.v1") == []
+    assert not decision(held)["is_matched"]
