@@ -21,6 +21,7 @@ from hub.bus.reader import read_topics
 from hub.bus.stage import Stage
 from hub.bus.topics import TopicSpec, admin, plan
 from hub.clocks.loader import KafkaStateLoader
+from hub.clocks.rebuild import Rebuild
 from hub.clocks.stage import ClocksStage
 from hub.clocks.view import ClocksView
 from hub.clocks.wire import STATES
@@ -152,6 +153,15 @@ def clocks_view(settings: Settings) -> ClocksView:
     catalog = open_catalog(settings)
     hub_map = open_map(settings, catalog)
     return ClocksView.read(KafkaStateLoader(settings.bootstrap), catalog, hub_map.clocks, load_calendars(settings.home))
+
+
+def clocks_rebuild(settings: Settings) -> Rebuild:
+    """The due index beside the topic that it is made from."""
+    catalog = open_catalog(settings)
+    return Rebuild(
+        loader=KafkaStateLoader(settings.bootstrap), index=DueIndex(_redis(settings)), catalog=catalog,
+        rules=open_map(settings, catalog).clocks, calendars=load_calendars(settings.home),
+    )
 
 
 class Together:

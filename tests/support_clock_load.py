@@ -47,7 +47,7 @@ class Load:
         self.clocks: dict[str, tuple[list[Signal], datetime]] = {}
 
     def write(self, bootstrap: str, count: int, now: datetime, first: float, last: float) -> None:
-        """Starts so many clocks, due between ``first`` and ``last`` seconds from now; one of ten is met or cancelled."""
+        """Starts so many clocks, due between ``first`` and ``last`` seconds from now; one of ten is over at once."""
         producer = new_producer(bootstrap, client_id="test")
         for _ in range(count):
             number = len(self.clocks)

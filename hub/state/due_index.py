@@ -14,6 +14,8 @@ import redis
 
 from hub.errors import IndexUnavailableError
 
+_SCANNED = 5000
+
 
 class DueIndex:
     """All methods raise IndexUnavailableError when Redis does not answer.
@@ -65,6 +67,12 @@ class DueIndex:
         """How many clocks of the partition have a moment to come."""
         with _answering():
             return self._client.zcard(self._key(partition))
+
+    def members(self, partition: int) -> Iterator[tuple[str, datetime]]:
+        """Every clock of the partition with its moment, in no order; one that moves meanwhile may come twice."""
+        with _answering():
+            for member, score in self._client.zscan_iter(self._key(partition), count=_SCANNED):
+                yield member.decode() if isinstance(member, bytes) else str(member), _moment(float(score))
 
     def _key(self, partition: int) -> str:
         return f"{self._prefix}{partition}"

@@ -17,10 +17,11 @@ import pytest
 import redis
 from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
+from kafka.errors import CoordinatorNotAvailableError
 
 from hub.clocks.wire import ALERTS, INPUTS, SIGNALS, STATES
 from tests.chaos.clocks_process import GROUP, ROOT
-from tests.support_clock_load import Load, check, is_all_said, read_alerts, read_states, wait_until
+from tests.support_clock_load import PARTITIONS, Load, check, is_all_said, read_alerts, read_states, wait_until
 from tests.support_hub import LogEnds
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ def launch(
 def _members(bootstrap: str) -> dict[str, int]:
     """Member of the group -> partitions of signals that it has."""
     with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
-        members = admin.describe_groups([GROUP])[GROUP]["members"]
+        try:
+            members = admin.describe_groups([GROUP])[GROUP]["members"]
+        except CoordinatorNotAvailableError:  # nobody has ever joined a group on this broker
+            return {}
     return {member["member_id"]: _signal_partitions(member["member_assignment"]) for member in members}
 
 
@@ -100,3 +104,19 @@ def test_nothing_is_lost_or_said_too_early_however_often_it_is_killed(kafka: Kaf
     repeated = check(load, alerts, read_states(kafka.bootstrap))
     print(f"{len(load.clocks)} clocks, {len(alerts)} alerts, {repeated} said again after a kill")
     assert len(alerts) >= load.wanted()
+
+
+def test_another_process_takes_over_from_a_killed_one_by_itself(kafka: KafkaLike, launch: Launch) -> None:
+    load = Load(SEED)
+    killed = launch()
+    launch()
+    wait_until(lambda: sorted(_members(kafka.bootstrap).values()) == [6, 6], "two that share the partitions")
+    # Of those that come due now each says its part; those after that come due when one is dead already.
+    load.write(kafka.bootstrap, 600, datetime.now(UTC), 0.0, 4.0)
+    load.write(kafka.bootstrap, 600, datetime.now(UTC), 4.0, 15.0)
+    wait_until(lambda: len(read_alerts(kafka.bootstrap)) > 100, "alerts")
+    killed.kill()
+    killed.wait()
+    wait_until(lambda: list(_members(kafka.bootstrap).values()) == [PARTITIONS], "one that has them all")
+    wait_until(lambda: is_all_said(load, kafka.bootstrap), "the end of all clocks", 1.0)
+    check(load, read_alerts(kafka.bootstrap), read_states(kafka.bootstrap))
