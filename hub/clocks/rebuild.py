@@ -69,7 +69,8 @@ class Rebuild:
 
         A stage that runs writes on meanwhile, and what it put between the reading and the replacing would
         be lost. So the topic is read again behind the write, and what changed since put in, until two
-        readings say the same, at most ``rounds`` times.
+        readings say the same, at most ``rounds`` times. This does not cover a state that is in the index and
+        not yet on the topic at the last reading: ``verify`` finds that.
         """
         before = self._moments(partition)
         self._index.replace(partition, before)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +36,7 @@ def test_rebuild_mends_what_verify_names(
     create_topics(STATES, config={"cleanup.policy": "compact"})
     monkeypatch.setenv("HUB_BOOTSTRAP_SERVERS", kafka.bootstrap)
     monkeypatch.setenv("HUB_REDIS_INDEX_URL", valkey.url)
+    monkeypatch.setattr("hub.wiring.open_map", lambda *_: SimpleNamespace(clocks=RULES))
     index, load = DueIndex(redis_client), Load(1)
     # Due an hour or more after NOW: nothing of them is said in this test.
     load.write(kafka.bootstrap, 240, NOW + timedelta(hours=40), 0, 60)
