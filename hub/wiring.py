@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from hub.bus.clients import DEAD_LETTER_BYTES
+from hub.bus.lag import has_members
 from hub.bus.lane import Lane
 from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import read_topics
@@ -23,6 +24,7 @@ from hub.bus.topics import TopicSpec, admin, plan
 from hub.clocks.calendar_desk import CalendarDesk
 from hub.clocks.calendars import CalendarReader, publish_missing
 from hub.clocks.loader import KafkaStateLoader
+from hub.clocks.rebuild import Rebuild
 from hub.clocks.stage import ClocksStage
 from hub.clocks.view import ClocksView
 from hub.clocks.wire import STATES
@@ -163,6 +165,17 @@ def calendar_desk(settings: Settings) -> CalendarDesk:
     catalog = open_catalog(settings)
     hub_map = open_map(settings, catalog)
     return CalendarDesk(settings.bootstrap, catalog, hub_map.clocks, load_calendars(settings.home))
+
+
+def clocks_rebuild(settings: Settings) -> Rebuild:
+    """The due index beside the topic that it is made from."""
+    catalog = open_catalog(settings)
+    calendars = CalendarReader(settings.bootstrap, catalog).read().calendars(load_calendars(settings.home))
+    return Rebuild(
+        loader=KafkaStateLoader(settings.bootstrap), index=DueIndex(_redis(settings)), catalog=catalog,
+        rules=open_map(settings, catalog).clocks, calendars=calendars,
+        is_stage_running=lambda: has_members(settings.bootstrap, "hub-clocks"),
+    )
 
 
 class Together:

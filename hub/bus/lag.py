@@ -6,9 +6,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
 from kafka.errors import CoordinatorNotAvailableError
+
+from hub.errors import BrokerError
 
 #: A fresh cluster has no coordinator until its first group was asked for; it takes a moment to make one.
 _ATTEMPTS, _PAUSE_SECONDS = 8, 0.25
@@ -56,3 +60,13 @@ def _committed(client: KafkaAdminClient, group: str) -> Mapping[TopicPartition, 
         except CoordinatorNotAvailableError:
             continue
     return {}
+
+
+def has_members(bootstrap: str, group: str) -> bool:
+    """Whether any process is in the group now. Raises BrokerError if the broker does not answer."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 2})
+    try:
+        found = admin.describe_consumer_groups([group], request_timeout=15)[group].result()
+    except KafkaException as error:
+        raise BrokerError(f"group {group}: {error}") from error
+    return bool(found.members)

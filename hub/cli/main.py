@@ -37,6 +37,7 @@ _COMMANDS = {
     "hub.cli.demo": ("demo",),
     "hub.cli.look": ("lag", "tally", "trace", "doctor"),
     "hub.cli.publish": ("publish",),
+    "hub.cli.rebuild": ("rebuild",),
 }
 
 

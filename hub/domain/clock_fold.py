@@ -191,6 +191,11 @@ class _Run:
         self.met = line
         if self.started is None or self.due is None:
             return line._replace(change="met-early", note="met before its start", due_on=None)
+        if self.stopped_at is not None:
+            # It stood still to the moment that it was met: that time is not held against it.
+            self.spans.append((self.stopped_at, line.at))
+            self.stopped_at = None
+            self.due = self._derive()
         change = "met-late" if line.at > self.due.due_at else "met"
         return line._replace(change=change, note=None, due_on=self.due.due_on)
 
@@ -203,6 +208,8 @@ class _Run:
     def _suspend(self, line: Change) -> Change:
         if self._status() is not Status.RUNNING:
             return line._replace(change="ignored", note="the clock did not run", due_on=None)
+        if self.due is not None and line.at > self.due.due_at:
+            return line._replace(change="ignored", note="the period had ended", due_on=None)
         self.stopped_at = line.at
         return line._replace(change="suspended", note=None, due_on=None)
 

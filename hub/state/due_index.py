@@ -15,6 +15,7 @@ import redis
 
 from hub.errors import IndexUnavailableError
 
+#: Members in one command, written or read.
 _PART = 5000
 
 
@@ -79,6 +80,17 @@ class DueIndex:
             for partition in partitions:
                 pipe.zcard(self._key(partition))
             return cast("list[int]", pipe.execute())
+
+    def members(self, partition: int) -> Iterator[tuple[str, int]]:
+        """Every clock of the partition with its moment, in no order; one that moves meanwhile may come twice."""
+        with _answering():
+            for member, score in self._client.zscan_iter(self._key(partition), count=_PART):
+                yield member.decode() if isinstance(member, bytes) else str(member), int(score)
+
+    def drop(self, partitions: Sequence[int]) -> None:
+        """Forgets them: a stage that runs misses them and writes them anew."""
+        with _answering():
+            self._client.delete(*map(self._key, partitions))
 
     def _key(self, partition: int) -> str:
         return f"{self._prefix}{partition}"

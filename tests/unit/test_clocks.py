@@ -144,6 +144,16 @@ class TestSuspension:
         state = fold(START, signal("suspend", "s1", "2026-10-12"), signal("meet", "r1", "2026-10-13"))
         assert state.status is Status.MET
 
+    def test_that_lasts_until_it_is_met_is_not_held_against_it(self) -> None:
+        signals = (START, signal("suspend", "s1", "2026-10-12"), signal("meet", "r1", "2026-12-21"))
+        state = fold(*signals)
+        assert (state.status, state.due_on) == (Status.MET, date(2027, 1, 13))
+        assert fold(*signals[::-1]) == state
+
+    def test_after_the_end_of_the_period_changes_nothing(self) -> None:
+        late = fold(START, signal("suspend", "s1", "2026-11-10"), signal("resume", "s2", "2026-11-20"))
+        assert (late.status, late.due_at) == (Status.RUNNING, DUE_AT)
+
     def test_may_be_read_before_the_start(self) -> None:
         signals = [START, signal("suspend", "s1", "2026-10-12"), signal("resume", "s2", "2026-10-19")]
         assert fold(*signals[::-1]) == fold(*signals)
