@@ -104,8 +104,12 @@ def _standstill(found: Mapping[str, Any]) -> Iterator[str]:
         if each["to"] is None:
             yield f"中止      {_when(each['from'])} 起，尚未恢复  {each['suspended_by']}"
             continue
-        added = f"{each['hours']:g}小时" if each["hours"] is not None else f"{each['days']}{unit}"
-        yield f"中止      {_when(each['from'])} 至 {_when(each['to'])}，顺延{added}  {each['suspended_by']}"
+        added = "，期限不变"
+        if each["hours"] is not None:
+            added = f"，顺延{each['hours']:g}小时"
+        elif each["days"] is not None:
+            added = f"，顺延{each['days']}{unit}"
+        yield f"中止      {_when(each['from'])} 至 {_when(each['to'])}{added}  {each['suspended_by']}"
 
 
 def _met(state: ClockState, found: Mapping[str, Any]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from hub.domain.clocks import Change, ClockRule, ClockState, Due, Status
 
 _BEGINNINGS = ("started", "restarted")
 _SAID = ("warned", "breached", "escalated", "expired")
+_STANDS_UNTIL = ("resumed", "met", "met-late", "cancelled")
 _REDERIVED = re.compile(r"calendar (\S+) -> (\S+): due (\S+) -> (\S+)")
 
 
@@ -27,7 +28,7 @@ def explain(state: ClockState, rule: ClockRule | None, calendar: Calendar | None
     """
     period = _period(state, rule)
     lines = _round(state.history)
-    standstill = _standstill(lines, period, calendar)
+    standstill = _standstill(lines, None if _names_its_end(state, lines) else period, calendar)
     return {
         "clock": state_to_value(state),
         "trigger": _trigger(state, lines),
@@ -150,13 +151,17 @@ def _moved(
 def _standstill(
     lines: Sequence[Change], period: Due | None, calendar: Calendar | None
 ) -> list[dict[str, Any]]:
-    """Suspensions. ``days`` is what each adds: working days or days, by the unit; ``None`` while it lasts."""
+    """Suspensions. ``days`` is what each adds: working days or days, by the unit; ``None`` where it adds nothing.
+
+    It adds nothing while it lasts, where the clock was met or cancelled meanwhile (``resumed_by`` is ``None``
+    then), and where the event names the last day itself (``period`` is ``None``).
+    """
     found: list[dict[str, Any]] = []
     begin: Change | None = None
     for line in lines:
         if line.change == "suspended":
             begin = line
-        elif line.change == "resumed" and begin is not None:
+        elif line.change in _STANDS_UNTIL and begin is not None:
             found.append(_span(begin, line, period, calendar))
             begin = None
     if begin is not None:
@@ -167,7 +172,8 @@ def _standstill(
 def _span(begin: Change, end: Change | None, period: Due | None, calendar: Calendar | None) -> dict[str, Any]:
     days: int | None = None
     hours: float | None = None
-    if end is not None and period is not None:
+    is_resumed = end is not None and end.change == "resumed"
+    if end is not None and is_resumed and period is not None:
         first, last = local_date(begin.at), local_date(end.at)
         if period.unit == "hours":
             hours = round((end.at - begin.at) / timedelta(hours=1), 2)
@@ -177,7 +183,7 @@ def _span(begin: Change, end: Change | None, period: Due | None, calendar: Calen
             days = calendar.count(first, last)
     return {
         "from": begin.at, "to": end.at if end else None, "suspended_by": begin.event_id,
-        "resumed_by": end.event_id if end else None, "days": days, "hours": hours,
+        "resumed_by": end.event_id if end and is_resumed else None, "days": days, "hours": hours,
     }
 
 

@@ -125,7 +125,9 @@ def rounds_of(
                 yield _done(state.rule, department, due_on, met.at if is_late else None, is_term, calendar)
             if line.change == "restarted":
                 met = None
-            department = line.owner_department or department
+            if line.change != "repeated":
+                # One that changed nothing did not hand it to another department either.
+                department = line.owner_department or department
         if line.change in ("started", "restarted", "amended", "resumed"):
             due_on = line.due_on
         elif line.change in ("met", "met-late", "met-early"):
