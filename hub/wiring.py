@@ -20,6 +20,7 @@ from hub.bus.lane import Lane
 from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import read_topics
 from hub.bus.stage import Stage
+from hub.bus.steady_clock import SteadyClock
 from hub.bus.topics import TopicSpec, admin, plan
 from hub.clocks.calendar_desk import CalendarDesk
 from hub.clocks.calendars import CalendarReader, publish_missing
@@ -248,10 +249,12 @@ def build_service(settings: Settings, stage: str) -> Service:
     if stage not in builders:
         raise UsageError(f"There is no stage {stage!r}; the stages are {', '.join(STAGES)}.")
     group = f"hub-{stage}"
-    # What falls due is said within a part of a second; nobody else lives by the tick.
-    tick_seconds = 0.25 if stage == "clocks" else 1.0
     topics = consumer_groups(hub_map)[group]
-    return _lane(settings, hub_map, stage, builders[stage](), group, topics, tick_seconds=tick_seconds)
+    if stage != "clocks":
+        return _lane(settings, hub_map, stage, builders[stage](), group, topics)
+    # What falls due is said within a part of a second, and by a time that nobody's hand can step.
+    clock = SteadyClock()
+    return _lane(settings, hub_map, stage, builders[stage](), group, topics, tick_seconds=0.25, now=clock)
 
 
 def _lane(
@@ -263,6 +266,7 @@ def _lane(
     topics: Sequence[str],
     dead_letters: str | None = None,
     tick_seconds: float = 1.0,
+    now: Callable[[], datetime] | None = None,
 ) -> Lane:
     return Lane(
         stage,
@@ -274,6 +278,7 @@ def _lane(
         rule_version=hub_map.version,
         shutdown_seconds=settings.shutdown_seconds,
         tick_seconds=tick_seconds,
+        now=now or _now,
     )
 
 

@@ -148,13 +148,17 @@ def _moved(
     return {"from": nominal, "to": state.due_on, "days_off": _why(calendar, nominal, state.due_on)}
 
 
+#: What ends a standstill whose time is added.
+_ADDS_UNTIL = frozenset(("resumed", "met", "met-late"))
+
+
 def _standstill(
     lines: Sequence[Change], period: Due | None, calendar: Calendar | None
 ) -> list[dict[str, Any]]:
     """Suspensions. ``days`` is what each adds: working days or days, by the unit; ``None`` where it adds nothing.
 
-    It adds nothing while it lasts, where the clock was met or cancelled meanwhile (``resumed_by`` is ``None``
-    then), and where the event names the last day itself (``period`` is ``None``).
+    It adds nothing while it lasts, where the clock was cancelled meanwhile, and where the event names the last
+    day itself (``period`` is ``None``).
     """
     found: list[dict[str, Any]] = []
     begin: Change | None = None
@@ -173,7 +177,7 @@ def _span(begin: Change, end: Change | None, period: Due | None, calendar: Calen
     days: int | None = None
     hours: float | None = None
     is_resumed = end is not None and end.change == "resumed"
-    if end is not None and is_resumed and period is not None:
+    if end is not None and end.change in _ADDS_UNTIL and period is not None:
         first, last = local_date(begin.at), local_date(end.at)
         if period.unit == "hours":
             hours = round((end.at - begin.at) / timedelta(hours=1), 2)
