@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol
 
 import pytest
 import redis
+import structlog
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -133,6 +134,13 @@ def redis_client(valkey: IndexLike) -> Iterator[redis.Redis]:
         client.flushdb()
         yield client
         client.flushdb()
+
+
+@pytest.fixture(autouse=True)
+def logs_to_whoever_listens() -> Iterator[None]:
+    """A command that a test ran may have sent all logs to a stream that was closed with it."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture
