@@ -1,4 +1,4 @@
-"""kill -9 of the clocks stage again and again while its clocks come due: all is said, and nothing else."""
+"""Killed again and again, its index wiped, its wall clock set: the stage says all that is due, and nothing else."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,9 +20,18 @@ from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
 from kafka.errors import CoordinatorNotAvailableError
 
+from hub.bus.lane import Lane
+from hub.bus.reader import read_topics
+from hub.bus.steady_clock import SteadyClock
+from hub.clocks.loader import KafkaStateLoader
+from hub.clocks.rebuild import Rebuild
+from hub.clocks.stage import ClocksStage
 from hub.clocks.wire import ALERTS, INPUTS, SIGNALS, STATES
-from tests.chaos.clocks_process import GROUP, ROOT
+from hub.state.due_index import DueIndex
+from tests.chaos.clocks_process import GROUP, ROOT, RULES
 from tests.support_clock_load import PARTITIONS, Load, check, is_all_said, read_alerts, read_states, wait_until
+from tests.support_clocks import CALENDARS
+from tests.support_contracts import catalog
 from tests.support_hub import LogEnds
 
 if TYPE_CHECKING:
@@ -121,3 +131,146 @@ def test_another_process_takes_over_from_a_killed_one_by_itself(kafka: KafkaLike
     wait_until(lambda: list(_members(kafka.bootstrap).values()) == [PARTITIONS], "one that has them all")
     wait_until(lambda: is_all_said(load, kafka.bootstrap), "the end of all clocks", 1.0)
     check(load, read_alerts(kafka.bootstrap), read_states(kafka.bootstrap))
+
+
+def _part(load: Load, clock_ids: set[str]) -> Load:
+    """The same, as if it were these clocks alone."""
+    part = Load(SEED)
+    part.clocks = {clock_id: found for clock_id, found in load.clocks.items() if clock_id in clock_ids}
+    return part
+
+
+def _check_part(part: Load, bootstrap: str, alerts: list[dict[str, Any]]) -> int:
+    states = read_states(bootstrap)
+    return check(
+        part, [alert for alert in alerts if alert["clock_id"] in part.clocks],
+        {clock_id: states[clock_id] for clock_id in part.clocks},
+    )
+
+
+def test_a_wiped_index_is_made_anew_and_nothing_is_said_for_it(
+    kafka: KafkaLike, redis_client: redis.Redis, launch: Launch
+) -> None:
+    held, due = (200_000, 20_000) if ROUNDS else (5_000, 1_000)
+    load, chance, index = Load(SEED), random.Random(SEED), DueIndex(redis_client)
+    compare = Rebuild(
+        loader=KafkaStateLoader(kafka.bootstrap), index=index, catalog=catalog(), rules=RULES,
+        calendars=CALENDARS, is_stage_running=lambda: True,
+    )
+
+    def content() -> dict[int, dict[str, int]]:
+        return {partition: dict(index.members(partition)) for partition in range(PARTITIONS)}
+
+    # None of these has anything to say for hours: what the index holds of them must come back as it was.
+    load.write(kafka.bootstrap, held, datetime.now(UTC) + timedelta(hours=40), 0.0, 3600.0)
+    kept, still_open = set(load.clocks), load.wanted()
+    launch()
+    wait_until(lambda: sum(index.counts(range(PARTITIONS))) == still_open, "an index of all that is open")
+    before = content()
+
+    load.write(kafka.bootstrap, due, datetime.now(UTC), 0.0, 8.0)
+    falling_due, ends = _part(load, load.clocks.keys() - kept), LogEnds(kafka.bootstrap, [ALERTS])
+    for _ in range(3):
+        said = ends.read()[ALERTS]
+        wait_until(lambda said=said: ends.read()[ALERTS] > said, "one more alert", 0.02)  # type: ignore[misc]
+        time.sleep(chance.uniform(0.0, 1.0))
+        redis_client.flushdb()
+    wait_until(lambda: is_all_said(falling_due, kafka.bootstrap), "the end of what falls due", 1.0)
+    wait_until(lambda: all(report.is_same for report in compare.verify()), "an index like the topic", 1.0)
+
+    after = content()
+    assert {
+        partition: {clock_id: moment for clock_id, moment in members.items() if clock_id in kept}
+        for partition, members in after.items()
+    } == before
+    alerts = read_alerts(kafka.bootstrap)
+    assert {alert["clock_id"] for alert in alerts} <= falling_due.clocks.keys()
+    assert _check_part(falling_due, kafka.bootstrap, alerts) == 0
+
+
+class _Wall:
+    """A wall clock that is off by as much as the test says; counts how often it was asked."""
+
+    def __init__(self, off: timedelta = timedelta()) -> None:
+        self.off, self.asked = off, 0
+
+    def __call__(self) -> datetime:
+        self.asked += 1
+        return datetime.now(UTC) + self.off
+
+
+@contextmanager
+def _running(bootstrap: str, client: redis.Redis, wall: _Wall, now: Callable[[], datetime]) -> Iterator[None]:
+    """A lane with the stage, as the hub puts them together, in a thread."""
+    stage = ClocksStage(
+        rules=RULES, calendars=CALENDARS, catalog=catalog(), loader=KafkaStateLoader(bootstrap),
+        index=DueIndex(client), now=wall, map_version="chaos",
+    )
+    lane = Lane(
+        stage, name="clocks", topics=INPUTS, group=GROUP, bootstrap=bootstrap, tick_seconds=0.25, now=now
+    )
+    thread = threading.Thread(target=lane.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        lane.stop()
+        thread.join(60)
+    assert not thread.is_alive()
+
+
+def _written_at(bootstrap: str) -> Mapping[str, datetime]:
+    """Alert -> when its record was first made, by the true time."""
+    found: dict[str, datetime] = {}
+    for record in read_topics(bootstrap, [ALERTS]):
+        if record.value:
+            alert_id = catalog().decode(record.value)[1]["alert_id"]
+            at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+            found[alert_id] = min(at, found.get(alert_id, at))
+    return found
+
+
+@pytest.mark.usefixtures("launch")
+def test_a_wall_clock_that_is_set_makes_nothing_be_said_twice_or_too_early(
+    kafka: KafkaLike, redis_client: redis.Redis
+) -> None:
+    count, load = 20_000 if ROUNDS else 1_000, Load(SEED)
+    load.write(kafka.bootstrap, count, datetime.now(UTC) + timedelta(hours=25), 0.0, 60.0)
+    tomorrow = _part(load, set(load.clocks))
+    load.write(kafka.bootstrap, count, datetime.now(UTC), 0.0, 6.0)
+    today = _part(load, load.clocks.keys() - tomorrow.clocks.keys())
+    # The first thing that any of tomorrow's says is due in an hour: a day's step would bring it out.
+    chance, wall = random.Random(SEED), _Wall()
+    steps = (timedelta(hours=-1), timedelta(days=1), timedelta(days=1, hours=-1), timedelta())
+
+    with _running(kafka.bootstrap, redis_client, wall, SteadyClock(wall=wall)):
+        until = time.monotonic() + 180
+        while not is_all_said(today, kafka.bootstrap):
+            assert time.monotonic() < until, "waited in vain for the end of what falls due"
+            wall.off = chance.choice(steps)
+            time.sleep(0.5)
+    alerts = read_alerts(kafka.bootstrap)
+    assert {alert["clock_id"] for alert in alerts} <= today.clocks.keys()
+    assert _check_part(today, kafka.bootstrap, alerts) == 0
+    written_at = _written_at(kafka.bootstrap)
+    for clock_id in today.clocks:
+        for told in (today.told(clock_id, in_time=True), today.told(clock_id, in_time=False)):
+            for id, alert in told.alerts.items():
+                assert id not in written_at or written_at[id] >= alert.moment
+
+    # A day has really gone by, as far as anybody can tell: each is said, and once.
+    wall = _Wall(timedelta(hours=25, minutes=10))
+    with _running(kafka.bootstrap, redis_client, wall, wall):
+        wait_until(lambda: is_all_said(tomorrow, kafka.bootstrap), "what falls due in a day", 1.0)
+        # And back again while it runs, by a lane that believes whatever it is told.
+        wall.off = timedelta(hours=-1)
+        asked = wall.asked
+        wait_until(lambda: wall.asked > asked + 20, "some looks")
+    alerts = read_alerts(kafka.bootstrap)
+    assert _check_part(tomorrow, kafka.bootstrap, alerts) == 0
+
+    # The next owner begins in the past.
+    wall = _Wall(timedelta(hours=-1))
+    with _running(kafka.bootstrap, redis_client, wall, wall):
+        wait_until(lambda: wall.asked > 20, "some looks")
+    assert len(read_alerts(kafka.bootstrap)) == len(alerts)
