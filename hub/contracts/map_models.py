@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -44,7 +44,7 @@ class TopicModel(Model):
 
     title: str
     schema_: str | None = Field(default=None, alias="schema", description="path under schemas/; none for raw bytes")
-    key: Literal["subject", "clock", "source", "endpoint", "calendar"] = "subject"
+    key: Literal["subject", "clock", "source", "endpoint", "calendar", "subscription", "notice"] = "subject"
     events: tuple[EventType, ...] = ()
     partitions: int = Field(default=12, ge=1, le=1000)
     retention: Period = timedelta(days=1095)
@@ -72,7 +72,12 @@ class RouteModel(Model):
 
 
 class SubscriptionModel(Model):
-    """What a department gets, in which view, on which legal ground, and what it is to do with it."""
+    """What a department gets, in which view, on which legal ground, and what it is to do with it.
+
+    ``fallback`` is the way that a notice takes when ``delivery`` fails until its deadline is near;
+    ``retry`` names a policy of ``hub.domain.retry``. From the day ``ended`` on nothing new goes out,
+    but what was sent before is still taken back.
+    """
 
     title: str
     department: Name
@@ -83,7 +88,10 @@ class SubscriptionModel(Model):
     purpose: str
     basis: str
     measures: tuple[str, ...] = ()
-    delivery: Literal["webhook"] = "webhook"
+    delivery: Literal["webhook", "pull", "file", "kafka"] = "webhook"
+    fallback: Literal["pull", "file"] | None = None
+    retry: Name = "standard"
+    ended: date | None = None
 
 
 class DueModel(Model):

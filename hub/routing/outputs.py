@@ -27,6 +27,8 @@ _SIGNAL_TYPES = {
     "suspend": b"clock.signal.suspended",
     "resume": b"clock.signal.resumed",
 }
+#: What a notice asks for, by the last word of the event's type.
+_ASKED = {"amended": b"amend", "removed": b"lift", "withdrawn": b"lift"}
 _PERIOD = re.compile(r"([0-9]{4})(-(0[1-9]|1[0-2]))?")
 
 
@@ -133,6 +135,8 @@ _NOTICE = (
     "source",
     "subject",
     "sequence",
+    "action",
+    "deliver_by",
     "issued_at",
     "data",
 )
@@ -227,6 +231,8 @@ class OutputBuilder:
                 given["ce_source"],
                 given["ce_subject"],
                 event.sequence,
+                _ASKED.get(event.event_type.rpartition(".")[2], b"apply"),
+                None,
                 now.milliseconds,
                 self._project(event, view),
             )
