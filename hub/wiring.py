@@ -321,7 +321,6 @@ def _clocks(settings: Settings, hub_map: HubMap, catalog: Catalog) -> ClocksStag
         catalog=catalog,
         loader=KafkaStateLoader(settings.bootstrap),
         index=DueIndex(_redis(settings)),
-        now=_now,
         map_version=hub_map.version,
         departments=departments,
         partitions=hub_map.topics[STATES].partitions,

@@ -221,7 +221,7 @@ def new_stage(
     """The real stage with the rules of the bench."""
     return ClocksStage(
         rules=_RULES, calendars=calendars, catalog=catalog, loader=KafkaStateLoader(bootstrap),
-        index=DueIndex(client), now=_now, map_version="bench",
+        index=DueIndex(client), map_version="bench",
     )
 
 

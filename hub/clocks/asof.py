@@ -45,7 +45,7 @@ class Rebuild:
         self._partitions = range(partitions)
         self.stage = ClocksStage(
             rules=rules, calendars=calendars, catalog=catalog, loader=_nothing, index=None,
-            now=lambda: self._moment or _EPOCH, map_version=map_version, departments=departments,
+            map_version=map_version, departments=departments,
             news=self._news, partitions=partitions,
         )
         self.stage.on_assigned([("", each) for each in self._partitions])

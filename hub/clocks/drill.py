@@ -88,7 +88,7 @@ class Drill:
         now = start_of(first)
         stage = ClocksStage(
             rules=self._rules, calendars=self._calendars, catalog=self._catalog, loader=lambda _: iter(()),
-            index=None, now=lambda: now, map_version="drill", departments=self._departments,
+            index=None, map_version="drill", departments=self._departments,
         )
         stage.on_assigned([("", each) for each in range(PARTITIONS)])
         life = _Life(self._catalog)

@@ -67,8 +67,14 @@ class KafkaStateLoader:
     def partitions(self) -> range:
         """The partitions of the topic. Raises BrokerError if the broker does not answer or lacks it."""
         consumer = new_consumer(self._bootstrap, group="clocks-loader", client_id="clocks-loader")
+        until = time.monotonic() + min(2.0, self._patience_seconds)
         try:
-            found = consumer.list_topics(self._topic, timeout=self._patience_seconds).topics[self._topic]
+            while True:
+                found = consumer.list_topics(self._topic, timeout=self._patience_seconds).topics[self._topic]
+                # A topic that was just made is not known to every broker at once.
+                if found.error is None or time.monotonic() > until:
+                    break
+                time.sleep(0.1)
         except KafkaException as error:
             raise BrokerError(f"{self._topic}: {error}") from error
         finally:

@@ -8,9 +8,10 @@ holds an index for those who ask what is due; the stage itself never reads it an
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Protocol
 
 import structlog
@@ -36,9 +37,9 @@ log = structlog.get_logger()
 CalendarNews = Callable[[], Mapping[str, PublishedCalendar] | None]
 
 #: An index that did not answer is left alone for this long: each try costs its socket timeout.
-_INDEX_PAUSE = timedelta(seconds=15)
+_INDEX_PAUSE_SECONDS = 15.0
 #: How often the stage looks whether its index is still there.
-_INDEX_LOOK = timedelta(seconds=5)
+_INDEX_LOOK_SECONDS = 5.0
 #: Clocks that a tick derives anew by another calendar.
 _SLICE = 10_000
 
@@ -62,9 +63,9 @@ class ClocksStage(Stage):
 
     ``loader`` reads the states of a partition; it is called before the first record of it is handled
     and may raise a retryable error, which the lane answers by waiting. ``departments`` maps ids of
-    departments to codes, for rules that name one as ``owner`` or run for each. ``now`` is only asked when
-    to try the index again; what is due is decided by the ``now`` of ``tick``. ``news`` tells of calendars
-    that were published. ``partitions`` is how many the topics have: without it no clock per period begins.
+    departments to codes, for rules that name one as ``owner`` or run for each. ``monotonic`` (seconds) is only
+    asked when to try the index again; what is due is decided by the ``now`` of ``tick``. ``news`` tells of
+    calendars that were published. ``partitions`` is how many the topics have: without it no clock per period begins.
     """
 
     def __init__(
@@ -75,8 +76,8 @@ class ClocksStage(Stage):
         catalog: Catalog,
         loader: StateLoader,
         index: DueIndexWriter | None,
-        now: Callable[[], datetime],
         map_version: str,
+        monotonic: Callable[[], float] = time.monotonic,
         departments: Mapping[str, str] | None = None,
         news: CalendarNews | None = None,
         partitions: int | None = None,
@@ -86,7 +87,7 @@ class ClocksStage(Stage):
         self._catalog = catalog
         self._loader = loader
         self._index = index
-        self._now = now
+        self._monotonic = monotonic
         self._news = news
         self._published: dict[str, PublishedCalendar] = {}
         self._log = log.bind(stage="clocks", map_version=map_version)
@@ -102,8 +103,8 @@ class ClocksStage(Stage):
         self._stale: set[int] = set()
         #: Partition -> how many members its index has, by all that was written.
         self._written: dict[int, int] = {}
-        self._index_looked_at: datetime | None = None
-        self._index_pause_until: datetime | None = None
+        self._index_looked_at: float | None = None
+        self._index_pause_until: float | None = None
 
     # -- partitions ---------------------------------------------------------------------------
 
@@ -333,7 +334,7 @@ class ClocksStage(Stage):
     def _update_index(self, moments: _Moments) -> None:
         if self._index is None:
             return
-        now = self._now()
+        now = self._monotonic()
         if self._index_pause_until is not None and now < self._index_pause_until:
             self._stale.update(moments)
             return
@@ -351,12 +352,12 @@ class ClocksStage(Stage):
         except IndexUnavailableError as error:
             self._log.warning("due index not written, going on without it", error=str(error))
             self._stale.update(moments)
-            self._index_pause_until = now + _INDEX_PAUSE
+            self._index_pause_until = now + _INDEX_PAUSE_SECONDS
 
-    def _find_lost(self, now: datetime) -> None:
+    def _find_lost(self, now: float) -> None:
         """An index that was wiped, or came back old, is found by its size and written anew."""
         assert self._index is not None
-        if self._index_looked_at is not None and abs(now - self._index_looked_at) < _INDEX_LOOK:
+        if self._index_looked_at is not None and now - self._index_looked_at < _INDEX_LOOK_SECONDS:
             return
         self._index_looked_at = now
         # Before what this call brings is written: an index that holds less than its table then is not ours.

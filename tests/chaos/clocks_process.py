@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 import redis
@@ -46,7 +45,7 @@ def main(bootstrap: str, redis_url: str) -> None:
     with redis.Redis.from_url(redis_url, socket_timeout=5, retry=Retry(NoBackoff(), 0)) as client:
         stage = ClocksStage(
             rules=RULES, calendars=load_calendars(ROOT), catalog=Catalog.load(ROOT),
-            loader=KafkaStateLoader(bootstrap), index=DueIndex(client), now=lambda: datetime.now(UTC),
+            loader=KafkaStateLoader(bootstrap), index=DueIndex(client),
             map_version="chaos",
         )
         lane = Lane(stage, name="clocks", topics=INPUTS, group=GROUP, bootstrap=bootstrap, tick_seconds=0.25)

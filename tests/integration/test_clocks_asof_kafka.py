@@ -41,7 +41,7 @@ def lived(records: list[Record]) -> list[dict[str, ClockState]]:
     """What a stage has in memory at the moments, with a look every hour."""
     stage = ClocksStage(
         rules=RULES, calendars=CALENDARS, catalog=catalog(), loader=lambda _: iter(()), index=None,
-        now=lambda: at(MOMENTS[0]), map_version="m1",
+        map_version="m1",
     )
     stage.on_assigned([(INPUTS[0], each) for each in range(6)])
     left = sorted(records, key=lambda record: record.timestamp)

@@ -72,7 +72,7 @@ def test_a_clock_lives_through_a_restart_of_its_stage(
     def run_until(records: int, now: str) -> ClocksView:
         stage = ClocksStage(
             rules=RULES, calendars=CALENDARS, catalog=catalog(), loader=loader, index=index,
-            now=lambda: at(now), map_version="m1",
+            map_version="m1",
         )
         lane = Lane(
             stage, name="clocks", topics=INPUTS, group="clocks-test", bootstrap=kafka.bootstrap,

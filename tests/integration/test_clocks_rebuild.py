@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -47,7 +47,7 @@ def test_rebuild_mends_what_verify_names(
     def stage() -> ClocksStage:
         return ClocksStage(
             rules=RULES, calendars=CALENDARS, catalog=catalog(), loader=KafkaStateLoader(kafka.bootstrap),
-            index=index, now=lambda: datetime.now(UTC), map_version="m1",
+            index=index, map_version="m1",
         )
 
     Lane(

@@ -252,6 +252,49 @@ def test_any_order_of_the_same_signals_gives_the_same_clock(
     assert fold(*shuffled, rule=rule) == fold(*signals, rule=rule)
 
 
+@given(st.lists(st.sampled_from(_EVENTS), max_size=12), st.sampled_from(RULE_KINDS))
+def test_replaying_a_log_twice_gives_the_same_bytes(signals: list[Signal], rule: ClockRule) -> None:
+    schema = catalog().schema("hub/clock-state")
+
+    def replay() -> list[bytes]:
+        state: ClockState | None = None
+        written = []
+        for each in signals:
+            state, _ = apply(state, each, rule, GANNAN)
+            assert state is not None
+            written.append(schema.encode(state_to_value(state)))
+        return written
+
+    assert replay() == replay()
+
+
+@given(st.integers(0, 900), st.integers(1, 60), st.integers(0, 30), st.integers(0, 40))
+def test_standing_still_for_some_working_days_moves_the_end_by_as_many(
+    begins: int, n: int, stops_after: int, stands_still: int
+) -> None:
+    """Counted here day by day; the engine counts by a table."""
+    start = date(2022, 1, 3) + timedelta(begins)
+
+    def walk(day: date, working_days: int) -> date:
+        while working_days:
+            day += timedelta(1)
+            working_days -= GANNAN.is_working_day(day)
+        return day
+
+    rule = replace(DISCLOSE, due=Due(n, "working-days"))
+    end = walk(start, n)
+    stopped = min(start + timedelta(stops_after), end)
+    resumed = stopped + timedelta(stands_still)
+    standstill = sum(GANNAN.is_working_day(stopped + timedelta(day)) for day in range(1, stands_still + 1))
+    state = fold(
+        signal("start", "v1", f"{start}T02:00", counts_from=str(start)),
+        signal("suspend", "s1", f"{stopped}T03:00"),
+        signal("resume", "s2", f"{resumed}T04:00"),
+        rule=rule,
+    )
+    assert state.due_on == walk(end, standstill)
+
+
 @given(st.lists(st.sampled_from(_EVENTS), max_size=12))
 def test_replaying_any_log_over_its_result_changes_no_counted_event(signals: list[Signal]) -> None:
     state: ClockState | None = None

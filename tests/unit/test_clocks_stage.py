@@ -78,7 +78,7 @@ class Clockwork:
         self.now = NOW
         self.stage = ClocksStage(
             rules=rules, calendars=calendars, catalog=catalog(), loader=self.topic, index=self.index,
-            now=lambda: self.now, map_version="m1", **more,
+            map_version="m1", monotonic=lambda: self.now.timestamp(), **more,
         )
         self.stage.on_assigned([("clock.signals.v1", 3)])
 

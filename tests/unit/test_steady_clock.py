@@ -62,7 +62,7 @@ def test_clocks_say_each_thing_once_and_none_too_early_whatever_the_wall_clock_d
     clock = machine.clock()
     stage = ClocksStage(
         rules=RULES, calendars=CALENDARS, catalog=catalog(), loader=topic, index=None,
-        now=lambda: START, map_version="m1",
+        map_version="m1",
     )
     stage.on_assigned([("clock.signals.v1", 3)])
     feed = Feed()
