@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +20,22 @@ from kafka import KafkaAdminClient
 from kafka.admin import MemberToRemove
 from kafka.errors import CoordinatorNotAvailableError
 
+from hub.bus.clients import new_producer
 from hub.bus.lane import Lane
+from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import read_topics
 from hub.bus.steady_clock import SteadyClock
+from hub.clocks.calendars import CALENDARS as CALENDARS_TOPIC
+from hub.clocks.calendars import CalendarReader, publish
 from hub.clocks.loader import KafkaStateLoader
 from hub.clocks.rebuild import Rebuild
 from hub.clocks.stage import ClocksStage
 from hub.clocks.wire import ALERTS, INPUTS, SIGNALS, STATES
+from hub.domain.calendar import Calendar
 from hub.state.due_index import DueIndex
 from tests.chaos.clocks_process import GROUP, ROOT, RULES
 from tests.support_clock_load import PARTITIONS, Load, check, is_all_said, read_alerts, read_states, wait_until
-from tests.support_clocks import CALENDARS
+from tests.support_clocks import CALENDARS, Feed, signal
 from tests.support_contracts import catalog
 from tests.support_hub import LogEnds
 
@@ -49,6 +54,7 @@ def launch(
 ) -> Iterator[Launch]:
     """Starts one process of the stage; all that still run are killed after the test, before their topics go."""
     create_topics(*INPUTS, ALERTS, "clocks.dead-letters.v1")
+    create_topics(CALENDARS_TOPIC, partitions=1)
     create_topics(STATES, config={"cleanup.policy": "compact"})
     started: list[subprocess.Popen[bytes]] = []
     command = [sys.executable, "-m", "tests.chaos.clocks_process", kafka.bootstrap, valkey.url]
@@ -131,6 +137,65 @@ def test_another_process_takes_over_from_a_killed_one_by_itself(kafka: KafkaLike
     wait_until(lambda: list(_members(kafka.bootstrap).values()) == [PARTITIONS], "one that has them all")
     wait_until(lambda: is_all_said(load, kafka.bootstrap), "the end of all clocks", 1.0)
     check(load, read_alerts(kafka.bootstrap), read_states(kafka.bootstrap))
+
+
+def test_a_calendar_is_followed_to_the_end_however_often_the_stage_is_killed(kafka: KafkaLike, launch: Launch) -> None:
+    count, kills = (200_000, 10) if ROUNDS else (30_000, 2)
+    first, last = count // PARTITIONS, count - count // PARTITIONS
+    producer, chance = new_producer(kafka.bootstrap, client_id="test"), random.Random(SEED)
+    feeds = [Feed(partition) for partition in range(PARTITIONS)]
+    for number in range(count):
+        started = signal("start", f"e{number}", "2026-09-30T02:00", entity=f"n{number}", rule=RULES["days"],
+                         counts_from="2026-09-30")
+        record = feeds[number % PARTITIONS].signal(started)
+        while True:
+            try:
+                producer.produce(record.topic, record.value, record.key, record.partition, headers=list(record.headers))
+                break
+            except BufferError:
+                producer.poll(0.1)
+    assert producer.flush(60) == 0
+    ends = LogEnds(kafka.bootstrap, [STATES])
+    process = launch()
+    wait_until(lambda: ends.read()[STATES] >= count, "all clocks")
+
+    gannan = CALENDARS["gannan"]
+    days = {date(2026, 10, 20): "藏历新年", date(2026, 10, 21): "藏历新年"}
+    changed = Calendar(
+        "gannan", gannan.title, {**gannan.off, **days}, gannan.worked, gannan.first_year, gannan.last_year, "cn"
+    )
+    with closing(KafkaPublisher(kafka.bootstrap, client_id="test")) as publisher:
+        changes = CalendarReader(kafka.bootstrap, catalog()).read().changes_to(
+            [CALENDARS["cn"], changed], notice="州政办发〔2026〕3号", by="李四", at=datetime.now(UTC)
+        )
+        publish(publisher, catalog(), changes)
+    in_the_midst = 0
+    for _ in range(kills):
+        behind = ends.read()[STATES]
+        wait_until(
+            lambda behind=behind: ends.read()[STATES] >= min(behind + first // 2, count + last),  # type: ignore[misc]
+            "a part of them", 0.01,
+        )
+        time.sleep(chance.uniform(0.0, 0.1))
+        process.kill()
+        process.wait()
+        in_the_midst += count < ends.read()[STATES] < 2 * count
+        _remove_members(kafka.bootstrap)
+        process = launch()
+    assert in_the_midst, "no kill came while clocks were moved"
+
+    def versions() -> set[str | None]:
+        return {state.calendar_version for state in read_states(kafka.bootstrap).values()}
+
+    wait_until(lambda: versions() == {changed.version}, "all clocks by the new calendar", 1.0)
+    states = read_states(kafka.bootstrap)
+    assert len(states) == count
+    due_on = changed.due_date(date(2026, 9, 30), 900).date
+    assert due_on > gannan.due_date(date(2026, 9, 30), 900).date
+    for state in states.values():
+        assert state.due_on == due_on
+        assert [line.change for line in state.history] == ["started", "rederived"]
+    assert read_alerts(kafka.bootstrap) == []
 
 
 def _part(load: Load, clock_ids: set[str]) -> Load:
