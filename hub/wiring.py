@@ -15,12 +15,14 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from hub.bus.clients import DEAD_LETTER_BYTES
+from hub.bus.flow import Flow
 from hub.bus.lag import has_members
 from hub.bus.lane import Lane
 from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import read_topics
 from hub.bus.stage import Stage
 from hub.bus.steady_clock import SteadyClock
+from hub.bus.table_loader import TableLoader
 from hub.bus.topics import TopicSpec, admin, plan
 from hub.clocks.calendar_desk import CalendarDesk
 from hub.clocks.calendars import CalendarReader, publish_missing
@@ -33,8 +35,11 @@ from hub.contracts.calendars import load_calendars
 from hub.contracts.catalog import Catalog
 from hub.contracts.endpoints import Endpoints, load_endpoints
 from hub.contracts.map import HubMap
+from hub.delivery.commands import COMMANDS_TOPIC
+from hub.delivery.engine import DeliveryEngine
 from hub.delivery.message import read_notices
-from hub.delivery.stage import DeliveryStage, WebhookEndpoint
+from hub.delivery.waits import WAITS_TOPIC, Waiting, WaitLog
+from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
 from hub.disclosure.stage import ChannelEndpoint, DisclosureStage
 from hub.domain.clocks import ClockRule
 from hub.domain.webhook import parse_secret
@@ -110,7 +115,9 @@ def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
         "hub-disclosure": ("disclosure.orders.v1",),
         "hub-clocks": _CLOCK_INPUTS,
     }
-    return groups | {f"hub-delivery-{name}": (f"inbox.{name}",) for name in hub_map.subscriptions}
+    return groups | {
+        f"hub-delivery-{name}": (f"inbox.{name}", COMMANDS_TOPIC) for name in hub_map.subscriptions
+    }
 
 
 _CLOCK_INPUTS = ("clock.signals.v1", "disclosure.receipts.v1", "delivery.receipts.v1", "discipline.feedback.v1")
@@ -291,8 +298,8 @@ def _disclosure(catalog: Catalog, endpoints: Endpoints) -> DisclosureStage:
 
 
 def _delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoints: Endpoints) -> Service:
-    """A lane for each subscription: a dead endpoint keeps its own queue and slows no other."""
-    index = NoticeIndex(_redis(settings))
+    """A flow for each subscription: a dead endpoint keeps its own queue and slows no other."""
+    index, waits = NoticeIndex(_redis(settings)), TableLoader(settings.bootstrap, topic=WAITS_TOPIC)
     lanes: dict[str, Service] = {}
     for name in hub_map.subscriptions:
         if name not in endpoints.subscriptions:
@@ -303,10 +310,21 @@ def _delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoints: 
             entry.secret.get_secret_value(),
             tuple(secret.get_secret_value() for secret in entry.previous_secrets),
         )
-        stage = DeliveryStage(name, endpoint, catalog, _now, index)
+        engine = DeliveryEngine(
+            name, WebhookTransport(endpoint, _now), catalog, _now, index, waits, rule_version=hub_map.version
+        )
         group = f"hub-delivery-{name}"
-        lanes[group] = _lane(settings, hub_map, f"delivery-{name}", stage, group, [f"inbox.{name}"], "delivery")
+        lanes[group] = Flow(
+            engine, name=f"delivery-{name}", topics=[f"inbox.{name}", COMMANDS_TOPIC], group=group,
+            bootstrap=settings.bootstrap, shutdown_seconds=settings.shutdown_seconds,
+        )
     return Together(lanes)
+
+
+def waiting_notices(settings: Settings) -> list[Waiting]:
+    """What stands on the topic of waits now, in the order of the inboxes."""
+    partitions = range(open_map(settings).topics[WAITS_TOPIC].partitions)
+    return list(WaitLog(open_catalog(settings)).load(TableLoader(settings.bootstrap, topic=WAITS_TOPIC), partitions))
 
 
 def _clocks(settings: Settings, hub_map: HubMap, catalog: Catalog) -> ClocksStage:

@@ -28,6 +28,7 @@ _GROUPS = {
     "calendar": "hub.cli.calendar",
     "clocks": "hub.cli.clocks",
     "dead-letters": "hub.cli.dead_letters",
+    "deliveries": "hub.cli.deliveries",
     "bench": "hub.cli.bench",
     "sandbox": "hub.cli.sandbox",
 }

@@ -69,6 +69,25 @@ class RetryPolicy:
         return RetryAt(max(delay, retry_after_seconds or 0.0))
 
 
+#: Seconds between attempts of Standard Webhooks 1.0: 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h, 24 h; three
+#: days and some hours in all.
+STANDARD_DELAYS = (5.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 50_400.0, 72_000.0, 86_400.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """How long to wait between attempts that are hours apart, varied by ``jitter`` as in RetryPolicy."""
+
+    delays: tuple[float, ...] = STANDARD_DELAYS
+    jitter: float = 0.1
+
+    def delay(self, number: int, *, chance: float = 0.5) -> float | None:
+        """Seconds before the attempt after wait ``number`` (from 0); ``None`` when all were in vain."""
+        if number >= len(self.delays):
+            return None
+        return self.delays[number] * (1 + self.jitter * (2 * chance - 1))
+
+
 def is_success(status: int) -> bool:
     """Whether an HTTP status says that the work was done: 2xx and nothing else."""
     return 200 <= status < 300

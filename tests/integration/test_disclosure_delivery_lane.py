@@ -1,19 +1,27 @@
-"""Both stages in their lanes on a real Kafka: an outage, a poison record, and nothing lost or doubled."""
+"""Both stages on a real Kafka: an outage, a poison record, and nothing lost or doubled."""
 
 from __future__ import annotations
 
 import base64
 import json
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
+from confluent_kafka import TopicPartition
+
 from hub.bus.clients import new_consumer, new_producer
+from hub.bus.flow import Flow
 from hub.bus.lane import Lane
 from hub.bus.records import Record
 from hub.bus.stage import Stage
-from hub.delivery.stage import DeliveryStage, WebhookEndpoint
+from hub.bus.table_loader import TableLoader
+from hub.delivery.engine import DeliveryEngine
+from hub.delivery.waits import WaitLog
+from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
 from hub.disclosure.stage import ChannelEndpoint, DisclosureStage
+from hub.domain.retry import Schedule
 from tests.support_contracts import catalog
 from tests.support_outlets import NOW, QUICK, OutletServer, Reply, Seen, notice, notice_id, order, order_id
 
@@ -26,11 +34,15 @@ class NoIndex:
         pass
 
 
-def run(stage: Stage, kafka: Any, name: str, topic: str, records: list[Record]) -> Lane:
+def write(kafka: Any, topic: str, records: list[Record]) -> None:
     producer = new_producer(kafka.bootstrap, client_id="test")
     for record in records:
         producer.produce(topic, record.value, record.key, headers=list(record.headers))
     producer.flush(30)
+
+
+def run(stage: Stage, kafka: Any, name: str, topic: str, records: list[Record]) -> Lane:
+    write(kafka, topic, records)
     lane = Lane(
         stage, name=name, topics=[topic], group=topic, bootstrap=kafka.bootstrap,
         backoff_seconds=(0.01, 0.05),
@@ -84,9 +96,10 @@ def test_orders_become_receipts(kafka: Any, topic_name: TopicName, create_topics
 
 
 def test_notices_become_receipts(kafka: Any, topic_name: TopicName, create_topics: Any) -> None:
-    topic = topic_name("inbox.procurement")
+    topic = "inbox.procurement"
     create_topics(topic, partitions=3)
     create_topics("delivery.receipts.v1", "delivery.dead-letters.v1", partitions=1)
+    create_topics("delivery.commands.v1", "delivery.waits.v1", partitions=3)
 
     def respond(seen: Seen, before: int) -> Reply:
         subject = json.loads(seen.body)["data"]["subject"]
@@ -95,19 +108,37 @@ def test_notices_become_receipts(kafka: Any, topic_name: TopicName, create_topic
         return Reply(410 if subject == "D4" else 204, "")
 
     records = [notice(f"D{n}", number) for number in (1, 2) for n in range(6)]
-    with OutletServer(respond) as server:
-        stage = DeliveryStage(
-            "procurement", WebhookEndpoint(server.url, SECRET), catalog(), lambda: datetime.now(UTC),
-            NoIndex(), QUICK,
-        )
-        run(stage, kafka, "delivery", topic, records)
-        sent = [seen.headers["webhook-id"] for seen in server.seen]
+    write(kafka, topic, records)
     ids = {notice_id(f"D{n}", number) for number in (1, 2) for n in range(6)}
-    found = read_all(kafka, "delivery.receipts.v1", topic, ids, "notice_id")
+    waits = TableLoader(kafka.bootstrap, topic="delivery.waits.v1")
+    with OutletServer(respond) as server:
+        transport = WebhookTransport(WebhookEndpoint(server.url, SECRET), lambda: datetime.now(UTC))
+        engine = DeliveryEngine(
+            topic.removeprefix("inbox."), transport, catalog(), lambda: datetime.now(UTC), NoIndex(), waits,
+            policy=QUICK, schedule=Schedule((0.05,) * 100),
+        )
+        flow = Flow(engine, name="delivery", topics=[topic, "delivery.commands.v1"], group=topic,
+                    bootstrap=kafka.bootstrap)
+        thread = threading.Thread(target=flow.run)
+        thread.start()
+        try:
+            found = read_all(kafka, "delivery.receipts.v1", topic, ids, "notice_id")
+        finally:
+            flow.stop()
+            thread.join(30)
+        assert not thread.is_alive()
+        sent = [seen.headers["webhook-id"] for seen in server.seen]
     receipts = {item["notice_id"]: item for item in found}
-    assert {item["notice_id"] for item in receipts.values() if item["status"] == "parked"} == {
-        notice_id("D4", 1), notice_id("D4", 2)
-    }
+    parked = {notice_id("D4", 1), notice_id("D4", 2)}
+    assert {item["notice_id"] for item in receipts.values() if item["status"] == "parked"} == parked
     assert receipts[notice_id("D3", 1)]["attempts"] == QUICK.max_attempts + 2
     assert [sent.count(notice_id(f"D{n}", number)) for n in (0, 1, 2, 5) for number in (1, 2)] == [1] * 8
     assert notice_id("D4", 2) not in sent
+    # All of it is committed, and what waits is what was parked.
+    consumer = new_consumer(kafka.bootstrap, group=topic, client_id="test")
+    places = [TopicPartition(topic, partition) for partition in range(3)]
+    committed = {place.partition: place.offset for place in consumer.committed(places, timeout=10)}
+    assert sum(max(0, offset) for offset in committed.values()) == len(records)
+    consumer.close()
+    waiting = WaitLog(catalog()).load(waits, range(3))
+    assert {each.notice_id for each in waiting if each.record.topic == topic} == parked

@@ -25,7 +25,8 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from hub.delivery.stage import DeliveryStage, WebhookEndpoint
+from hub.delivery.engine import DeliveryEngine
+from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
 from hub.disclosure.stage import ChannelEndpoint, DisclosureStage
 from hub.domain.events import derive_id
 from hub.domain.plain import to_json
@@ -35,6 +36,7 @@ from hub.sandbox.disclosure_system import create_disclosure_system, holds_id_num
 from hub.sandbox.faults import Fault, FaultPlan, Faults, Slowness
 from hub.web.feedback import Feedback, check_answer
 from tests.support_contracts import IDENTITY_NUMBER, ROOT, catalog
+from tests.support_delivery import Desk
 from tests.support_outlets import QUICK, OutletServer, Reply, Seen, notice, notice_id, order, penalty
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
@@ -415,7 +417,7 @@ def test_answers_are_a_function_of_the_notice_and_keep_their_shares() -> None:
         assert lifted == {("acted", LIFT_MEASURE)}
 
 
-def test_delivery_stage_department_and_feedback_rules_fit_together(tmp_path: Path) -> None:
+def test_delivery_department_and_feedback_rules_fit_together(tmp_path: Path) -> None:
     plan = FaultPlan(Faults(down=Fault(count=1), lose_receipt=Fault(count=1)))
     indexed: dict[str, Any] = {}
 
@@ -425,11 +427,14 @@ def test_delivery_stage_department_and_feedback_rules_fit_together(tmp_path: Pat
 
     with OutletServer(accept) as hub, served(department(tmp_path, hub.url, plan)) as url:
         endpoint = WebhookEndpoint(f"{url}/hook", SECRET)
-        stage = DeliveryStage("procurement", endpoint, catalog(), now, Index(), QUICK)
+        transport = WebhookTransport(endpoint, now)
+        desk = Desk(DeliveryEngine(
+            "procurement", transport, catalog(), now, Index(), lambda partitions: iter(()), policy=QUICK
+        ))
         try:
-            stage.handle([notice(f"subject-{number}", number) for number in range(40)])
+            desk.handle([notice(f"subject-{number}", number) for number in range(40)])
         finally:
-            stage.close()
+            desk.close()
         wait_until(lambda: stats_of(url)["answered"] == 40, "all answers")
         assert stats_of(url)["repeats"] == 1  # the one whose 204 was lost
         for seen in hub.seen:

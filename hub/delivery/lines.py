@@ -1,0 +1,105 @@
+"""The queues of a subscription: one for each subject, strictly in order, none in another's way."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from hub.bus.batch import Place
+from hub.bus.records import Record
+from hub.delivery.waits import Wait
+from hub.domain.events import Envelope
+
+
+class LineState(StrEnum):
+    """Draws what becomes of the first notice of a subject.
+
+        idle ──▶ ready ──▶ busy ──▶ idle, or ready for the next
+                   ▲         ├──▶ resting    failed; tried again in seconds, the inbox keeps it
+                   │         ├──▶ waiting    failed for longer; on the topic of waits, tried again by itself
+                   │         └──▶ parked     refused for good; a person releases or drops it
+                   └─────────────┘
+    """
+
+    IDLE = "idle"
+    READY = "ready"
+    BUSY = "busy"
+    RESTING = "resting"
+    WAITING = "waiting"
+    PARKED = "parked"
+
+
+class Item:
+    """One notice on its way. ``wait`` is set once it stands on the topic of waits."""
+
+    __slots__ = (
+        "attempts", "body", "envelope", "first_at", "http_status", "notice", "record", "tries_in_place", "wait",
+    )
+
+    def __init__(
+        self, record: Record, notice: Mapping[str, Any], envelope: Envelope, body: bytes, wait: Wait | None = None
+    ) -> None:
+        self.record, self.notice, self.envelope, self.body, self.wait = record, notice, envelope, body, wait
+        self.attempts = wait.attempts if wait else 0
+        self.first_at: datetime | None = wait.first_attempt_at if wait else None
+        self.http_status: int | None = wait.http_status if wait else None
+        self.tries_in_place = 0
+
+    @property
+    def notice_id(self) -> str:
+        return str(self.notice["notice_id"])
+
+
+class Line:
+    """The notices of one subject, the oldest first."""
+
+    __slots__ = ("is_gone", "items", "key", "state")
+
+    def __init__(self, key: tuple[str, int, bytes | None]) -> None:
+        self.key = key
+        #: Its partition belongs to somebody else now: what is under way ends, nothing more begins.
+        self.is_gone = False
+        self.items: deque[Item] = deque()
+        self.state = LineState.IDLE
+
+    @property
+    def place(self) -> Place:
+        return self.key[:2]
+
+    @property
+    def is_held(self) -> bool:
+        """Whether later notices go behind it, onto the topic of waits."""
+        return self.state in (LineState.WAITING, LineState.PARKED)
+
+
+class Lines:
+    """All lines that are not empty."""
+
+    def __init__(self) -> None:
+        self._lines: dict[tuple[str, int, bytes | None], Line] = {}
+
+    def __iter__(self) -> Iterator[Line]:
+        return iter(list(self._lines.values()))
+
+    def of(self, record: Record) -> Line:
+        key = (record.topic, record.partition, record.key)
+        line = self._lines.get(key)
+        if line is None:
+            line = self._lines[key] = Line(key)
+        return line
+
+    def drop_empty(self, line: Line) -> None:
+        if not line.items:
+            self._lines.pop(line.key, None)
+
+    def forget(self, places: Iterable[Place]) -> list[Line]:
+        """Takes the lines of some partitions out; returns them."""
+        gone = set(places)
+        found = [line for line in self._lines.values() if line.place in gone]
+        for line in found:
+            line.is_gone = True
+            del self._lines[line.key]
+        return found
