@@ -28,6 +28,7 @@ from hub.bus.table_loader import Loader
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import from_headers
 from hub.delivery.commands import COMMANDS_TOPIC, Command, read_command
+from hub.delivery.indexing import Indexer, NoticeWriter
 from hub.delivery.lines import Item, Line, Lines, LineState
 from hub.delivery.message import read_inbox, to_body, to_notice
 from hub.delivery.receipts import Outcome, ReceiptWriter, Sent, Tried
@@ -35,21 +36,11 @@ from hub.delivery.waits import Wait, WaitLog
 from hub.delivery.webhook import Taken
 from hub.domain.circuit import Circuit, CircuitState
 from hub.domain.retry import RetryAt, RetryPolicy, Schedule
-from hub.errors import ContractError, HubError, IndexUnavailableError
-from hub.state.notice_index import Notice
+from hub.errors import ContractError, HubError
 
-#: Notices that could not be indexed wait for Redis here; the rest comes when the web side fills the index at its start.
-MAX_UNINDEXED = 100_000
 #: Notices put aside that are held in memory, with about 3 KB each; beyond it nothing more is read.
 MAX_ASIDE = 50_000
-_INDEX_PAUSE_SECONDS = 5.0
 _log = structlog.get_logger()
-
-
-class NoticeWriter(Protocol):
-    """The part of NoticeIndex that delivery needs. Raises IndexUnavailableError."""
-
-    def put(self, notices: Sequence[Notice]) -> None: ...
 
 
 class Transport(Protocol):
@@ -91,7 +82,7 @@ class DeliveryEngine:
     ) -> None:
         self._subscription, self._transport, self._catalog, self._now = subscription, transport, catalog, now
         self._inbox = f"inbox.{subscription}"
-        self._index, self._load_waits = notice_index, load_waits
+        self._load_waits = load_waits
         self._policy, self._schedule = policy or RetryPolicy(), schedule or Schedule()
         self._circuit = circuit or Circuit()
         self._rule_version = rule_version
@@ -101,10 +92,9 @@ class DeliveryEngine:
         self._lines = Lines()
         self._aside = 0
         self._busy: set[Line] = set()
-        self._unindexed: list[Notice] = []
-        self._index_pause_until = 0.0
         self._generation = 0
         self._log = _log.bind(subscription=subscription)
+        self._indexer = Indexer(notice_index, monotonic, self._log)
 
     # -- the flow's side ------------------------------------------------------------------------
 
@@ -166,7 +156,7 @@ class DeliveryEngine:
                         items.append(self._prepare(record, None))
                 except Exception as error:  # whatever is wrong with it, the rest goes on
                     self._bury(record, error)
-            await self._put_in_index(items)
+            await self._indexer.put([to_notice(item.notice) for item in items])
             if generation == self._generation:
                 for item in items:
                     self._admit(item)
@@ -211,22 +201,6 @@ class DeliveryEngine:
         letter = to_dead_letter(record, "delivery", error, attempts=1, first_failed_at=self._now(),
                                 rule_version=self._rule_version)
         self._flow.finish(record, [letter])
-
-    async def _put_in_index(self, items: Sequence[Item]) -> None:
-        notices = [*self._unindexed, *(to_notice(item.notice) for item in items)]
-        if not notices:
-            return
-        if self._monotonic() >= self._index_pause_until:
-            try:
-                await asyncio.to_thread(self._index.put, notices)
-            except IndexUnavailableError as error:
-                self._index_pause_until = self._monotonic() + _INDEX_PAUSE_SECONDS
-                self._log.warning("delivery.index_unavailable", error=str(error), waiting=len(notices))
-            else:
-                self._unindexed = []
-                return
-        # By id, so that a batch that comes again and again takes its place once.
-        self._unindexed = list({notice.notice_id: notice for notice in notices}.values())[-MAX_UNINDEXED:]
 
     # -- one line -------------------------------------------------------------------------------
 
