@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -72,12 +72,7 @@ class RouteModel(Model):
 
 
 class SubscriptionModel(Model):
-    """What a department gets, in which view, on which legal ground, and what it is to do with it.
-
-    ``fallback`` is the way that a notice takes when ``delivery`` fails until its deadline is near;
-    ``retry`` names a policy of ``hub.domain.retry``. From the day ``ended`` on nothing new goes out,
-    but what was sent before is still taken back.
-    """
+    """What a department gets, in which view, on which legal ground, and what it is to do with it."""
 
     title: str
     department: Name
@@ -88,10 +83,7 @@ class SubscriptionModel(Model):
     purpose: str
     basis: str
     measures: tuple[str, ...] = ()
-    delivery: Literal["webhook", "pull", "file", "kafka"] = "webhook"
-    fallback: Literal["pull", "file"] | None = None
-    retry: Name = "standard"
-    ended: date | None = None
+    delivery: Literal["webhook"] = "webhook"
 
 
 class DueModel(Model):
