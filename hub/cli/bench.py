@@ -16,8 +16,9 @@ import typer
 
 from hub import wiring
 from hub.bench.clocks import bench_clocks
+from hub.bench.delivery import CONNECTIONS, ENDPOINTS, RATE, DeliveryBench
 from hub.bench.routing import MAP, bench_routing
-from hub.bus.topics import admin, apply
+from hub.bus.topics import TopicSpec, admin, apply
 from hub.cli.common import AsJson, errors_as_sentences, print_json, settings_of
 from hub.contracts.map import HubMap
 from hub.domain.check_digits import ALPHABET, organisation_check_character, uscc_check_character
@@ -111,6 +112,31 @@ def clocks(
         f"{found.process_bytes / 1e6:,.0f} MB; both anew from the topic in {found.rebuild_seconds:.1f} s\n"
         f"  due in one second  {found.due:>9,}: late by {found.lateness_p50:.2f} s (p50), {found.lateness_p99:.2f} s "
         f"(p99), {found.alerts_per_second:,.0f} alerts a second"
+    )
+
+
+@app.command()
+def delivery(
+    count: Annotated[int, typer.Option("--notices", min=1000, help="通知数 / notices a round")] = 20_000,
+    as_json: AsJson = False,
+) -> None:
+    """Signed notices to one endpoint and to twenty, beside a plain client loop; and how soon one arrives."""
+    with errors_as_sentences(), _embedded() as (settings, _):
+        with admin(settings.bootstrap) as client:
+            apply(client, [TopicSpec(f"inbox.bench-{number}", 3, 1, {}) for number in range(ENDPOINTS)])
+        found = DeliveryBench(settings.bootstrap, wiring.open_catalog(settings)).run(count)
+    if as_json:
+        print_json(found._asdict() | {"ratio": found.ratio})
+        return
+    typer.echo(
+        f"delivery: {found.notices:,} signed notices over {CONNECTIONS} connections\n"
+        f"  plain client loop  {found.floor_per_second:>9,.0f} a second, {found.floor_cpu_micros:.0f} µs CPU each\n"
+        f"  one endpoint       {found.one_per_second:>9,.0f} a second, {found.one_cpu_micros:.0f} µs CPU each; "
+        f"ratio {found.ratio:.2f}\n"
+        f"  {ENDPOINTS} endpoints       {found.many_per_second:>9,.0f} a second, "
+        f"{found.many_cpu_micros:.0f} µs CPU each\n"
+        f"  at {RATE} a second    from publish to receipt {found.latency_p50:.1f} ms (p50), "
+        f"{found.latency_p99:.1f} ms (p99)"
     )
 
 
