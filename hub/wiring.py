@@ -42,7 +42,7 @@ from hub.delivery.waits import WAITS_TOPIC, Waiting, WaitLog
 from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
 from hub.disclosure.stage import ChannelEndpoint, DisclosureStage
 from hub.domain.clocks import ClockRule
-from hub.domain.webhook import parse_secret
+from hub.domain.webhook import parse_verifier
 from hub.errors import HubError, UsageError
 from hub.intake.service import IntakeService
 from hub.intake.session import IntakeSession, Means, tune_collector
@@ -364,7 +364,7 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> WebService:
     }
     for subscription_keys in keys.values():
         for text in subscription_keys:
-            parse_secret(text)
+            parse_verifier(text)
     index = NoticeIndex(_redis(settings))
     # An index that was wiped is told from a notice that never was: it is filled before the first question.
     inboxes = [f"inbox.{name}" for name in hub_map.subscriptions]

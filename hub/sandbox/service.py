@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import contextlib
 import fcntl
 import json
 import os
 import random
 import re
-import secrets
 import signal
 import socket
 import threading
@@ -31,6 +29,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from hub.contracts.catalog import Catalog
+from hub.domain.webhook import new_secret
 from hub.errors import ContractError, InfrastructureError, UsageError
 from hub.sandbox.department import create_department
 from hub.sandbox.disclosure_system import create_disclosure_system
@@ -91,7 +90,7 @@ def run_sandbox(
             sockets[name] = bound.enter_context(_bind(wanted, identity["ports"].get(name)))
             identity["ports"][name] = sockets[name].getsockname()[1]
         for subscription in departments:
-            identity["secrets"].setdefault(subscription, _new_secret())
+            identity["secrets"].setdefault(subscription, new_secret("hmac"))
         _save_private(data / IDENTITY_FILE, identity)
         apps = {DISCLOSURE: create_disclosure_system(data, FaultPlan(), _load_catalog(home))}
         for subscription, name in departments.items():
@@ -197,10 +196,6 @@ def _bind(wanted: int | None, remembered: int | None) -> socket.socket:
     if wanted is not None:
         raise UsageError(f"Port {wanted} of {HOST} is taken.")
     raise InfrastructureError(f"No free port of {HOST} between {PORTS.start} and {PORTS.stop - 1}.")
-
-
-def _new_secret() -> str:
-    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 
 
 def _load_identity(path: Path) -> dict[str, Any]:

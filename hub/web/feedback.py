@@ -23,7 +23,7 @@ from hub.bus.records import Output
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
 from hub.domain.events import Envelope, new_traceparent, output_id
-from hub.domain.webhook import SignatureError, parse_secret, verify
+from hub.domain.webhook import SignatureError, parse_verifier, verify
 from hub.errors import ContractError, HubError
 from hub.state.notice_index import Notice
 from hub.web.problem import ProblemError, fault
@@ -72,8 +72,9 @@ def feedback_router(
 ) -> APIRouter:
     """The router. ``publish`` blocks until Kafka has acknowledged; it runs in a thread, as does the index.
 
-    ``secrets`` holds the ``whsec_`` secrets of each subscription and is read at every request, so
-    that a rotated one counts at once. ``now`` gives aware UTC.
+    ``secrets`` holds what answers of each subscription are verified with, ``whsec_`` secrets and
+    ``whpk_`` public keys, and is read at every request, so that a rotated one counts at once.
+    ``now`` gives aware UTC.
     """
     router = APIRouter(tags=["feedback"])
     schema = catalog.schema(FEEDBACK_SCHEMA)
@@ -164,7 +165,7 @@ def _authenticate(
 ) -> None:
     name = document.get("subscription")
     # An unknown subscription fails like a wrong signature: nobody learns which ones exist.
-    keys = [parse_secret(text) for text in secrets.get(name, ())] if isinstance(name, str) else []
+    keys = [parse_verifier(text) for text in secrets.get(name, ())] if isinstance(name, str) else []
     try:
         verify(keys, headers, body, now)
     except SignatureError as error:
