@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from hub.bus.clients import new_producer
+from hub.bus.clients import new_producer, produce
 from hub.bus.reader import read_topics
 from hub.clocks.loader import KafkaStateLoader
 from hub.clocks.view import ClocksView
@@ -62,14 +62,10 @@ class Load:
             self.clocks[signals[0].clock_id] = signals, moment
             for each in signals:
                 record = self._feeds[number % PARTITIONS].signal(each)
-                while True:
-                    try:
-                        producer.produce(
-                            record.topic, record.value, record.key, record.partition, headers=list(record.headers)
-                        )
-                        break
-                    except BufferError:
-                        producer.poll(0.1)
+                produce(
+                    producer, record.topic, record.value, record.key, headers=record.headers,
+                    partition=record.partition,
+                )
         assert producer.flush(60) == 0
 
     def wanted(self) -> int:

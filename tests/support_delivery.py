@@ -22,6 +22,12 @@ def read(output: Output) -> dict[str, Any]:
     return catalog().decode(output.value or b"")[1]
 
 
+class NoIndex:
+    """Takes every notice and keeps none: the index has tests of its own."""
+
+    def put(self, notices: Sequence[Notice]) -> None: ...
+
+
 class InMemoryNotices:
     """Stands for the index; ``is_down`` makes it fail."""
 

@@ -11,12 +11,13 @@ from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import redis
 
+from hub.bench.usage import cpu_seconds
 from hub.bus.batch import LaneMetrics, tune_collector
-from hub.bus.clients import new_consumer, new_producer
+from hub.bus.clients import new_consumer, new_producer, produce
 from hub.bus.lane import Lane
 from hub.bus.records import Headers
 from hub.clocks.loader import KafkaStateLoader
@@ -121,13 +122,7 @@ class Bench:
                 ("content-type", b"application/avro"), ("ce_correlationid", entity.encode()),
                 ("ce_causationid", event.encode()),
             ]
-            while True:
-                try:
-                    produce: Any = producer.produce
-                    produce(SIGNALS, self._schema.encode(value), subject.encode(), headers=headers)
-                    break
-                except BufferError:
-                    producer.poll(0.1)
+            produce(producer, SIGNALS, self._schema.encode(value), subject.encode(), headers=headers)
         if producer.flush(_PATIENCE_SECONDS):
             raise RuntimeError("the broker did not take the signals of the bench")
 
@@ -144,7 +139,7 @@ class Bench:
 
         def is_done(metrics: LaneMetrics) -> bool:
             if metrics.records and (not marks or metrics.records >= count):
-                marks.append((metrics.records, time.perf_counter(), _cpu()))
+                marks.append((metrics.records, time.perf_counter(), cpu_seconds()))
             return metrics.records >= count
 
         self._lane(is_done).run()
@@ -241,11 +236,6 @@ def take_up(bootstrap: str, host: str, port: int, root: Path) -> tuple[float, in
 
 def _entity(name: str, number: int) -> str:
     return derive_id("bench", name, str(number))
-
-
-def _cpu() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
 
 
 def _resident() -> int:

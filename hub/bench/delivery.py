@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import resource
 import threading
 import time
 from collections.abc import Sequence
@@ -24,7 +23,8 @@ import aiohttp
 from aiohttp import web
 
 from hub.bench.routing import sample_notice
-from hub.bus.clients import new_producer
+from hub.bench.usage import cpu_seconds
+from hub.bus.clients import new_producer, produce
 from hub.bus.flow import Flow
 from hub.bus.table_loader import TableLoader
 from hub.contracts.catalog import Catalog
@@ -173,19 +173,19 @@ class DeliveryBench:
                 await asyncio.gather(*(work(session) for _ in range(CONNECTIONS)))
 
         endpoints.reset()
-        cpu = _cpu()
+        cpu = cpu_seconds()
         asyncio.run(main())
-        return _rate(endpoints.wait(count)), (_cpu() - cpu) / count * 1e6
+        return _rate(endpoints.wait(count)), (cpu_seconds() - cpu) / count * 1e6
 
     def _deliver(self, endpoints: Endpoints, count: int, subscriptions: int) -> tuple[float, float]:
         """What is in the inboxes, from the first notice that arrives to the last."""
         self._write(count, subscriptions)
         endpoints.reset()
         flows = [self._flow(endpoints, number) for number in range(subscriptions)]
-        cpu = _cpu()
+        cpu = cpu_seconds()
         with _Running(flows):
             found = endpoints.wait(count)
-            used = _cpu() - cpu
+            used = cpu_seconds() - cpu
         return _rate(found), used / count * 1e6
 
     def _latencies(self, endpoints: Endpoints) -> list[float]:
@@ -236,13 +236,7 @@ class DeliveryBench:
                 id=id, source="/stages/routing", type="blacklist.notice.listed", subject=subject, time=issued_at,
                 correlation_id=event, causation_id=event, traceparent=new_traceparent(event), sequence=1,
             )
-            headers: Any = to_headers(envelope)
-            while True:
-                try:
-                    producer.produce(f"inbox.{name}", value, subject.encode(), headers=headers)
-                    break
-                except BufferError:
-                    producer.poll(0.1)
+            produce(producer, f"inbox.{name}", value, subject.encode(), headers=to_headers(envelope))
             producer.poll(0)
         if producer.flush(_PATIENCE_SECONDS):
             raise RuntimeError("the broker did not take the notices of the bench")
@@ -270,8 +264,3 @@ class _Running(AbstractContextManager[None]):
 
 def _rate(found: dict[str, Any]) -> float:
     return float((found["count"] - 1) / max(found["last"] - found["first"], 0.001))
-
-
-def _cpu() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime

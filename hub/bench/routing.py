@@ -8,7 +8,6 @@ encode, produce, flush, commit.
 from __future__ import annotations
 
 import gc
-import resource
 import statistics
 import time
 import uuid
@@ -21,6 +20,7 @@ from typing import Any, cast
 
 import fastavro
 
+from hub.bench.usage import cpu_seconds
 from hub.bus.batch import LaneMetrics
 from hub.bus.clients import new_consumer, new_producer
 from hub.bus.lane import Lane
@@ -100,16 +100,11 @@ def preload(bootstrap: str, catalog: Catalog, count: int) -> list[Record]:
     return kept
 
 
-def _cpu() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
 def _measure(count: int, run: Callable[[], int]) -> Measured:
     gc.collect()
-    cpu, wall = _cpu(), time.perf_counter()
+    cpu, wall = cpu_seconds(), time.perf_counter()
     outputs = run()
-    wall, cpu = time.perf_counter() - wall, _cpu() - cpu
+    wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
     return Measured(count / wall, cpu / count * 1e6, outputs)
 
 

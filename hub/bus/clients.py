@@ -1,4 +1,4 @@
-"""How the hub's Kafka clients are configured, in one place.
+"""How the hub's Kafka clients are configured and spoken to, in one place.
 
 ``partitioner=murmur2_random`` makes librdkafka put a key on the partition where Java clients and
 kafka-python put it: one subject is one partition everywhere. ``acks=all`` with idempotence is the first
@@ -7,9 +7,13 @@ promise: "accepted" is said only after all in-sync replicas have the record.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from structlog.typing import FilteringBoundLogger
+
+from hub.bus.batch import Place
 
 #: Longer than a broker's failover on one machine, shorter than an operator's patience.
 DELIVERY_TIMEOUT_MS = 60_000
@@ -68,3 +72,44 @@ def new_consumer(bootstrap: str, *, group: str, client_id: str, **more: Any) -> 
             **more,
         }
     )
+
+
+def produce(
+    producer: Producer,
+    topic: str,
+    value: bytes | None,
+    key: bytes | None,
+    *,
+    headers: Sequence[tuple[str, bytes]],
+    partition: int | None = None,
+    on_delivery: Callable[[Any, Any], None] | None = None,
+) -> None:
+    """Hands one record to the client; waits while its queue is full, which is how a slow broker is felt.
+
+    Without a partition murmur2 of the key decides it. Raises KafkaException for a record that the client
+    does not take at all.
+    """
+    # Any: the client's stubs know no callback and no list of pairs with values that are all bytes.
+    hand_over: Any = producer.produce
+    place = -1 if partition is None else partition
+    while True:
+        try:
+            hand_over(topic, value, key, place, on_delivery=on_delivery, headers=headers)
+            return
+        except BufferError:
+            producer.poll(0.05)
+
+
+def commit(
+    consumer: Consumer, offsets: Mapping[Place, int], *, is_waiting: bool, log: FilteringBoundLogger
+) -> None:
+    """Commits where a next owner has to read on. A refusal is logged: a rebalance took the partitions, and the
+    next owner reads again what was not committed."""
+    partitions = [TopicPartition(*place, offset) for place, offset in offsets.items()]
+    try:
+        if is_waiting:
+            consumer.commit(offsets=partitions, asynchronous=False)
+        else:
+            consumer.commit(offsets=partitions, asynchronous=True)
+    except KafkaException as error:
+        log.warning("commit refused", error=error.args[0].str())

@@ -24,9 +24,10 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from hub.bus.batch import LaneMetrics, Place
-from hub.bus.clients import new_consumer, new_producer
+from hub.bus.clients import commit, new_consumer, new_producer, produce
 from hub.bus.offsets import OffsetTracker
 from hub.bus.records import Output, Record
+from hub.domain.retry import doubled
 from hub.errors import BrokerError, HubError
 
 T = TypeVar("T")
@@ -134,7 +135,7 @@ class Flow:
                     raise
                 attempt = 1 if time.monotonic() - began > self._longest_backoff else attempt + 1
                 self.metrics.retries += 1
-                delay = min(self._longest_backoff, self._first_backoff * 2 ** min(attempt - 1, 20))
+                delay = doubled(attempt - 1, first=self._first_backoff, longest=self._longest_backoff)
                 self._log.warning("flow begins anew", error=str(error), delay_seconds=round(delay, 2))
                 self._stopping.wait(delay)
 
@@ -236,23 +237,16 @@ class Flow:
                 self._open -= before - len(tracker)
 
     def _produce(self, output: Output, ticket: _Ticket) -> None:
-        partition = -1 if output.partition is None else output.partition
-
         def on_delivery(error: KafkaError | None, _message: Any) -> None:
             self._acknowledged.append((ticket, error))
 
-        while True:
-            try:
-                self._producer.produce(
-                    output.topic, output.value, output.key, partition, on_delivery=on_delivery,
-                    headers=list(output.headers),
-                )
-                return
-            except BufferError:
-                self._producer.poll(0.01)
-            except KafkaException as error:
-                self._failure = self._failure or BrokerError(f"{output.topic}: {error}")
-                return
+        try:
+            produce(
+                self._producer, output.topic, output.value, output.key, headers=output.headers,
+                partition=output.partition, on_delivery=on_delivery,
+            )
+        except KafkaException as error:
+            self._failure = self._failure or BrokerError(f"{output.topic}: {error}")
 
     def _commit(self, consumer: Consumer, *, is_waiting: bool) -> None:
         self._last_commit = time.monotonic()
@@ -262,14 +256,7 @@ class Flow:
         news = {place: offset for place, offset in offsets.items() if self._committed.get(place) != offset}
         if not news:
             return
-        partitions = [TopicPartition(*place, offset) for place, offset in news.items()]
-        try:
-            if is_waiting:
-                consumer.commit(offsets=partitions, asynchronous=False)
-            else:
-                consumer.commit(offsets=partitions, asynchronous=True)
-        except KafkaException as error:  # a rebalance took them: the next owner reads them again
-            self._log.warning("commit refused", error=error.args[0].str())
+        commit(consumer, news, is_waiting=is_waiting, log=self._log)
         self._committed.update(news)
         self.metrics.commits += 1
 

@@ -21,10 +21,11 @@ import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hub.bus.batch import Batch, LaneMetrics, Place
-from hub.bus.clients import MAX_VALUE_BYTES, new_consumer, new_producer
+from hub.bus.clients import MAX_VALUE_BYTES, commit, new_consumer, new_producer, produce
 from hub.bus.dead_letters import to_dead_letter
 from hub.bus.records import Output, Record
 from hub.bus.stage import Stage
+from hub.domain.retry import doubled
 from hub.errors import BrokerError, HubError, PoisonError
 
 log = structlog.get_logger()
@@ -154,23 +155,16 @@ class Lane:
     def _produce(self, offsets: dict[Place, int], outputs: Sequence[Sequence[Output]]) -> Batch:
         batch = Batch(offsets)
         self._in_flight.append(batch)
-        # Any: the client's stubs know no list of pairs with values that are all bytes.
-        produce: Any = self._producer.produce
-        on_delivery = batch.on_delivery
+        producer, on_delivery = self._producer, batch.on_delivery
         for of_record in outputs:
             for topic, key, value, headers, partition in of_record:
                 batch.pending += 1
-                while True:
-                    try:
-                        if partition is None:
-                            produce(topic, value, key, on_delivery=on_delivery, headers=headers)
-                        else:
-                            produce(topic, value, key, partition, on_delivery=on_delivery, headers=headers)
-                        break
-                    except BufferError:
-                        self._producer.poll(0.05)
-                    except KafkaException as error:
-                        raise BrokerError(f"{topic}: {error}") from error
+                try:
+                    produce(
+                        producer, topic, value, key, headers=headers, partition=partition, on_delivery=on_delivery
+                    )
+                except KafkaException as error:
+                    raise BrokerError(f"{topic}: {error}") from error
                 self.metrics.outputs += 1
         self._producer.poll(0)
         return batch
@@ -228,7 +222,7 @@ class Lane:
                     raise
                 attempt += 1
                 self.metrics.retries += 1
-                delay = min(self._longest_backoff, self._first_backoff * 2 ** min(attempt - 1, 20))
+                delay = doubled(attempt - 1, first=self._first_backoff, longest=self._longest_backoff)
                 delay *= random.uniform(0.75, 1.25)
                 self._log.warning(
                     "stage cannot go on, trying again",
@@ -291,14 +285,7 @@ class Lane:
     def _commit(self, consumer: Consumer, *, is_waiting: bool) -> None:
         if not self._uncommitted:
             return
-        offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in self._uncommitted.items()]
-        try:
-            if is_waiting:
-                consumer.commit(offsets=offsets, asynchronous=False)
-            else:
-                consumer.commit(offsets=offsets, asynchronous=True)
-        except KafkaException as error:  # a rebalance took them: the next owner reads them again
-            self._log.warning("commit refused", error=error.args[0].str())
+        commit(consumer, self._uncommitted, is_waiting=is_waiting, log=self._log)
         self._finished.update(self._uncommitted)
         self._uncommitted.clear()
         self._last_commit = time.monotonic()

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from hub.bus.clients import DELIVERY_TIMEOUT_MS, new_producer
+from hub.bus.clients import DELIVERY_TIMEOUT_MS, new_producer, produce
 from hub.bus.records import Output
 from hub.errors import BrokerError, PoisonError
 
@@ -94,25 +94,12 @@ class KafkaPublisher:
 
     def publish_async(self, outputs: Sequence[Output]) -> Ticket:
         ticket = _KafkaTicket(self._producer, len(outputs))
-        produce, delivered = self._producer.produce, ticket.delivered
         for number, output in enumerate(outputs):
-            # -1 leaves the partition to the partitioner.
-            partition = -1 if output.partition is None else output.partition
-            headers = cast("list[tuple[str, str | bytes | None]]", output.headers)
             try:
-                while True:
-                    try:
-                        produce(
-                            output.topic,
-                            output.value,
-                            output.key,
-                            partition,
-                            on_delivery=delivered,
-                            headers=headers,
-                        )
-                        break
-                    except BufferError:
-                        self._producer.poll(0.05)  # the queue is full: the broker is behind
+                produce(
+                    self._producer, output.topic, output.value, output.key, headers=output.headers,
+                    partition=output.partition, on_delivery=ticket.delivered,
+                )
             except KafkaException as error:
                 ticket.abandon(len(outputs) - number)
                 self._producer.flush(_WAIT_SECONDS)

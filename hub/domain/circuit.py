@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from enum import StrEnum
 
+from hub.domain.retry import doubled
+
 
 class CircuitState(StrEnum):
     CLOSED = "closed"
@@ -62,7 +64,7 @@ class Circuit:
         is_down = self._failures >= self._threshold and len(self._subjects) > 1
         if self.state is CircuitState.OPEN or not (is_probe or is_down or wish > 0):
             return False
-        pause = min(self._longest, self._first_delay * 2 ** min(self._opened, 20))
+        pause = doubled(self._opened, first=self._first_delay, longest=self._longest)
         self._opened += 1
         self._until = now + max(pause, wish)
         self.state = CircuitState.OPEN

@@ -18,6 +18,12 @@ RETRYABLE_CLIENT_STATUSES = frozenset({408, 425, 429})
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
 
 
+def doubled(number: int, *, first: float, longest: float) -> float:
+    """Seconds of wait ``number`` (from 0), each twice the one before, at most ``longest``."""
+    # Beyond twenty doublings every wait is the longest; the power alone would grow without bound.
+    return min(longest, first * 2.0 ** min(number, 20))
+
+
 @dataclass(frozen=True, slots=True)
 class RetryAt:
     """Try again in ``delay_seconds``."""

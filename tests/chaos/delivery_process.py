@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from hub.bus.flow import Flow
@@ -19,9 +18,9 @@ from hub.delivery.waits import WAITS_TOPIC
 from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
 from hub.domain.circuit import Circuit
 from hub.domain.retry import RetryPolicy, Schedule
-from hub.state.notice_index import Notice
 from hub.wiring import Together
 from tests.chaos.clocks_process import ROOT
+from tests.support_delivery import NoIndex
 
 #: As in production, but a hundred times as fast.
 POLICY = RetryPolicy(max_attempts=3, first_delay_seconds=0.01, max_delay_seconds=0.1)
@@ -30,11 +29,6 @@ SCHEDULE = Schedule((0.1,) * 1000)
 
 def group_of(name: str) -> str:
     return f"chaos-delivery-{name}"
-
-
-class NoIndex:
-    def put(self, notices: Sequence[Notice]) -> None:
-        """The index has tests of its own."""
 
 
 def main(bootstrap: str, secret: str, *endpoints: str) -> None:

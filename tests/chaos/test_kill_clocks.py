@@ -11,16 +11,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import redis
-from kafka import KafkaAdminClient
-from kafka.admin import MemberToRemove
-from kafka.errors import CoordinatorNotAvailableError
 
-from hub.bus.clients import new_producer
+from hub.bus.clients import new_producer, produce
 from hub.bus.lane import Lane
 from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import read_topics
@@ -37,6 +35,7 @@ from tests.chaos.clocks_process import GROUP, ROOT, RULES
 from tests.support_clock_load import PARTITIONS, Load, check, is_all_said, read_alerts, read_states, wait_until
 from tests.support_clocks import CALENDARS, Feed, signal
 from tests.support_contracts import catalog
+from tests.support_groups import delete_groups, members_of, remove_members
 from tests.support_hub import LogEnds
 
 if TYPE_CHECKING:
@@ -69,32 +68,26 @@ def launch(
     for process in started:
         process.kill()
         process.wait()
-    _remove_members(kafka.bootstrap)
-    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
-        admin.delete_groups([GROUP])
+    delete_groups(kafka.bootstrap, [GROUP])
 
 
-def _members(bootstrap: str) -> dict[str, int]:
-    """Member of the group -> partitions of signals that it has."""
-    with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
-        try:
-            members = admin.describe_groups([GROUP])[GROUP]["members"]
-        except CoordinatorNotAvailableError:  # nobody has ever joined a group on this broker
-            return {}
-    return {member["member_id"]: _signal_partitions(member["member_assignment"]) for member in members}
+def _shares(bootstrap: str) -> list[int]:
+    """Partitions of signals that each member of the group has, fewest first."""
+    members = members_of(bootstrap, [GROUP])[GROUP]
+    return sorted(_signal_partitions(member["member_assignment"]) for member in members)
+
+
+def _has_passed(ends: LogEnds, topic: str, end: int) -> bool:
+    return ends.read()[topic] > end
+
+
+def _has_reached(ends: LogEnds, topic: str, end: int) -> bool:
+    return ends.read()[topic] >= end
 
 
 def _signal_partitions(assignment: dict[str, Any] | None) -> int:
     assigned = assignment["assigned_partitions"] if assignment else []
     return sum(len(each["partitions"]) for each in assigned if each["topic"] == SIGNALS)
-
-
-def _remove_members(bootstrap: str) -> None:
-    """A group waits ten seconds for a member that was killed; a test of many kills takes it out by hand."""
-    members = [MemberToRemove(member_id=id) for id in _members(bootstrap)]
-    if members:
-        with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
-            admin.remove_group_members(GROUP, members)
 
 
 def test_nothing_is_lost_or_said_too_early_however_often_it_is_killed(kafka: KafkaLike, launch: Launch) -> None:
@@ -107,13 +100,13 @@ def test_nothing_is_lost_or_said_too_early_however_often_it_is_killed(kafka: Kaf
         before = ends.read()[ALERTS]
         process = launch()
         if round % 3:  # in the midst of its work
-            wait_until(lambda before=before: ends.read()[ALERTS] > before, "the first alert", 0.02)  # type: ignore[misc]
+            wait_until(partial(_has_passed, ends, ALERTS, before), "the first alert", 0.02)
             time.sleep(chance.uniform(0.0, 1.5))
         else:
             time.sleep(chance.uniform(0.5, 5.0))
         process.kill()
         process.wait()
-        _remove_members(kafka.bootstrap)
+        remove_members(kafka.bootstrap, [GROUP])
     launch()
     wait_until(lambda: is_all_said(load, kafka.bootstrap), "the end of all clocks", 1.0)
     alerts = read_alerts(kafka.bootstrap)
@@ -127,14 +120,14 @@ def test_another_process_takes_over_from_a_killed_one_by_itself(kafka: KafkaLike
     load = Load(SEED)
     killed = launch()
     launch()
-    wait_until(lambda: sorted(_members(kafka.bootstrap).values()) == [6, 6], "two that share the partitions")
+    wait_until(lambda: _shares(kafka.bootstrap) == [6, 6], "two that share the partitions")
     # Of those that come due now each says its part; those after that come due when one is dead already.
     load.write(kafka.bootstrap, 600, datetime.now(UTC), 0.0, 4.0)
     load.write(kafka.bootstrap, 600, datetime.now(UTC), 4.0, 15.0)
     wait_until(lambda: len(read_alerts(kafka.bootstrap)) > 100, "alerts")
     killed.kill()
     killed.wait()
-    wait_until(lambda: list(_members(kafka.bootstrap).values()) == [PARTITIONS], "one that has them all")
+    wait_until(lambda: _shares(kafka.bootstrap) == [PARTITIONS], "one that has them all")
     wait_until(lambda: is_all_said(load, kafka.bootstrap), "the end of all clocks", 1.0)
     check(load, read_alerts(kafka.bootstrap), read_states(kafka.bootstrap))
 
@@ -148,12 +141,7 @@ def test_a_calendar_is_followed_to_the_end_however_often_the_stage_is_killed(kaf
         started = signal("start", f"e{number}", "2026-09-30T02:00", entity=f"n{number}", rule=RULES["days"],
                          counts_from="2026-09-30")
         record = feeds[number % PARTITIONS].signal(started)
-        while True:
-            try:
-                producer.produce(record.topic, record.value, record.key, record.partition, headers=list(record.headers))
-                break
-            except BufferError:
-                producer.poll(0.1)
+        produce(producer, record.topic, record.value, record.key, headers=record.headers, partition=record.partition)
     assert producer.flush(60) == 0
     ends = LogEnds(kafka.bootstrap, [STATES])
     process = launch()
@@ -172,15 +160,12 @@ def test_a_calendar_is_followed_to_the_end_however_often_the_stage_is_killed(kaf
     in_the_midst = 0
     for _ in range(kills):
         behind = ends.read()[STATES]
-        wait_until(
-            lambda behind=behind: ends.read()[STATES] >= min(behind + first // 2, count + last),  # type: ignore[misc]
-            "a part of them", 0.01,
-        )
+        wait_until(partial(_has_reached, ends, STATES, min(behind + first // 2, count + last)), "a part of them", 0.01)
         time.sleep(chance.uniform(0.0, 0.1))
         process.kill()
         process.wait()
         in_the_midst += count < ends.read()[STATES] < 2 * count
-        _remove_members(kafka.bootstrap)
+        remove_members(kafka.bootstrap, [GROUP])
         process = launch()
     assert in_the_midst, "no kill came while clocks were moved"
 
@@ -237,7 +222,7 @@ def test_a_wiped_index_is_made_anew_and_nothing_is_said_for_it(
     falling_due, ends = _part(load, load.clocks.keys() - kept), LogEnds(kafka.bootstrap, [ALERTS])
     for _ in range(3):
         said = ends.read()[ALERTS]
-        wait_until(lambda said=said: ends.read()[ALERTS] > said, "one more alert", 0.02)  # type: ignore[misc]
+        wait_until(partial(_has_passed, ends, ALERTS, said), "one more alert", 0.02)
         time.sleep(chance.uniform(0.0, 1.0))
         redis_client.flushdb()
     wait_until(lambda: is_all_said(falling_due, kafka.bootstrap), "the end of what falls due", 1.0)

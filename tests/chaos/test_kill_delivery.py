@@ -12,18 +12,16 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import standardwebhooks
-from kafka import KafkaAdminClient
-from kafka.admin import MemberToRemove
-from kafka.errors import CoordinatorNotAvailableError
 
-from hub.bus.clients import new_producer
+from hub.bus.clients import new_producer, produce
 from hub.bus.reader import read_topics
 from hub.bus.table_loader import TableLoader
 from hub.delivery.commands import COMMANDS_TOPIC
@@ -33,6 +31,7 @@ from tests.chaos.clocks_process import ROOT
 from tests.chaos.delivery_process import group_of
 from tests.support_clock_load import wait_until
 from tests.support_contracts import catalog
+from tests.support_groups import delete_groups, remove_members
 from tests.support_outlets import OutletServer, Reply, Seen, notice, notice_id, penalty
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ ROUNDS = int(os.environ.get("HUB_CHAOS_ROUNDS", "0"))
 SEED = int(os.environ.get("HUB_CHAOS_SEED", "20260701"))
 SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
 NAMES = [f"endpoint{number}" for number in range(5)]
+GROUPS = [group_of(name) for name in NAMES]
 PARTITIONS = 3
 
 
@@ -76,22 +76,7 @@ def groups(kafka: KafkaLike, create_topics: CreateTopics) -> Iterator[None]:
     create_topics(WAITS_TOPIC, partitions=PARTITIONS, config={"cleanup.policy": "compact"})
     create_topics(RECEIPTS_TOPIC, "delivery.dead-letters.v1", partitions=PARTITIONS)
     yield
-    remove_members(kafka.bootstrap)
-    with closing(KafkaAdminClient(bootstrap_servers=kafka.bootstrap)) as admin:
-        admin.delete_groups([group_of(name) for name in NAMES])
-
-
-def remove_members(bootstrap: str) -> None:
-    """A group waits ten seconds for a member that was killed; a test of many kills takes it out by hand."""
-    with closing(KafkaAdminClient(bootstrap_servers=bootstrap)) as admin:
-        for name in NAMES:
-            try:
-                members = admin.describe_groups([group_of(name)])[group_of(name)]["members"]
-            except CoordinatorNotAvailableError:
-                continue
-            if members:
-                leaving = [MemberToRemove(member_id=member["member_id"]) for member in members]
-                admin.remove_group_members(group_of(name), leaving)
+    delete_groups(kafka.bootstrap, GROUPS)
 
 
 def write(bootstrap: str, subjects: int, numbers: range, data: bytes) -> None:
@@ -100,12 +85,7 @@ def write(bootstrap: str, subjects: int, numbers: range, data: bytes) -> None:
         for subject in range(subjects):
             for name in NAMES:
                 record = notice(f"{name}-{subject}", number, subscription=name, data=data)
-                while True:
-                    try:
-                        producer.produce(record.topic, record.value, record.key, headers=list(record.headers))
-                        break
-                    except BufferError:
-                        producer.poll(0.1)
+                produce(producer, record.topic, record.value, record.key, headers=record.headers)
     assert producer.flush(60) == 0
 
 
@@ -120,6 +100,12 @@ def test_all_arrives_in_order_however_often_delivery_is_killed(
 
     def arrived(name: str) -> int:
         return sum(len(set(numbers)) for numbers in departments[name].taken.values())
+
+    def has(name: str, count: int) -> bool:
+        return arrived(name) >= count
+
+    def has_exactly(name: str, count: int) -> bool:
+        return arrived(name) == count
 
     with ExitStack() as stack:
         urls = {name: stack.enter_context(OutletServer(each.respond)).url for name, each in departments.items()}
@@ -142,20 +128,20 @@ def test_all_arrives_in_order_however_often_delivery_is_killed(
             write(kafka.bootstrap, subjects, range(first + 1, last + 1), data)
             before = arrived(NAMES[1]) + (last > first)
             launch()
-            wait_until(lambda before=before: arrived(NAMES[1]) >= before, "one more", 0.01)  # type: ignore[misc]
+            wait_until(partial(has, NAMES[1], before), "one more", 0.01)
             departments[NAMES[0]].is_down = chance.random() < 0.5
             time.sleep(chance.uniform(0.0, 1.0))
             running[-1].kill()
             running[-1].wait()
-            remove_members(kafka.bootstrap)
+            remove_members(kafka.bootstrap, GROUPS)
         write(kafka.bootstrap, subjects, range(slices[-2] + 1, versions + 1), data)
         departments[NAMES[0]].is_down = True
         launch()
         total = subjects * versions
         for name in NAMES[1:]:
-            wait_until(lambda name=name: arrived(name) == total, f"all of {name}")  # type: ignore[misc]
+            wait_until(partial(has_exactly, name, total), f"all of {name}")
         departments[NAMES[0]].is_down = False
-        wait_until(lambda: arrived(NAMES[0]) == total, "all of the one that was down")
+        wait_until(partial(has_exactly, NAMES[0], total), "all of the one that was down")
         wait_until(lambda: receipts(kafka.bootstrap).keys() == {
             notice_id(f"{name}-{subject}", number)
             for name in NAMES for subject in range(subjects) for number in wanted

@@ -23,15 +23,11 @@ from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
 from hub.disclosure.stage import ChannelEndpoint, DisclosureStage
 from hub.domain.retry import Schedule
 from tests.support_contracts import catalog
+from tests.support_delivery import NoIndex
 from tests.support_outlets import NOW, QUICK, OutletServer, Reply, Seen, notice, notice_id, order, order_id
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
 TopicName = Callable[..., str]
-
-
-class NoIndex:
-    def put(self, notices: object) -> None:
-        pass
 
 
 def write(kafka: Any, topic: str, records: list[Record]) -> None:

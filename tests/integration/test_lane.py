@@ -366,7 +366,9 @@ class Broker:
         self.seeks.append(place.offset)
         self.position = place.offset
 
-    def produce(self, _topic: str, value: bytes, _key: bytes, *, on_delivery: Any, headers: Any) -> None:
+    def produce(
+        self, _topic: str, value: bytes, _key: bytes, _partition: int, *, on_delivery: Any, headers: Any
+    ) -> None:
         self.waiting[int(value)] = on_delivery
 
     def answer(self, number: int, error: KafkaError | None = None) -> None:
