@@ -37,6 +37,11 @@ class Settings(BaseSettings):
     subject_secret: SecretStr | None = Field(
         None, description="keys the hash that stands for a certificate number; default: made once under <data>"
     )
+    allowed_networks: str | None = Field(
+        None,
+        description="private networks where departments may listen, e.g. 10.20.0.0/16,fd12::/32; default: none, "
+        "or this machine alone where an embedded hub runs",
+    )
     replication: int | None = Field(None, ge=1, description="replicas of every topic instead of the map's")
     web_host: str = Field("127.0.0.1", description="address that the web side listens on")
     web_port: int = Field(8080, ge=0, description="port of the web side; 0 takes a free one")
@@ -67,6 +72,14 @@ class Settings(BaseSettings):
         """Replicas of every topic: as set, else as the hub that runs here was started; ``None`` is the map's."""
         found = None if self.bootstrap_servers else self._run.get("replication")
         return self.replication or (int(found) if found else None)
+
+    @property
+    def delivery_networks(self) -> str:
+        """Networks, separated by commas, that deliveries may reach though they are private."""
+        if self.allowed_networks is not None:
+            return self.allowed_networks
+        # The sandbox's departments listen on this machine; what reaches a broker elsewhere is no sandbox.
+        return "" if self.bootstrap_servers or not self._run else "127.0.0.0/8,::1"
 
     def _running(self, name: str, variable: str) -> str:
         value = self._run.get(name)

@@ -14,6 +14,7 @@ import uvicorn
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from hub.bus.address_guard import AddressGuard, parse_networks
 from hub.bus.clients import DEAD_LETTER_BYTES
 from hub.bus.flow import Flow
 from hub.bus.lag import has_members
@@ -300,6 +301,7 @@ def _disclosure(catalog: Catalog, endpoints: Endpoints) -> DisclosureStage:
 def _delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoints: Endpoints) -> Service:
     """A flow for each subscription: a dead endpoint keeps its own queue and slows no other."""
     index, waits = NoticeIndex(_redis(settings)), TableLoader(settings.bootstrap, topic=WAITS_TOPIC)
+    guard = AddressGuard(parse_networks(settings.delivery_networks))
     lanes: dict[str, Service] = {}
     for name in hub_map.subscriptions:
         if name not in endpoints.subscriptions:
@@ -310,9 +312,8 @@ def _delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoints: 
             entry.secret.get_secret_value(),
             tuple(secret.get_secret_value() for secret in entry.previous_secrets),
         )
-        engine = DeliveryEngine(
-            name, WebhookTransport(endpoint, _now), catalog, _now, index, waits, rule_version=hub_map.version
-        )
+        transport = WebhookTransport(endpoint, _now, guard=guard)
+        engine = DeliveryEngine(name, transport, catalog, _now, index, waits, rule_version=hub_map.version)
         group = f"hub-delivery-{name}"
         lanes[group] = Flow(
             engine, name=f"delivery-{name}", topics=[f"inbox.{name}", COMMANDS_TOPIC], group=group,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from hub.bus.address_guard import AddressGuard
 from hub.bus.http_client import TIMEOUT_SECONDS, HttpClient
 from hub.delivery.receipts import Sent
 from hub.domain.webhook import SIGNATURE_HEADER, parse_secret, sign
@@ -41,18 +43,25 @@ class Taken(NamedTuple):
 class WebhookTransport:
     """Attempts to one endpoint, over connections that are kept. One event loop.
 
-    ``now`` gives aware UTC, also to the signatures: the department compares it with its clock. Raises
+    ``now`` gives aware UTC, also to the signatures: the department compares it with its clock. ``guard``
+    judges what is connected to (without one, anything is); ``tls`` replaces the system's trust. Raises
     InputError at once for a secret that is none.
     """
 
     def __init__(
-        self, endpoint: WebhookEndpoint, now: Callable[[], datetime], *, max_concurrent: int = 16
+        self,
+        endpoint: WebhookEndpoint,
+        now: Callable[[], datetime],
+        *,
+        max_concurrent: int = 16,
+        guard: AddressGuard | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.max_concurrent = max_concurrent
         self._keys = [parse_secret(text) for text in (endpoint.secret, *endpoint.previous_secrets)]
         self._now = now
-        self._client = HttpClient(now, max_connections=max_concurrent)
+        self._client = HttpClient(now, max_connections=max_concurrent, guard=guard, tls=tls)
 
     @property
     def address(self) -> str:
