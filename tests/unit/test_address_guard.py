@@ -96,7 +96,9 @@ def with_client(client: HttpClient, work: Callable[[HttpClient], Awaitable[T]]) 
 
 def client_of(guard: AddressGuard, keep_seconds: float = 60.0) -> HttpClient:
     ticks = iter(range(0, 1_000_000, 7))
-    return HttpClient(lambda: datetime.now(UTC), guard=guard, monotonic=lambda: float(next(ticks)), keep_seconds=keep_seconds)
+    return HttpClient(
+        lambda: datetime.now(UTC), guard=guard, monotonic=lambda: float(next(ticks)), keep_seconds=keep_seconds
+    )
 
 
 def test_a_name_that_moves_inside_is_not_followed() -> None:
