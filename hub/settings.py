@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     subject_secret: SecretStr | None = Field(
         None, description="keys the hash that stands for a certificate number; default: made once under <data>"
     )
+    vault_secret: SecretStr | None = Field(
+        None, description="seals the signing keys that stand on the log; default: made once under <data>"
+    )
     allowed_networks: str | None = Field(
         None,
         description="private networks where departments may listen, e.g. 10.20.0.0/16,fd12::/32; default: none, "

@@ -14,6 +14,7 @@ flow begins anew from the last commit: what was open is read again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections import deque
@@ -92,6 +93,7 @@ class Flow:
         self._first_backoff, self._longest_backoff = backoff_seconds
         self._stop_when = stop_when
         self._stopping = threading.Event()
+        self._loop = asyncio.new_event_loop()
         self._log = log.bind(lane=name)
         self.metrics = LaneMetrics()
         self._trackers: dict[Place, OffsetTracker] = {}
@@ -112,11 +114,19 @@ class Flow:
 
     def run(self) -> None:
         """The flow. Raises only what no retry can mend."""
-        with asyncio.Runner() as runner:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
             runner.run(self._main())
 
+    def call_soon(self, work: Callable[[], object]) -> None:
+        """Has ``work`` done in the flow's loop; from any thread, also before ``run``. After its end it is not."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(work)
+
+    def call_later(self, seconds: float, work: Callable[[], object]) -> None:
+        """The same, in so many seconds; in the loop alone."""
+        self._loop.call_later(max(0.0, seconds), work)
+
     async def _main(self) -> None:
-        self._loop = asyncio.get_running_loop()
         self._handler.attach(self)
         try:
             await asyncio.to_thread(self._read)

@@ -29,6 +29,7 @@ _GROUPS = {
     "clocks": "hub.cli.clocks",
     "dead-letters": "hub.cli.dead_letters",
     "deliveries": "hub.cli.deliveries",
+    "subscriptions": "hub.cli.subscriptions",
     "bench": "hub.cli.bench",
     "sandbox": "hub.cli.sandbox",
 }
@@ -39,6 +40,7 @@ _COMMANDS = {
     "hub.cli.look": ("lag", "tally", "trace", "doctor"),
     "hub.cli.publish": ("publish",),
     "hub.cli.rebuild": ("rebuild",),
+    "hub.cli.listen": ("listen",),
 }
 
 

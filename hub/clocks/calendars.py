@@ -12,9 +12,8 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from hub.bus.clients import new_consumer
+from hub.bus.follower import Follower
 from hub.bus.publisher import Publisher
 from hub.bus.reader import read_topics
 from hub.bus.records import Output
@@ -33,10 +32,6 @@ EVENT = "reference.calendar.published"
 FIRST_NOTICE = "首次启动时文件所载"
 HUB = "hub"
 _SCHEMA = "hub/calendar-change"
-#: The topic is looked at this often, however often news is asked for.
-_LOOK_SECONDS = 1.0
-#: A topic that is not there yet is looked for again after this long, with a new client.
-_REOPEN_SECONDS = 10.0
 
 
 class CalendarChange(NamedTuple):
@@ -120,12 +115,9 @@ class CalendarReader:
         self._bootstrap = bootstrap
         self._catalog = catalog
         self._topic = topic
-        self._monotonic = monotonic
+        self._follower = Follower(bootstrap, topic, monotonic=monotonic)
         self._known = CalendarLog()
         self._told: dict[str, str] = {}
-        self._consumer: Consumer | None = None
-        self._next_look = float("-inf")
-        self._is_away = False
 
     def read(self) -> CalendarLog:
         """Everything until now. Raises BrokerError; a topic that is not there is an empty one."""
@@ -143,13 +135,10 @@ class CalendarReader:
         Looks once a second at most and never waits: what comes later is told later. A broker that does
         not answer is no news.
         """
-        now = self._monotonic()
-        if now >= self._next_look:
-            self._next_look = now + _LOOK_SECONDS
-            try:
-                self._look(now)
-            except KafkaException as error:
-                self._say_away(str(error))
+        for offset, _, value in self._follower.news():
+            change = self._decode(value, offset)
+            if change is not None and self._known.add(change):
+                log.info("calendar published", calendar=change.calendar.name, version=change.calendar.version)
         in_force = self._known.in_force()
         versions = {name: published.event_id for name, published in in_force.items()}
         if versions == self._told:
@@ -159,34 +148,7 @@ class CalendarReader:
 
     def close(self) -> None:
         """Lets go of the connection."""
-        if self._consumer is not None:
-            self._consumer.close()
-            self._consumer = None
-
-    def _look(self, now: float) -> None:
-        if self._consumer is None:
-            self._consumer = new_consumer(
-                self._bootstrap, group="calendar-reader", client_id="calendar-reader",
-                **{"fetch.wait.max.ms": 500, "error_cb": lambda error: self._say_away(error.str())},
-            )
-            self._consumer.assign([TopicPartition(self._topic, 0, OFFSET_BEGINNING)])
-        for message in self._consumer.consume(1000, 0):
-            error = message.error()
-            if error is None:
-                self._is_away = False
-                change = self._decode(message.value(), message.offset() or 0)
-                if change is not None and self._known.add(change):
-                    log.info("calendar published", calendar=change.calendar.name, version=change.calendar.version)
-            elif error.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
-                self._say_away(error.str())
-                self.close()
-                self._next_look = now + _REOPEN_SECONDS
-                return
-
-    def _say_away(self, reason: str) -> None:
-        if not self._is_away:
-            log.warning("calendars cannot be read, going on with those known", reason=reason)
-            self._is_away = True
+        self._follower.close()
 
     def _decode(self, value: bytes | None, offset: int) -> CalendarChange | None:
         try:

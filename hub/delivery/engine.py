@@ -15,7 +15,6 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 import structlog
 
@@ -28,12 +27,13 @@ from hub.bus.table_loader import Loader
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import from_headers
 from hub.delivery.commands import COMMANDS_TOPIC, Command, read_command
+from hub.delivery.gate import Gate
 from hub.delivery.indexing import Indexer, NoticeWriter
 from hub.delivery.lines import Item, Line, Lines, LineState
 from hub.delivery.message import read_inbox, to_body, to_notice
 from hub.delivery.receipts import Outcome, ReceiptWriter, Sent, Tried
+from hub.delivery.transport import GONE, Transport, close_later
 from hub.delivery.waits import Wait, WaitLog
-from hub.delivery.webhook import Taken
 from hub.domain.circuit import Circuit, CircuitState
 from hub.domain.retry import RetryAt, RetryPolicy, Schedule
 from hub.errors import ContractError, HubError
@@ -41,19 +41,6 @@ from hub.errors import ContractError, HubError
 #: Notices put aside that are held in memory, with about 3 KB each; beyond it nothing more is read.
 MAX_ASIDE = 50_000
 _log = structlog.get_logger()
-
-
-class Transport(Protocol):
-    """One way to one department. ``attempt`` raises AttemptFailedError for what may pass."""
-
-    max_concurrent: int
-
-    @property
-    def address(self) -> str: ...
-
-    async def attempt(self, notice_id: str, body: bytes, traceparent: str | None) -> Taken: ...
-
-    async def close(self) -> None: ...
 
 
 class DeliveryEngine:
@@ -76,6 +63,8 @@ class DeliveryEngine:
         policy: RetryPolicy | None = None,
         schedule: Schedule | None = None,
         circuit: Circuit | None = None,
+        gate: Gate | None = None,
+        on_gone: Callable[[str], Sequence[Output]] = lambda reason: (),
         rule_version: str = "",
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
@@ -85,6 +74,8 @@ class DeliveryEngine:
         self._load_waits = load_waits
         self._policy, self._schedule = policy or RetryPolicy(), schedule or Schedule()
         self._circuit = circuit or Circuit()
+        self._gate = gate or Gate(now, monotonic, lambda day: True)
+        self._on_gone = on_gone
         self._rule_version = rule_version
         self._monotonic, self._chance = monotonic, chance
         self._receipts = ReceiptWriter(catalog, subscription, "webhook")
@@ -93,6 +84,7 @@ class DeliveryEngine:
         self._aside = 0
         self._busy: set[Line] = set()
         self._generation = 0
+        self._tasks: list[asyncio.Task[None]] = []
         self._log = _log.bind(subscription=subscription)
         self._indexer = Indexer(notice_index, monotonic, self._log)
 
@@ -103,10 +95,12 @@ class DeliveryEngine:
         self._ready: asyncio.Queue[Line] = asyncio.Queue()
         self._taken: asyncio.Queue[tuple[int, Sequence[Record]]] = asyncio.Queue()
         work = [self._admit_all(), *(self._work() for _ in range(self._transport.max_concurrent))]
-        self._tasks = [asyncio.get_running_loop().create_task(each) for each in work]
+        self._tasks += [asyncio.get_running_loop().create_task(each) for each in work]
 
     def wants_more(self) -> bool:
-        return self._circuit.state is CircuitState.CLOSED and self._aside < MAX_ASIDE
+        return (
+            self._circuit.state is CircuitState.CLOSED and self._gate.reason is None and self._aside < MAX_ASIDE
+        )
 
     def take(self, records: Sequence[Record]) -> None:
         self._taken.put_nowait((self._generation, records))
@@ -140,6 +134,11 @@ class DeliveryEngine:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self._transport.close()
+
+    def use(self, transport: Transport) -> None:
+        """Sends over ``transport`` from now on; what is under way ends over the one before."""
+        before, self._transport = self._transport, transport
+        self._tasks.append(asyncio.get_running_loop().create_task(close_later(before)))
 
     # -- taking up ------------------------------------------------------------------------------
 
@@ -221,7 +220,7 @@ class DeliveryEngine:
     async def _work(self) -> None:
         while True:
             line = await self._ready.get()
-            while not line.is_gone and not self._circuit.asks(self._monotonic()):
+            while not line.is_gone and not self._may_go():
                 await asyncio.sleep(min(max(self._circuit.wait(self._monotonic()), 0.02), 0.5))
             if line.is_gone or line.state is not LineState.READY:
                 continue
@@ -231,6 +230,13 @@ class DeliveryEngine:
                 await self._serve(line)
             finally:
                 self._busy.discard(line)
+
+    def _may_go(self) -> bool:
+        # In this order: what a half-open circuit lets through must go.
+        if not (self._gate.admits() and self._circuit.asks(self._monotonic())):
+            return False
+        self._gate.count()
+        return True
 
     async def _serve(self, line: Line) -> None:
         item = line.items[0]
@@ -253,9 +259,21 @@ class DeliveryEngine:
         item.http_status = taken.http_status
         if taken.is_success:
             self._end(line, item, "delivered", None, taken.sent)
+        elif taken.http_status == GONE:
+            self._stop_for_good(line, item)
         else:
-            gone = ": the endpoint is gone" if taken.http_status == 410 else ""
-            self._park(line, item, f"HTTP {taken.http_status}{gone}")
+            self._park(line, item, taken.reason or f"HTTP {taken.http_status}")
+
+    def _stop_for_good(self, line: Line, item: Item) -> None:
+        """The endpoint says that it is no more: nothing is sent until a person has entered where to."""
+        reason = "HTTP 410: the endpoint is gone"
+        if self._gate.reason is None:
+            self._log.warning("delivery.disabled", endpoint=self._transport.address, error=reason)
+            self._flow.finish(None, self._on_gone(reason))
+        self._gate.close(reason)
+        if not line.is_gone:
+            item.tries_in_place = 0
+            self._sleep(line, LineState.RESTING, self._policy.first_delay_seconds)
 
     def _end(self, line: Line, item: Item, outcome: Outcome, reason: str | None, sent: Sent | None) -> None:
         outputs = [self._receipt(item, outcome, reason, sent)]

@@ -7,12 +7,12 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from hub.bus.address_guard import AddressGuard
 from hub.bus.http_client import TIMEOUT_SECONDS, HttpClient
 from hub.delivery.receipts import Sent
+from hub.delivery.transport import Taken
 from hub.domain.webhook import SIGNATURE_HEADER, parse_secret, sign
 
 
@@ -30,14 +30,6 @@ class WebhookEndpoint:
         """The address without user, password and query, which may hold secrets."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:500]
-
-
-class Taken(NamedTuple):
-    """An answer that is final: 2xx, or a refusal for good."""
-
-    http_status: int
-    is_success: bool
-    sent: Sent
 
 
 class WebhookTransport:

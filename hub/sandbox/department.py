@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ValidationError
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -31,6 +31,8 @@ LIFT_MEASURE = "解除限制"
 STATUS_TITLES = {"acted": "已采取措施", "inapplicable": "不适用", "objected": "有异议", "registered": "已登记"}
 STATE_TITLES = {"pending": "待送达", "answered": "已送达", "refused": "被退回"}
 _RECALLS = (".removed", ".withdrawn")
+#: The message by which the hub asks whether who listens here wants what comes.
+VERIFICATION = "hub.endpoint.verification"
 #: Of a thousand notices: so many meet an objection, and so many more do not apply.
 _OBJECTED, _INAPPLICABLE = 20, 60
 _INAPPLICABLE_REASONS = (
@@ -173,8 +175,10 @@ def _take(
         return Response(status_code=204)
     try:
         document = json.loads(body)
+        if isinstance(document, dict) and document.get("type") == VERIFICATION:
+            return JSONResponse({"challenge": document["data"]["challenge"]})
         notice = NoticeBody.model_validate(document).data
-    except (ValidationError, ValueError, RecursionError):
+    except (ValidationError, ValueError, KeyError, TypeError, RecursionError):
         return problem(422, "通知格式不符", "the body is not a notice")
     if notice.subscription != subscription:
         return problem(422, "订阅不符", "the notice is for another subscription")

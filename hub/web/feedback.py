@@ -67,12 +67,12 @@ def feedback_router(
     publish: Callable[[Sequence[Output]], None],
     catalog: Catalog,
     notice_index: NoticeReader,
-    secrets: Mapping[str, Sequence[str]],
+    secrets: Callable[[str], Sequence[str]],
     now: Callable[[], datetime],
 ) -> APIRouter:
     """The router. ``publish`` blocks until Kafka has acknowledged; it runs in a thread, as does the index.
 
-    ``secrets`` holds what answers of each subscription are verified with, ``whsec_`` secrets and
+    ``secrets`` gives what answers of each subscription are verified with, ``whsec_`` secrets and
     ``whpk_`` public keys, and is read at every request, so that a rotated one counts at once.
     ``now`` gives aware UTC.
     """
@@ -158,14 +158,14 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 def _authenticate(
     document: Mapping[str, Any],
-    secrets: Mapping[str, Sequence[str]],
+    secrets: Callable[[str], Sequence[str]],
     headers: Mapping[str, str],
     body: bytes,
     now: datetime,
 ) -> None:
     name = document.get("subscription")
     # An unknown subscription fails like a wrong signature: nobody learns which ones exist.
-    keys = [parse_verifier(text) for text in secrets.get(name, ())] if isinstance(name, str) else []
+    keys = [parse_verifier(text) for text in secrets(name)] if isinstance(name, str) else []
     try:
         verify(keys, headers, body, now)
     except SignatureError as error:

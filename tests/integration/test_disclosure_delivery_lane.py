@@ -101,7 +101,7 @@ def test_notices_become_receipts(kafka: Any, topic_name: TopicName, create_topic
         subject = json.loads(seen.body)["data"]["subject"]
         if subject == "D3" and before < QUICK.max_attempts + 1:
             return Reply(is_dropped=True)
-        return Reply(410 if subject == "D4" else 204, "")
+        return Reply(404 if subject == "D4" else 204, "")
 
     records = [notice(f"D{n}", number) for number in (1, 2) for n in range(6)]
     write(kafka, topic, records)

@@ -172,10 +172,9 @@ def test_a_success_counts_whatever_stands_in_its_body() -> None:
     assert len(server.seen) == 1
 
 
-@pytest.mark.parametrize(("status", "reason"), [(410, "HTTP 410: the endpoint is gone"), (400, "HTTP 400"),
-                                                (401, "HTTP 401"), (404, "HTTP 404"), (422, "HTTP 422")])
-def test_a_refusal_parks_the_notice_byte_for_byte(status: int, reason: str) -> None:
-    record = notice("A", 1)
+@pytest.mark.parametrize("status", [400, 401, 404, 422])
+def test_a_refusal_parks_the_notice_byte_for_byte(status: int) -> None:
+    record, reason = notice("A", 1), f"HTTP {status}"
     with department(lambda seen, before: Reply(status)) as (desk, server):
         (outputs,) = desk.handle([record])
         (waiting,) = desk.waiting()
@@ -375,7 +374,7 @@ def test_what_does_not_belong_here_is_buried_and_the_rest_goes_on(record: Any) -
 
 
 def test_logs_and_representations_hold_no_content() -> None:
-    with department(lambda seen, before: Reply(410)) as (desk, _server), capture_logs() as logs:
+    with department(lambda seen, before: Reply(404)) as (desk, _server), capture_logs() as logs:
         desk.handle([notice("A", 1)])
     text = json.dumps(logs, default=str, ensure_ascii=False)
     assert notice_id("A", 1) in text

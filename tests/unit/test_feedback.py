@@ -52,7 +52,9 @@ class Hub:
         self.index_error: Exception | None = None
         app = FastAPI()
         secrets = {"procurement": [OTHER, SECRET], "land": [OTHER]}
-        app.include_router(feedback_router(self.publish, catalog(), self, secrets, lambda: datetime.now(UTC)))
+        app.include_router(feedback_router(
+            self.publish, catalog(), self, lambda name: secrets.get(name, []), lambda: datetime.now(UTC)
+        ))
         self.client = TestClient(app)
 
     def publish(self, outputs: Sequence[Output]) -> None:

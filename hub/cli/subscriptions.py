@@ -1,0 +1,289 @@
+"""``hub subscriptions``: how each department receives. Every change is an event with who and why."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from hub import wiring
+from hub.bus.http_client import HttpClient
+from hub.bus.publisher import KafkaPublisher
+from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
+from hub.delivery.gate import MAX_RATE_PER_MINUTE, parse_office_hours
+from hub.delivery.handshake import shake_hands
+from hub.delivery.settings import SubscriptionSettings, digest_of, new_key, new_token, shown_url
+from hub.delivery.settings_desk import Change, SettingsDesk
+from hub.domain.plain import instant_text
+from hub.domain.webhook import parse_public, parse_secret
+from hub.errors import InputError, UsageError
+from hub.settings import Settings
+
+app = typer.Typer(help="订阅的传输设置 / how each department receives", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="订阅 / the subscription, as the map names it")]
+By = Annotated[str | None, typer.Option("--by", help="操作人 / who asks; otherwise the user of this machine")]
+Reason = Annotated[str, typer.Option("--reason", help="原因 / why; it stays on record")]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _desk(settings: Settings, publisher: KafkaPublisher) -> SettingsDesk:
+    return wiring.settings_desk(settings, wiring.open_catalog(settings), publisher)
+
+
+def _known(settings: Settings, name: str) -> None:
+    known = wiring.open_map(settings).subscriptions
+    if name not in known:
+        raise UsageError(f"There is no subscription {name!r}; there are: {', '.join(known)}.")
+
+
+def _describe(name: str, found: SubscriptionSettings | None) -> dict[str, Any]:
+    found = found or SubscriptionSettings(name)
+    return {
+        "subscription": name,
+        "state": found.blocked or "open",
+        "revision": found.revision,
+        "url": shown_url(found.url) if found.url else None,
+        "is_verified": found.is_verified,
+        "is_paused": found.is_paused,
+        "rate_per_minute": found.rate_per_minute,
+        "office_hours": found.office_hours,
+        "contact": found.contact,
+        "keys": [
+            {
+                "key_id": key.key_id, "kind": key.kind, "public": key.public,
+                "created_at": instant_text(key.created_at),
+                "retires_at": instant_text(key.retires_at) if key.retires_at else None,
+            }
+            for key in found.keys
+        ],
+        "has_token": found.token_digest is not None,
+        "receiver_keys": list(found.receiver_keys),
+        "changed_by": found.changed_by or None,
+        "changed_at": instant_text(found.changed_at) if found.revision else None,
+        "reason": found.reason or None,
+    }
+
+
+@app.command("list")
+def list_settings(data: Data = None, as_json: AsJson = False) -> None:
+    """Every subscription of the map: whether it is open, its address, who changed it last. Exit 1 if one is not."""
+    with errors_as_sentences():
+        settings = settings_of(data)
+        names = wiring.open_map(settings).subscriptions
+        with closing(KafkaPublisher(settings.bootstrap, client_id="hub-subscriptions")) as publisher:
+            found = _desk(settings, publisher).read()
+        shown = [_describe(name, found.get(name)) for name in names]
+    if as_json:
+        print_json(shown)
+    else:
+        for each in shown:
+            typer.echo("\t".join(str(each[name] or "") for name in ("subscription", "state", "url", "changed_by")))
+    raise typer.Exit(0 if all(each["state"] == "open" for each in shown) else 1)
+
+
+@app.command()
+def show(name: Name, data: Data = None, as_json: AsJson = False) -> None:
+    """One subscription's settings and who changed them when. No secret is shown."""
+    with errors_as_sentences():
+        settings = settings_of(data)
+        _known(settings, name)
+        with closing(KafkaPublisher(settings.bootstrap, client_id="hub-subscriptions")) as publisher:
+            desk = _desk(settings, publisher)
+            found, history = desk.read().get(name), desk.history(name)
+    described = _describe(name, found)
+    described["history"] = [
+        {"revision": each.revision, "changed_at": instant_text(each.changed_at), "changed_by": each.changed_by,
+         "reason": each.reason}
+        for _, each in history
+    ]
+    if as_json:
+        print_json(described)
+        return
+    for field, value in described.items():
+        if not isinstance(value, list):
+            typer.echo(f"{field}\t{'' if value is None else value}")
+    for key in described["keys"]:
+        typer.echo(f"key\t{key['kind']}\t{key['public'] or key['key_id']}\t{key['retires_at'] or ''}")
+    for line in described["history"]:
+        typer.echo("\t".join(("history", *map(str, line.values()))))
+
+
+@app.command()
+def address(
+    name: Name, url: Annotated[str, typer.Argument(help="where the department listens, https://…")], reason: Reason,
+    by: By = None, data: Data = None, as_json: AsJson = False,
+) -> None:
+    """Sets where notices go. Whoever listens there is asked first: a challenge is posted and has to come back."""
+
+    def change(settings: Settings) -> Change:
+        wiring.address_guard(settings).check_url(url)
+
+        def apply(current: SubscriptionSettings) -> SubscriptionSettings:
+            _shake_hands(settings, current, url)
+            return replace(current, url=url, is_verified=True, disabled_reason=None)
+
+        return apply
+
+    _change(name, change, by, reason, data, as_json)
+
+
+def _shake_hands(settings: Settings, current: SubscriptionSettings, url: str) -> None:
+    keys = [parse_secret(text) for text in current.secrets(wiring.vault(settings), _now())]
+    if not keys:
+        raise InputError(
+            f"{current.subscription} has no key that signs; make one first with `hub subscriptions rotate` and let "
+            "the department enter it"
+        )
+
+    async def ask() -> None:
+        client = HttpClient(_now, guard=wiring.address_guard(settings))
+        try:
+            await shake_hands(client, url, keys, current.subscription, _now)
+        finally:
+            await client.close()
+
+    asyncio.run(ask())
+
+
+@app.command()
+def pause(name: Name, reason: Reason, by: By = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Stops deliveries; the queue stays in the inbox."""
+    _change(name, lambda settings: lambda current: replace(current, is_paused=True), by, reason, data, as_json)
+
+
+@app.command()
+def resume(name: Name, reason: Reason, by: By = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Goes on with deliveries. An endpoint that had said 410 is asked again whether it agrees."""
+
+    def change(settings: Settings) -> Change:
+        def apply(current: SubscriptionSettings) -> SubscriptionSettings:
+            if current.disabled_reason is not None and current.url is not None:
+                _shake_hands(settings, current, current.url)
+            return replace(current, is_paused=False, disabled_reason=None)
+
+        return apply
+
+    _change(name, change, by, reason, data, as_json)
+
+
+@app.command("set")
+def set_limits(
+    name: Name,
+    reason: Reason,
+    rate: Annotated[
+        int | None, typer.Option(min=0, max=MAX_RATE_PER_MINUTE, help="most in a minute; 0: no limit")
+    ] = None,
+    office_hours: Annotated[str | None, typer.Option(help="08:30-12:00,14:30-18:00; empty: at any time")] = None,
+    contact: Annotated[str | None, typer.Option(help="whom to call; a desk, not a private number")] = None,
+    receiver_key: Annotated[
+        list[str] | None, typer.Option(help="whpk_… that the department signs its answers with; again for more")
+    ] = None,
+    by: By = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Sets rate, office hours, contact or the keys that the department signs its answers with."""
+    news: dict[str, Any] = {}
+    with errors_as_sentences():
+        if rate is not None:
+            news["rate_per_minute"] = rate or None
+        if office_hours is not None:
+            parse_office_hours(office_hours) if office_hours else None
+            news["office_hours"] = office_hours or None
+        if contact is not None:
+            news["contact"] = contact or None
+        if receiver_key is not None:
+            for text in receiver_key:
+                parse_public(text)
+            news["receiver_keys"] = tuple(receiver_key)
+        if not news:
+            raise UsageError("Name at least one of --rate, --office-hours, --contact, --receiver-key.")
+    _change(name, lambda settings: lambda current: replace(current, **news), by, reason, data, as_json)
+
+
+@app.command()
+def rotate(
+    name: Name,
+    reason: Reason,
+    kind: Annotated[str, typer.Option(help="ed25519 | hmac")] = "ed25519",
+    keep_hours: Annotated[int, typer.Option(min=0, max=24 * 90, help="so long the old keys sign beside it")] = 24,
+    secret_file: Annotated[
+        Path | None, typer.Option(help="write an hmac secret into this new file instead of printing it")
+    ] = None,
+    by: By = None,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Makes a new signing key, the first one also. Shown is what the department verifies with; an hmac secret once."""
+    with errors_as_sentences():
+        if kind not in ("ed25519", "hmac"):
+            raise UsageError("--kind is ed25519 or hmac.")
+        text = new_key("hmac" if kind == "hmac" else "ed25519")
+        if secret_file is not None:
+            if kind != "hmac":
+                raise UsageError("--secret-file is for hmac: the secret of ed25519 never leaves the hub.")
+            _write_new(secret_file, text)
+    keep = timedelta(hours=keep_hours)
+
+    def change(settings: Settings) -> Change:
+        sealed = wiring.vault(settings)
+        return lambda current: current.with_key(text, sealed, _now(), keep=keep)
+
+    shown: dict[str, Any] = {"public": parse_secret(text).public} if kind == "ed25519" else {"secret": text}
+    if secret_file is not None:
+        shown = {"secret_file": str(secret_file)}
+    try:
+        _change(name, change, by, reason, data, as_json, **shown)
+    except BaseException:
+        if secret_file is not None:  # nothing signs with it
+            secret_file.unlink()
+        raise
+
+
+def _write_new(path: Path, text: str) -> None:
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written as a new file: {error.strerror}.") from error
+
+
+@app.command()
+def token(name: Name, reason: Reason, by: By = None, data: Data = None, as_json: AsJson = False) -> None:
+    """Makes the token by which the department pulls and sees its settings. It is shown once; an older one ends."""
+    text = new_token()
+
+    def apply(current: SubscriptionSettings) -> SubscriptionSettings:
+        return replace(current, token_digest=digest_of(text))
+
+    _change(name, lambda settings: apply, by, reason, data, as_json, token=text)
+
+
+def _change(
+    name: str, make: Callable[[Settings], Change], by: str | None, reason: str, data: Any, as_json: bool, **shown: str
+) -> None:
+    with errors_as_sentences():
+        settings = settings_of(data)
+        _known(settings, name)
+        with closing(KafkaPublisher(settings.bootstrap, client_id="hub-subscriptions")) as publisher:
+            changed = _desk(settings, publisher).change(
+                name, make(settings), by=by or getpass.getuser(), reason=reason
+            )
+    if as_json:
+        print_json({**_describe(name, changed), **shown})
+        return
+    typer.echo(f"{name}\t{changed.blocked or 'open'}\trevision {changed.revision}")
+    for field, value in shown.items():
+        typer.echo(f"{field}\t{value}")

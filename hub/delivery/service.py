@@ -1,0 +1,132 @@
+"""Delivery as a service: one sender for each subscription, each by the settings in force."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import NoReturn
+
+import structlog
+
+from hub.bus.address_guard import AddressGuard
+from hub.bus.flow import Flow
+from hub.bus.outlet import AttemptFailedError
+from hub.bus.records import Output
+from hub.bus.table_loader import TableLoader
+from hub.contracts.catalog import Catalog
+from hub.delivery.commands import COMMANDS_TOPIC
+from hub.delivery.engine import DeliveryEngine
+from hub.delivery.gate import Gate
+from hub.delivery.indexing import NoticeWriter
+from hub.delivery.settings import SettingsLog, SubscriptionSettings
+from hub.delivery.transport import Transport
+from hub.delivery.vault import Vault
+from hub.delivery.waits import WAITS_TOPIC
+from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
+from hub.errors import HubError
+
+#: Requests to one department at a time.
+CONNECTIONS = 32
+_log = structlog.get_logger()
+
+
+def group_of(subscription: str) -> str:
+    """The consumer group that holds the position of a subscription, whatever its way of delivery is."""
+    return f"hub-delivery-{subscription}"
+
+
+@dataclass(frozen=True)
+class Means:
+    """What all senders of a process share. ``now`` gives aware UTC."""
+
+    bootstrap: str
+    catalog: Catalog
+    index: NoticeWriter
+    vault: Vault
+    guard: AddressGuard
+    is_working_day: Callable[[date], bool]
+    now: Callable[[], datetime]
+    rule_version: str = ""
+    shutdown_seconds: float = 20.0
+
+
+class Nowhere:
+    """Where no address is set. The gate is shut then; this is for whatever comes in between."""
+
+    max_concurrent = CONNECTIONS
+    address = ""
+
+    async def attempt(self, notice_id: str, body: bytes, traceparent: str | None) -> NoReturn:
+        raise AttemptFailedError("no address is set")
+
+    async def close(self) -> None: ...
+
+
+class WebhookSender:
+    """Pushes the notices of one subscription. ``use`` may be called from any thread, also before ``run``."""
+
+    def __init__(self, subscription: str, means: Means) -> None:
+        self._name, self._means = subscription, means
+        self._settings_log = SettingsLog(means.catalog)
+        self._gate = Gate(means.now, time.monotonic, means.is_working_day)
+        self._gate.use(SubscriptionSettings(subscription))
+        waits = TableLoader(means.bootstrap, topic=WAITS_TOPIC)
+        self._engine = DeliveryEngine(
+            subscription, Nowhere(), means.catalog, means.now, means.index, waits,
+            gate=self._gate, on_gone=self._disabled, rule_version=means.rule_version,
+        )
+        self._flow = Flow(
+            self._engine, name=f"delivery-{subscription}", topics=[f"inbox.{subscription}", COMMANDS_TOPIC],
+            group=group_of(subscription), bootstrap=means.bootstrap, shutdown_seconds=means.shutdown_seconds,
+        )
+        self._sends_by: tuple[str | None, Sequence[str]] = (None, ())
+
+    def run(self) -> None:
+        self._flow.run()
+
+    def stop(self) -> None:
+        self._flow.stop()
+
+    @property
+    def blocked(self) -> str | None:
+        """Why nothing goes out now; ``None`` if it may."""
+        return self._gate.reason
+
+    def use(self, settings: SubscriptionSettings) -> None:
+        self._flow.call_soon(lambda: self._use(settings))
+
+    def _use(self, settings: SubscriptionSettings) -> None:
+        now = self._means.now()
+        try:
+            self._gate.use(settings)
+            secrets = settings.secrets(self._means.vault, now)
+            if (settings.url, secrets) != self._sends_by:
+                self._engine.use(self._transport(settings.url, secrets))
+                self._sends_by = settings.url, secrets
+        except HubError as error:
+            # The queue stays where it is; whoever mends the settings starts it again.
+            _log.error("settings cannot be used", subscription=self._name, revision=settings.revision, error=str(error))
+            self._gate.close(str(error))
+            return
+        if ends := [key.retires_at for key in settings.keys if key.retires_at is not None and key.retires_at > now]:
+            self._flow.call_later((min(ends) - now).total_seconds(), lambda: self._use_again(settings))
+
+    def _use_again(self, settings: SubscriptionSettings) -> None:
+        """A key has retired. If other settings came meanwhile, they see to it."""
+        if self._gate.settings is settings:
+            self._use(settings)
+
+    def _transport(self, url: str | None, secrets: Sequence[str]) -> Transport:
+        if url is None or not secrets:
+            return Nowhere()
+        endpoint = WebhookEndpoint(url, secrets[0], tuple(secrets[1:]))
+        return WebhookTransport(endpoint, self._means.now, max_concurrent=CONNECTIONS, guard=self._means.guard)
+
+    def _disabled(self, reason: str) -> list[Output]:
+        """The settings by which the hub itself has stopped."""
+        settings = self._gate.settings
+        if settings is None:
+            return []
+        return [self._settings_log.entry(settings.disabled(reason, self._means.now()))]

@@ -1,0 +1,43 @@
+"""What every way to a department has in common: one attempt at a time for a notice, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple, Protocol
+
+from hub.delivery.receipts import Sent
+
+#: "Gone": the endpoint is no more, and nothing else is to be sent there.
+GONE = 410
+#: Longer than any request: by then nothing is under way over a transport that was replaced.
+CLOSE_AFTER_SECONDS = 60.0
+
+
+class Taken(NamedTuple):
+    """An answer that is final: 2xx, or a refusal for good."""
+
+    http_status: int
+    is_success: bool
+    sent: Sent
+    reason: str | None = None
+
+
+class Transport(Protocol):
+    """One way to one department, in one event loop. ``attempt`` raises AttemptFailedError for what may pass."""
+
+    max_concurrent: int
+
+    @property
+    def address(self) -> str: ...
+
+    async def attempt(self, notice_id: str, body: bytes, traceparent: str | None) -> Taken: ...
+
+    async def close(self) -> None: ...
+
+
+async def close_later(transport: Transport) -> None:
+    """Closes it when what is under way has ended, or at once when this is cancelled."""
+    try:
+        await asyncio.sleep(CLOSE_AFTER_SECONDS)
+    finally:
+        await transport.close()

@@ -1,0 +1,98 @@
+"""Connects what delivery is made of: senders, settings of subscriptions, and what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from hub.bus.address_guard import AddressGuard, parse_networks
+from hub.bus.follower import Follower
+from hub.bus.publisher import KafkaPublisher, Publisher
+from hub.bus.table_loader import TableLoader
+from hub.contracts.calendars import load_calendars
+from hub.contracts.catalog import Catalog
+from hub.contracts.endpoints import Endpoints
+from hub.contracts.map import HubMap
+from hub.delivery.service import Means, WebhookSender, group_of
+from hub.delivery.settings import SETTINGS_TOPIC, SettingsLog, SubscriptionSettings
+from hub.delivery.settings_desk import Change, SettingsDesk, SettingsTable
+from hub.delivery.vault import Vault
+from hub.delivery.waits import WAITS_TOPIC, Waiting, WaitLog
+from hub.settings import Settings
+from hub.state.notice_index import NoticeIndex
+from hub.wiring.parts import Service, Together, file_secret, open_catalog, open_map, open_redis, utc_now
+
+
+def settings_desk(settings: Settings, catalog: Catalog, publisher: Publisher) -> SettingsDesk:
+    return SettingsDesk(settings.bootstrap, publisher, SettingsLog(catalog), utc_now)
+
+
+def vault(settings: Settings) -> Vault:
+    """What seals the keys that stand on the log."""
+    return Vault(file_secret(settings, settings.vault_secret, "vault.secret"))
+
+
+def address_guard(settings: Settings) -> AddressGuard:
+    return AddressGuard(parse_networks(settings.delivery_networks))
+
+
+def settings_in_force(
+    settings: Settings, hub_map: HubMap, catalog: Catalog, endpoints: Endpoints
+) -> list[SubscriptionSettings]:
+    """The settings of the subscriptions, those of the file of addresses published first where nobody changed them."""
+    sealed = vault(settings)
+
+    def secrets(name: str) -> list[str]:
+        entry = endpoints.subscriptions[name]
+        return [secret.get_secret_value() for secret in (entry.secret, *entry.previous_secrets)]
+
+    def change(name: str) -> Change:
+        def apply(current: SubscriptionSettings) -> SubscriptionSettings:
+            found = replace(current, url=endpoints.subscriptions[name].url, is_verified=True, keys=())
+            for text in reversed(secrets(name)):
+                found = found.with_key(text, sealed, utc_now())
+            return replace(found, disabled_reason=None)
+
+        return apply
+
+    def fits(name: str, found: SubscriptionSettings) -> bool:
+        return found.url == endpoints.subscriptions[name].url and found.secrets(sealed, utc_now()) == secrets(name)
+
+    publisher = KafkaPublisher(settings.bootstrap, client_id="settings")
+    try:
+        desk = settings_desk(settings, catalog, publisher)
+        entries = {name: change(name) for name in hub_map.subscriptions if name in endpoints.subscriptions}
+        return list(desk.publish_file(entries, fits).values())
+    finally:
+        publisher.close()
+
+
+def settings_table(
+    settings: Settings, catalog: Catalog, on_change: Callable[[SubscriptionSettings], None] = lambda changed: None
+) -> SettingsTable:
+    """The settings of subscriptions, followed while it runs."""
+    return SettingsTable(Follower(settings.bootstrap, SETTINGS_TOPIC), SettingsLog(catalog), on_change)
+
+
+def build_delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoints: Endpoints) -> Service:
+    """A sender for each subscription: a dead endpoint keeps its own queue and slows no other."""
+    calendar = load_calendars(settings.home)["gannan"]
+    means = Means(
+        settings.bootstrap, catalog, NoticeIndex(open_redis(settings)), vault(settings), address_guard(settings),
+        calendar.is_working_day, utc_now, hub_map.version, settings.shutdown_seconds,
+    )
+    senders = {name: WebhookSender(name, means) for name in hub_map.subscriptions}
+
+    def tell(changed: SubscriptionSettings) -> None:
+        if changed.subscription in senders:
+            senders[changed.subscription].use(changed)
+
+    table = settings_table(settings, catalog, tell)
+    table.fill(settings_in_force(settings, hub_map, catalog, endpoints))
+    return Together({**{group_of(name): sender for name, sender in senders.items()}, "settings": table})
+
+
+def waiting_notices(settings: Settings) -> list[Waiting]:
+    """What stands on the topic of waits now, in the order of the inboxes."""
+    partitions = range(open_map(settings).topics[WAITS_TOPIC].partitions)
+    return list(WaitLog(open_catalog(settings)).load(TableLoader(settings.bootstrap, topic=WAITS_TOPIC), partitions))
