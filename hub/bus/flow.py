@@ -19,6 +19,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -103,6 +104,7 @@ class Flow:
         self._is_paused = False
         self._failure: BaseException | None = None
         self._session = 0
+        self._producer: Producer | None = None
         #: What was acknowledged, for the reading thread; any thread may have polled.
         self._acknowledged: deque[tuple[_Ticket, KafkaError | None]] = deque()
 
@@ -121,6 +123,10 @@ class Flow:
         """Has ``work`` done in the flow's loop; from any thread, also before ``run``. After its end it is not."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(work)
+
+    def ask(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Runs a coroutine in the flow's loop, from any thread; cancelled if the flow ends before it."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def call_later(self, seconds: float, work: Callable[[], object]) -> None:
         """The same, in so many seconds; in the loop alone."""
@@ -154,7 +160,7 @@ class Flow:
         self._session += 1
         self._trackers, self._open, self._committed, self._failure = {}, 0, {}, None
         self._is_paused = False
-        self._producer: Producer = new_producer(self._bootstrap, client_id=self._name, linger_ms=2)
+        self._producer = new_producer(self._bootstrap, client_id=self._name, linger_ms=2)
         consumer = new_consumer(self._bootstrap, group=self._group, client_id=self._name)
         consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
         self._log.info("flow started", topics=len(self._topics), group=self._group)
@@ -169,8 +175,9 @@ class Flow:
             raise BrokerError(f"{self._name}: {error}") from error
         finally:
             consumer.close()  # calls _on_revoke: waits for what is under way, and commits
-            self._producer.purge()
-            self._producer.flush(1)
+            producer, self._producer = self._producer, None
+            producer.purge()
+            producer.flush(1)
 
     # -- reading --------------------------------------------------------------------------------
 
@@ -181,7 +188,8 @@ class Flow:
             # A room for so many; what more the client has fetched waits within it.
             room = max(1, min(_BATCH, self._max_open - self._open)) - 1
             self._take([message, *(consumer.consume(room, 0) if room else ())])
-        self._producer.poll(0)
+        if self._producer is not None:
+            self._producer.poll(0)
         self._settle()
         if time.monotonic() - self._last_commit >= self._commit_seconds:
             self._commit(consumer, is_waiting=False)
@@ -250,9 +258,12 @@ class Flow:
         def on_delivery(error: KafkaError | None, _message: Any) -> None:
             self._acknowledged.append((ticket, error))
 
+        producer = self._producer
+        if producer is None:
+            return  # between two sessions: its record is read again
         try:
             produce(
-                self._producer, output.topic, output.value, output.key, headers=output.headers,
+                producer, output.topic, output.value, output.key, headers=output.headers,
                 partition=output.partition, on_delivery=on_delivery,
             )
         except KafkaException as error:
@@ -285,7 +296,7 @@ class Flow:
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         places = [(each.topic, each.partition) for each in partitions]
         self._call(self._handler.revoked(places))
-        if self._failure is None:
+        if self._failure is None and self._producer is not None:
             self._producer.flush(self._shutdown_seconds)
             self._settle()
             self._commit(consumer, is_waiting=True)
@@ -305,4 +316,4 @@ class Flow:
 
     def _call(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs a coroutine in the loop and waits for it, from the reading thread."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        return self.ask(work).result()

@@ -15,16 +15,14 @@ from typing import Annotated, Any
 import typer
 
 from hub import wiring
-from hub.bus.http_client import HttpClient
 from hub.bus.publisher import KafkaPublisher
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
 from hub.delivery.gate import MAX_RATE_PER_MINUTE, parse_office_hours
-from hub.delivery.handshake import shake_hands
 from hub.delivery.settings import SubscriptionSettings, digest_of, new_key, new_token, shown_url
 from hub.delivery.settings_desk import Change, SettingsDesk
 from hub.domain.plain import instant_text
 from hub.domain.webhook import parse_public, parse_secret
-from hub.errors import InputError, UsageError
+from hub.errors import UsageError
 from hub.settings import Settings
 
 app = typer.Typer(help="订阅的传输设置 / how each department receives", no_args_is_help=True)
@@ -42,17 +40,19 @@ def _desk(settings: Settings, publisher: KafkaPublisher) -> SettingsDesk:
     return wiring.settings_desk(settings, wiring.open_catalog(settings), publisher)
 
 
-def _known(settings: Settings, name: str) -> None:
+def _method_of(settings: Settings, name: str) -> str:
     known = wiring.open_map(settings).subscriptions
     if name not in known:
         raise UsageError(f"There is no subscription {name!r}; there are: {', '.join(known)}.")
+    return known[name].delivery
 
 
-def _describe(name: str, found: SubscriptionSettings | None) -> dict[str, Any]:
+def _describe(name: str, found: SubscriptionSettings | None, method: str) -> dict[str, Any]:
     found = found or SubscriptionSettings(name)
     return {
         "subscription": name,
-        "state": found.blocked or "open",
+        "delivery": method,
+        "state": found.why_blocked(is_pushed=method == "webhook") or "open",
         "revision": found.revision,
         "url": shown_url(found.url) if found.url else None,
         "is_verified": found.is_verified,
@@ -84,7 +84,7 @@ def list_settings(data: Data = None, as_json: AsJson = False) -> None:
         names = wiring.open_map(settings).subscriptions
         with closing(KafkaPublisher(settings.bootstrap, client_id="hub-subscriptions")) as publisher:
             found = _desk(settings, publisher).read()
-        shown = [_describe(name, found.get(name)) for name in names]
+        shown = [_describe(name, found.get(name), entry.delivery) for name, entry in names.items()]
     if as_json:
         print_json(shown)
     else:
@@ -98,11 +98,11 @@ def show(name: Name, data: Data = None, as_json: AsJson = False) -> None:
     """One subscription's settings and who changed them when. No secret is shown."""
     with errors_as_sentences():
         settings = settings_of(data)
-        _known(settings, name)
+        method = _method_of(settings, name)
         with closing(KafkaPublisher(settings.bootstrap, client_id="hub-subscriptions")) as publisher:
             desk = _desk(settings, publisher)
             found, history = desk.read().get(name), desk.history(name)
-    described = _describe(name, found)
+    described = _describe(name, found, method)
     described["history"] = [
         {"revision": each.revision, "changed_at": instant_text(each.changed_at), "changed_by": each.changed_by,
          "reason": each.reason}
@@ -128,33 +128,13 @@ def address(
     """Sets where notices go. Whoever listens there is asked first: a challenge is posted and has to come back."""
 
     def change(settings: Settings) -> Change:
-        wiring.address_guard(settings).check_url(url)
-
         def apply(current: SubscriptionSettings) -> SubscriptionSettings:
-            _shake_hands(settings, current, url)
+            asyncio.run(wiring.verify_address(settings, current, url))
             return replace(current, url=url, is_verified=True, disabled_reason=None)
 
         return apply
 
     _change(name, change, by, reason, data, as_json)
-
-
-def _shake_hands(settings: Settings, current: SubscriptionSettings, url: str) -> None:
-    keys = [parse_secret(text) for text in current.secrets(wiring.vault(settings), _now())]
-    if not keys:
-        raise InputError(
-            f"{current.subscription} has no key that signs; make one first with `hub subscriptions rotate` and let "
-            "the department enter it"
-        )
-
-    async def ask() -> None:
-        client = HttpClient(_now, guard=wiring.address_guard(settings))
-        try:
-            await shake_hands(client, url, keys, current.subscription, _now)
-        finally:
-            await client.close()
-
-    asyncio.run(ask())
 
 
 @app.command()
@@ -170,7 +150,7 @@ def resume(name: Name, reason: Reason, by: By = None, data: Data = None, as_json
     def change(settings: Settings) -> Change:
         def apply(current: SubscriptionSettings) -> SubscriptionSettings:
             if current.disabled_reason is not None and current.url is not None:
-                _shake_hands(settings, current, current.url)
+                asyncio.run(wiring.verify_address(settings, current, current.url))
             return replace(current, is_paused=False, disabled_reason=None)
 
         return apply
@@ -276,14 +256,15 @@ def _change(
 ) -> None:
     with errors_as_sentences():
         settings = settings_of(data)
-        _known(settings, name)
+        method = _method_of(settings, name)
         with closing(KafkaPublisher(settings.bootstrap, client_id="hub-subscriptions")) as publisher:
             changed = _desk(settings, publisher).change(
                 name, make(settings), by=by or getpass.getuser(), reason=reason
             )
+    described = _describe(name, changed, method)
     if as_json:
-        print_json({**_describe(name, changed), **shown})
+        print_json({**described, **shown})
         return
-    typer.echo(f"{name}\t{changed.blocked or 'open'}\trevision {changed.revision}")
+    typer.echo(f"{name}\t{described['state']}\trevision {changed.revision}")
     for field, value in shown.items():
         typer.echo(f"{field}\t{value}")

@@ -32,11 +32,11 @@ from hub.delivery.indexing import Indexer, NoticeWriter
 from hub.delivery.lines import Item, Line, Lines, LineState
 from hub.delivery.message import read_inbox, to_body, to_notice
 from hub.delivery.receipts import Outcome, ReceiptWriter, Sent, Tried
-from hub.delivery.transport import GONE, Transport, close_later
+from hub.delivery.transport import GONE, Transport, WithdrawnError, close_later
 from hub.delivery.waits import Wait, WaitLog
 from hub.domain.circuit import Circuit, CircuitState
 from hub.domain.retry import RetryAt, RetryPolicy, Schedule
-from hub.errors import ContractError, HubError
+from hub.errors import HubError
 
 #: Notices put aside that are held in memory, with about 3 KB each; beyond it nothing more is read.
 MAX_ASIDE = 50_000
@@ -64,6 +64,7 @@ class DeliveryEngine:
         schedule: Schedule | None = None,
         circuit: Circuit | None = None,
         gate: Gate | None = None,
+        method: str = "webhook",
         on_gone: Callable[[str], Sequence[Output]] = lambda reason: (),
         rule_version: str = "",
         monotonic: Callable[[], float] = time.monotonic,
@@ -78,7 +79,7 @@ class DeliveryEngine:
         self._on_gone = on_gone
         self._rule_version = rule_version
         self._monotonic, self._chance = monotonic, chance
-        self._receipts = ReceiptWriter(catalog, subscription, "webhook")
+        self._receipts = ReceiptWriter(catalog, subscription, method)
         self._waits = WaitLog(catalog)
         self._lines = Lines()
         self._aside = 0
@@ -123,6 +124,7 @@ class DeliveryEngine:
     async def revoked(self, places: Sequence[Place]) -> None:
         self._generation += 1
         gone = self._lines.forget(places)
+        self._transport.call_off()
         while self._busy.intersection(gone):
             await asyncio.sleep(0.01)
         self._aside -= sum(item.wait is not None for line in gone for item in line.items)
@@ -161,10 +163,7 @@ class DeliveryEngine:
                     self._admit(item)
 
     def _prepare(self, record: Record, wait: Wait | None) -> Item:
-        notice = read_inbox(record, self._catalog)
-        if notice["subscription"] != self._subscription:
-            found = notice["subscription"]
-            raise ContractError(f"a notice for {found!r} in the inbox of {self._subscription!r}")
+        notice = read_inbox(record, self._catalog, self._subscription)
         return Item(record, notice, from_headers(record.headers), to_body(notice, self._catalog), wait)
 
     def _admit(self, item: Item) -> None:
@@ -247,6 +246,10 @@ class DeliveryEngine:
             taken = await self._transport.attempt(item.notice_id, item.body, item.envelope.traceparent)
         except AttemptFailedError as error:
             self._failed(line, item, error)
+            return
+        except WithdrawnError:
+            item.attempts -= 1
+            self._go_on(line)
             return
         except HubError as error:
             self._failed(line, item, AttemptFailedError(str(error)))

@@ -40,12 +40,15 @@ def parse_office_hours(text: str) -> tuple[Span, ...]:
 class Gate:
     """The gate of one subscription. Not thread-safe. ``is_working_day`` is the calendar's.
 
-    Without settings it is open: that is a transport which has none.
+    Without settings it is open: that is a transport which has none. Who fetches does so by office hours and a
+    rate of his own, and needs no address: ``is_pushed`` is false for him.
     """
 
     def __init__(
-        self, now: Callable[[], datetime], monotonic: Callable[[], float], is_working_day: Callable[[date], bool]
+        self, now: Callable[[], datetime], monotonic: Callable[[], float], is_working_day: Callable[[date], bool],
+        *, is_pushed: bool = True,
     ) -> None:
+        self._is_pushed = is_pushed
         self._now, self._monotonic, self._is_working_day = now, monotonic, is_working_day
         self.settings: SubscriptionSettings | None = None
         self._spans: tuple[Span, ...] = ()
@@ -55,7 +58,8 @@ class Gate:
     def use(self, settings: SubscriptionSettings) -> None:
         """Goes by ``settings`` from now on."""
         self.settings, self._gone = settings, None
-        self._spans = parse_office_hours(settings.office_hours) if settings.office_hours else ()
+        hours = settings.office_hours if self._is_pushed else None
+        self._spans = parse_office_hours(hours) if hours else ()
 
     def close(self, reason: str) -> None:
         """Stays shut until other settings come."""
@@ -68,7 +72,8 @@ class Gate:
             return self._gone
         if self.settings is None:
             return None
-        return self.settings.blocked or (None if self._is_office_time() else "outside of office hours")
+        blocked = self.settings.why_blocked(is_pushed=self._is_pushed)
+        return blocked or (None if self._is_office_time() else "outside of office hours")
 
     def admits(self) -> bool:
         """Whether one more may go now, by the gate and by the rate; counts nothing."""
@@ -80,7 +85,7 @@ class Gate:
         self._filled_at = self._monotonic()
 
     def _room(self) -> float:
-        rate = self.settings.rate_per_minute if self.settings is not None else None
+        rate = self.settings.rate_per_minute if self.settings is not None and self._is_pushed else None
         if rate is None:
             return float("inf")
         # A second's worth may go at once, so that the rate is kept also by whoever looks seldom.

@@ -14,13 +14,18 @@ from hub.state.notice_index import Notice
 INBOX_SCHEMA = "hub/inbox-record"
 
 
-def read_inbox(record: Record, catalog: Catalog) -> dict[str, Any]:
-    """The fields of an inbox record. Raises PoisonError or ContractError."""
+def read_inbox(record: Record, catalog: Catalog, subscription: str | None = None) -> dict[str, Any]:
+    """The fields of an inbox record, which is ``subscription``'s if that is given.
+
+    Raises PoisonError or ContractError.
+    """
     if record.value is None:
         raise PoisonError("a notice without a value")
     schema, notice = catalog.decode(record.value)
     if schema.name != INBOX_SCHEMA:
         raise ContractError(f"an inbox holds notices, not {schema.name}")
+    if subscription not in (None, notice["subscription"]):
+        raise ContractError(f"a notice for {notice['subscription']!r} in the inbox of {subscription!r}")
     return notice
 
 

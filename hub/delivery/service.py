@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NoReturn
@@ -20,11 +22,13 @@ from hub.delivery.commands import COMMANDS_TOPIC
 from hub.delivery.engine import DeliveryEngine
 from hub.delivery.gate import Gate
 from hub.delivery.indexing import NoticeWriter
+from hub.delivery.pull import MAX_OFFERED, RESEND_SECONDS, Batch, PullBox
 from hub.delivery.settings import SettingsLog, SubscriptionSettings
 from hub.delivery.transport import Transport
 from hub.delivery.vault import Vault
 from hub.delivery.waits import WAITS_TOPIC
 from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
+from hub.domain.webhook import parse_secret
 from hub.errors import HubError
 
 #: Requests to one department at a time.
@@ -58,30 +62,33 @@ class Nowhere:
     max_concurrent = CONNECTIONS
     address = ""
 
+    def call_off(self) -> None: ...
+
     async def attempt(self, notice_id: str, body: bytes, traceparent: str | None) -> NoReturn:
         raise AttemptFailedError("no address is set")
 
     async def close(self) -> None: ...
 
 
-class WebhookSender:
-    """Pushes the notices of one subscription. ``use`` may be called from any thread, also before ``run``."""
+class Sender(ABC):
+    """Hands out the notices of one subscription. ``use`` may be called from any thread, also before ``run``."""
 
-    def __init__(self, subscription: str, means: Means) -> None:
-        self._name, self._means = subscription, means
+    def __init__(
+        self, subscription: str, means: Means, transport: Transport, gate: Gate, *, method: str, max_open: int = 2000
+    ) -> None:
+        self._name, self._means, self._gate = subscription, means, gate
         self._settings_log = SettingsLog(means.catalog)
-        self._gate = Gate(means.now, time.monotonic, means.is_working_day)
         self._gate.use(SubscriptionSettings(subscription))
         waits = TableLoader(means.bootstrap, topic=WAITS_TOPIC)
         self._engine = DeliveryEngine(
-            subscription, Nowhere(), means.catalog, means.now, means.index, waits,
-            gate=self._gate, on_gone=self._disabled, rule_version=means.rule_version,
+            subscription, transport, means.catalog, means.now, means.index, waits,
+            gate=gate, method=method, on_gone=self._disabled, rule_version=means.rule_version,
         )
         self._flow = Flow(
             self._engine, name=f"delivery-{subscription}", topics=[f"inbox.{subscription}", COMMANDS_TOPIC],
             group=group_of(subscription), bootstrap=means.bootstrap, shutdown_seconds=means.shutdown_seconds,
+            max_open=max_open,
         )
-        self._sends_by: tuple[str | None, Sequence[str]] = (None, ())
 
     def run(self) -> None:
         self._flow.run()
@@ -97,14 +104,15 @@ class WebhookSender:
     def use(self, settings: SubscriptionSettings) -> None:
         self._flow.call_soon(lambda: self._use(settings))
 
+    @abstractmethod
+    def _apply(self, settings: SubscriptionSettings, secrets: Sequence[str]) -> None:
+        """Sends by ``settings`` and signs with ``secrets`` from now on; in the flow's loop."""
+
     def _use(self, settings: SubscriptionSettings) -> None:
         now = self._means.now()
         try:
             self._gate.use(settings)
-            secrets = settings.secrets(self._means.vault, now)
-            if (settings.url, secrets) != self._sends_by:
-                self._engine.use(self._transport(settings.url, secrets))
-                self._sends_by = settings.url, secrets
+            self._apply(settings, settings.secrets(self._means.vault, now))
         except HubError as error:
             # The queue stays where it is; whoever mends the settings starts it again.
             _log.error("settings cannot be used", subscription=self._name, revision=settings.revision, error=str(error))
@@ -118,15 +126,52 @@ class WebhookSender:
         if self._gate.settings is settings:
             self._use(settings)
 
+    def _disabled(self, reason: str) -> list[Output]:
+        """The settings by which the hub itself has stopped."""
+        settings = self._gate.settings
+        return [] if settings is None else [self._settings_log.entry(settings.disabled(reason, self._means.now()))]
+
+
+class WebhookSender(Sender):
+    """Pushes the notices of one subscription to the address of its settings."""
+
+    def __init__(self, subscription: str, means: Means) -> None:
+        gate = Gate(means.now, time.monotonic, means.is_working_day)
+        super().__init__(subscription, means, Nowhere(), gate, method="webhook")
+        self._sends_by: tuple[str | None, Sequence[str]] = (None, ())
+
+    def _apply(self, settings: SubscriptionSettings, secrets: Sequence[str]) -> None:
+        if (settings.url, secrets) != self._sends_by:
+            self._engine.use(self._transport(settings.url, secrets))
+            self._sends_by = settings.url, secrets
+
     def _transport(self, url: str | None, secrets: Sequence[str]) -> Transport:
         if url is None or not secrets:
             return Nowhere()
         endpoint = WebhookEndpoint(url, secrets[0], tuple(secrets[1:]))
         return WebhookTransport(endpoint, self._means.now, max_concurrent=CONNECTIONS, guard=self._means.guard)
 
-    def _disabled(self, reason: str) -> list[Output]:
-        """The settings by which the hub itself has stopped."""
-        settings = self._gate.settings
-        if settings is None:
-            return []
-        return [self._settings_log.entry(settings.disabled(reason, self._means.now()))]
+
+class PullSender(Sender):
+    """Keeps the notices of one subscription at hand for a department that fetches them."""
+
+    def __init__(self, subscription: str, means: Means, *, resend_seconds: float = RESEND_SECONDS) -> None:
+        self._box = PullBox(means.now, resend_seconds=resend_seconds)
+        gate = Gate(means.now, time.monotonic, means.is_working_day, is_pushed=False)
+        super().__init__(subscription, means, self._box, gate, method="pull", max_open=2 * MAX_OFFERED)
+
+    def _apply(self, settings: SubscriptionSettings, secrets: Sequence[str]) -> None:
+        self._box.keys = [parse_secret(text) for text in secrets]
+
+    async def poll(
+        self, acknowledged: Sequence[str], refused: Mapping[str, str], most: int, wait_seconds: float
+    ) -> Batch:
+        """First what the department says of earlier notices, then the next ones. From any event loop."""
+        return await asyncio.wrap_future(self._flow.ask(self._poll(acknowledged, refused, most, wait_seconds)))
+
+    async def _poll(
+        self, acknowledged: Sequence[str], refused: Mapping[str, str], most: int, wait_seconds: float
+    ) -> Batch:
+        self._box.acknowledge(acknowledged)
+        self._box.refuse(refused)
+        return await self._box.poll(most, wait_seconds)

@@ -103,16 +103,15 @@ class SubscriptionSettings:
         """Whether ``token`` is this subscription's."""
         return self.token_digest is not None and hmac.compare_digest(self.token_digest, digest_of(token))
 
-    @property
-    def blocked(self) -> str | None:
-        """Why nothing is pushed at all, whatever the time of day; ``None`` if it may be."""
+    def why_blocked(self, *, is_pushed: bool = True) -> str | None:
+        """Why nothing goes out at all, whatever the time of day; ``None`` if it may."""
         if self.disabled_reason is not None:
             return self.disabled_reason
         if self.is_paused:
             return "paused by a person"
-        if self.url is None:
+        if is_pushed and self.url is None:
             return "no address is set"
-        if not self.is_verified:
+        if is_pushed and not self.is_verified:
             return "who listens at the address has not agreed yet"
         return None if self.keys else "no key signs"
 

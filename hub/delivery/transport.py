@@ -6,6 +6,7 @@ import asyncio
 from typing import NamedTuple, Protocol
 
 from hub.delivery.receipts import Sent
+from hub.errors import OutletError
 
 #: "Gone": the endpoint is no more, and nothing else is to be sent there.
 GONE = 410
@@ -13,10 +14,14 @@ GONE = 410
 CLOSE_AFTER_SECONDS = 60.0
 
 
-class Taken(NamedTuple):
-    """An answer that is final: 2xx, or a refusal for good."""
+class WithdrawnError(OutletError):
+    """An attempt that the hub itself called off. It says nothing of the other side."""
 
-    http_status: int
+
+class Taken(NamedTuple):
+    """An answer that is final: taken, or refused for good. ``http_status`` where the way is HTTP's and ours."""
+
+    http_status: int | None
     is_success: bool
     sent: Sent
     reason: str | None = None
@@ -29,6 +34,9 @@ class Transport(Protocol):
 
     @property
     def address(self) -> str: ...
+
+    def call_off(self) -> None:
+        """Ends attempts that would last for long: their partitions go to somebody else."""
 
     async def attempt(self, notice_id: str, body: bytes, traceparent: str | None) -> Taken: ...
 

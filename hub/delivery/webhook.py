@@ -59,6 +59,9 @@ class WebhookTransport:
     def address(self) -> str:
         return self.endpoint.address
 
+    def call_off(self) -> None:
+        """A request ends by itself soon, and may have been taken already."""
+
     async def attempt(self, notice_id: str, body: bytes, traceparent: str | None) -> Taken:
         """Posts the body once. Raises AttemptFailedError for what may pass."""
         at = self._now()

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from hub.web.problem import ProblemError
+
+#: What the framework itself refuses: kind and Chinese title of the problem.
+_TITLES = {404: ("not-found", "没有此地址"), 405: ("method-not-allowed", "不支持此方法")}
 
 
 def health_router(is_ready: Callable[[], str | None]) -> APIRouter:
@@ -34,4 +40,11 @@ def create_app(routers: Sequence[tuple[str, APIRouter]]) -> FastAPI:
     app = FastAPI(title="甘南州市场监管事件枢纽 / event hub", version="1", docs_url="/docs", redoc_url=None)
     for prefix, router in routers:
         app.include_router(router, prefix=prefix)
+
+    @app.exception_handler(HTTPException)
+    async def say(request: Request, error: HTTPException) -> Response:
+        slug, title = _TITLES.get(error.status_code, ("refused", "请求未被受理"))
+        problem = ProblemError(error.status_code, slug, title, str(error.detail), headers=error.headers)
+        return problem.response(request.url.path)
+
     return app

@@ -8,7 +8,6 @@ English for the engineer, ``errors`` with JSON pointers.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
@@ -17,7 +16,7 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from hub.bus.records import Output
 from hub.contracts.catalog import Catalog
@@ -26,6 +25,7 @@ from hub.domain.events import Envelope, new_traceparent, output_id
 from hub.domain.webhook import SignatureError, parse_verifier, verify
 from hub.errors import ContractError, HubError
 from hub.state.notice_index import Notice
+from hub.web.body import parse, read_body, schema_of, validated
 from hub.web.problem import ProblemError, fault
 
 FEEDBACK_TOPIC = "discipline.feedback.v1"
@@ -86,16 +86,16 @@ def feedback_router(
         openapi_extra={
             "requestBody": {
                 "required": True,
-                "content": {"application/json": {"schema": Feedback.model_json_schema()}},
+                "content": {"application/json": {"schema": schema_of(Feedback)}},
             }
         },
     )
     async def receive_feedback(request: Request) -> Response:
         try:
-            body = await _read_body(request)
-            document = _parse(body)
+            body = await read_body(request, MAX_BODY_BYTES)
+            document = parse(body)
             _authenticate(document, secrets, request.headers, body, now())
-            feedback = _validate(document)
+            feedback = validated(Feedback, document)
             found = await run_in_threadpool(notice_index.get, feedback.notice_id)
             notice = check_answer(feedback, found)
             received_at = now()
@@ -133,29 +133,6 @@ def feedback_router(
     return router
 
 
-async def _read_body(request: Request) -> bytes:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise ProblemError(415, "unsupported-media-type", "内容类型须为 application/json",
-                           "Content-Type must be application/json")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise ProblemError(413, "too-large", "内容过大", f"the body may hold {MAX_BODY_BYTES} bytes")
-    return bytes(body)
-
-
-def _parse(body: bytes) -> dict[str, Any]:
-    try:
-        document = json.loads(body.decode())
-    except (ValueError, RecursionError):
-        raise ProblemError(400, "malformed", "内容不是有效的 JSON", "the body is not JSON in UTF-8") from None
-    if not isinstance(document, dict):
-        raise ProblemError(400, "malformed", "内容不是 JSON 对象", "the body is not a JSON object")
-    return document
-
-
 def _authenticate(
     document: Mapping[str, Any],
     secrets: Callable[[str], Sequence[str]],
@@ -170,18 +147,6 @@ def _authenticate(
         verify(keys, headers, body, now)
     except SignatureError as error:
         raise ProblemError(401, "unauthenticated", "签名无效", str(error)) from None
-
-
-def _validate(document: Mapping[str, Any]) -> Feedback:
-    try:
-        # From JSON, not from Python: a date is a text there, and nothing else is one.
-        return Feedback.model_validate_json(json.dumps(document))
-    except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        faults = [fault(item["loc"], item["msg"]) for item in found]
-        raise ProblemError(422, "invalid", "内容未通过校验", "fields are missing or wrong", faults) from None
-    except RecursionError:
-        raise ProblemError(400, "malformed", "内容嵌套过深", "the body is nested too deeply") from None
 
 
 def check_answer(feedback: Feedback, notice: Notice | None) -> Notice:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 import uvicorn
 
@@ -28,7 +29,8 @@ from hub.contracts.endpoints import Endpoints, load_endpoints
 from hub.contracts.map import HubMap
 from hub.delivery.commands import COMMANDS_TOPIC
 from hub.delivery.message import read_notices
-from hub.delivery.service import group_of
+from hub.delivery.service import PullSender, group_of
+from hub.delivery.settings import SubscriptionSettings
 from hub.delivery.settings_desk import AnswerKeys
 from hub.disclosure.stage import ChannelEndpoint, DisclosureStage
 from hub.domain.clocks import ClockRule
@@ -43,10 +45,12 @@ from hub.state.notice_index import NoticeIndex
 from hub.web.app import create_app, health_router
 from hub.web.feedback import feedback_router
 from hub.web.registry import registry_router
+from hub.web.subscriptions import subscriptions_router
 from hub.wiring.delivery import address_guard as address_guard
-from hub.wiring.delivery import build_delivery, settings_in_force, settings_table
+from hub.wiring.delivery import build_delivery, delivery_means, settings_in_force, settings_table
 from hub.wiring.delivery import settings_desk as settings_desk
 from hub.wiring.delivery import vault as vault
+from hub.wiring.delivery import verify_address as verify_address
 from hub.wiring.delivery import waiting_notices as waiting_notices
 from hub.wiring.parts import Service as Service
 from hub.wiring.parts import Together as Together
@@ -55,6 +59,8 @@ from hub.wiring.parts import open_catalog as open_catalog
 from hub.wiring.parts import open_map as open_map
 from hub.wiring.parts import subject_secret as subject_secret
 
+#: A department that waits for notices is let go after this long when the web side ends.
+SHUTDOWN_SECONDS = 3
 STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "web")
 
 
@@ -238,7 +244,16 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
             return str(error)
         return f"{len(changes)} topics are missing" if changes else None
 
-    table = settings_table(settings, catalog)
+    means = delivery_means(settings, hub_map, catalog)
+    pulled = {
+        name: PullSender(name, means) for name, entry in hub_map.subscriptions.items() if entry.delivery == "pull"
+    }
+
+    def tell(changed: SubscriptionSettings) -> None:
+        if changed.subscription in pulled:
+            pulled[changed.subscription].use(changed)
+
+    table = settings_table(settings, catalog, tell)
     table.fill(settings_in_force(settings, hub_map, catalog, load_endpoints(settings.endpoints)))
     keys = AnswerKeys(table, vault(settings), utc_now)
     index = NoticeIndex(open_redis(settings))
@@ -247,6 +262,13 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
     index.rebuild(read_notices(read_topics(settings.bootstrap, inboxes), catalog))
     feedback = feedback_router(publisher.publish, catalog, index, keys, utc_now)
     registry = registry_router(catalog, registry_subjects(hub_map, catalog))
-    app = create_app([("", health_router(missing)), ("", feedback), ("/registry", registry)])
-    config = uvicorn.Config(app, host=settings.web_host, port=settings.web_port, log_level="warning", access_log=False)
-    return Together({"web": WebService(uvicorn.Server(config), publisher.close), "settings": table})
+    subscriptions = subscriptions_router(
+        table, settings_desk(settings, catalog, publisher), pulled, partial(verify_address, settings)
+    )
+    app = create_app([("", health_router(missing)), ("", feedback), ("", subscriptions), ("/registry", registry)])
+    config = uvicorn.Config(
+        app, host=settings.web_host, port=settings.web_port, log_level="warning", access_log=False,
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    web = WebService(uvicorn.Server(config), publisher.close)
+    return Together({"web": web, "settings": table, **{group_of(name): sender for name, sender in pulled.items()}})

@@ -7,17 +7,21 @@ from dataclasses import replace
 
 from hub.bus.address_guard import AddressGuard, parse_networks
 from hub.bus.follower import Follower
+from hub.bus.http_client import HttpClient
 from hub.bus.publisher import KafkaPublisher, Publisher
 from hub.bus.table_loader import TableLoader
 from hub.contracts.calendars import load_calendars
 from hub.contracts.catalog import Catalog
 from hub.contracts.endpoints import Endpoints
 from hub.contracts.map import HubMap
+from hub.delivery.handshake import shake_hands
 from hub.delivery.service import Means, WebhookSender, group_of
 from hub.delivery.settings import SETTINGS_TOPIC, SettingsLog, SubscriptionSettings
 from hub.delivery.settings_desk import Change, SettingsDesk, SettingsTable
 from hub.delivery.vault import Vault
 from hub.delivery.waits import WAITS_TOPIC, Waiting, WaitLog
+from hub.domain.webhook import parse_secret
+from hub.errors import InputError
 from hub.settings import Settings
 from hub.state.notice_index import NoticeIndex
 from hub.wiring.parts import Service, Together, file_secret, open_catalog, open_map, open_redis, utc_now
@@ -74,14 +78,36 @@ def settings_table(
     return SettingsTable(Follower(settings.bootstrap, SETTINGS_TOPIC), SettingsLog(catalog), on_change)
 
 
-def build_delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoints: Endpoints) -> Service:
-    """A sender for each subscription: a dead endpoint keeps its own queue and slows no other."""
+def delivery_means(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Means:
     calendar = load_calendars(settings.home)["gannan"]
-    means = Means(
+    return Means(
         settings.bootstrap, catalog, NoticeIndex(open_redis(settings)), vault(settings), address_guard(settings),
         calendar.is_working_day, utc_now, hub_map.version, settings.shutdown_seconds,
     )
-    senders = {name: WebhookSender(name, means) for name in hub_map.subscriptions}
+
+
+async def verify_address(settings: Settings, current: SubscriptionSettings, url: str) -> None:
+    """Asks whoever listens at ``url`` whether he wants what comes. Raises InputError with what was wrong."""
+    guard = address_guard(settings)
+    guard.check_url(url)
+    keys = [parse_secret(text) for text in current.secrets(vault(settings), utc_now())]
+    if not keys:
+        raise InputError(
+            f"{current.subscription} has no key that signs; make one first with `hub subscriptions rotate` and let "
+            "the department enter it"
+        )
+    client = HttpClient(utc_now, guard=guard)
+    try:
+        await shake_hands(client, url, keys, current.subscription, utc_now)
+    finally:
+        await client.close()
+
+
+def build_delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoints: Endpoints) -> Service:
+    """A sender for each subscription that is pushed: a dead endpoint keeps its own queue and slows no other."""
+    means = delivery_means(settings, hub_map, catalog)
+    pushed = [name for name, entry in hub_map.subscriptions.items() if entry.delivery == "webhook"]
+    senders = {name: WebhookSender(name, means) for name in pushed}
 
     def tell(changed: SubscriptionSettings) -> None:
         if changed.subscription in senders:

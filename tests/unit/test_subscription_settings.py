@@ -98,7 +98,7 @@ def test_a_token_opens_its_own_subscription() -> None:
     ({"disabled_reason": "HTTP 410: the endpoint is gone"}, "410"),
 ])  # fmt: skip
 def test_why_nothing_is_sent_is_said(changes: dict[str, object], reason: str | None) -> None:
-    blocked = settings_of(**changes).blocked
+    blocked = settings_of(**changes).why_blocked()
     assert blocked is None if reason is None else blocked is not None and reason in blocked
 
 
