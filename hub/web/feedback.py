@@ -26,7 +26,7 @@ from hub.domain.webhook import SignatureError, parse_verifier, verify
 from hub.errors import ContractError, HubError
 from hub.state.notice_index import Notice
 from hub.web.body import parse, read_body, schema_of, validated
-from hub.web.problem import ProblemError, fault
+from hub.web.problem import ProblemError, fault, problems
 
 FEEDBACK_TOPIC = "discipline.feedback.v1"
 FEEDBACK_SCHEMA = "hub/discipline-feedback"
@@ -83,6 +83,7 @@ def feedback_router(
         "/v1/feedback",
         status_code=202,
         summary="Answer a notice",
+        responses=problems(400, 401, 404, 413, 415, 422, 503),
         openapi_extra={
             "requestBody": {
                 "required": True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from fastapi import Response
 from fastapi.responses import JSONResponse
@@ -57,3 +58,35 @@ class ProblemError(InputError):
         return JSONResponse(
             document, status_code=self.status, headers=self.headers, media_type="application/problem+json"
         )
+
+
+_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance"],
+    "properties": {
+        "type": {"type": "string", "description": "kind of problem; never changes"},
+        "title": {"type": "string", "description": "Chinese, the same for all problems of a kind"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "English, about this one"},
+        "instance": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "detail"],
+                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+    },
+}
+_MEANINGS = {
+    400: "the body is no JSON object", 401: "signature or token is not valid", 404: "not found",
+    409: "not in this state", 413: "the body is too large", 415: "the body is no application/json",
+    422: "fields are missing or wrong", 503: "not safely possible now; try again",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For a route's ``responses``: the problem documents that it may answer with."""
+    content = {"application/problem+json": {"schema": _SCHEMA}}
+    return {status: {"description": _MEANINGS[status], "content": content} for status in statuses}

@@ -22,7 +22,7 @@ from hub.delivery.settings import SubscriptionSettings, shown_url
 from hub.domain.plain import instant_text
 from hub.errors import HubError, InputError
 from hub.web.body import read_document, schema_of, validated
-from hub.web.problem import ProblemError, fault
+from hub.web.problem import ProblemError, fault, problems
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_EVENTS, DEFAULT_EVENTS = 1000, 100
@@ -121,7 +121,10 @@ def subscriptions_router(
                 headers={"Retry-After": "30"},
             ).response(request.url.path)
 
-    @router.post("/{name}/poll", summary="Fetch notices (RFC 8936)", openapi_extra=_body_of(Poll))
+    @router.post(
+        "/{name}/poll", summary="Fetch notices (RFC 8936)", openapi_extra=_body_of(Poll, is_required=False),
+        responses=problems(400, 401, 409, 413, 415, 422, 503),
+    )
     async def poll(name: str, request: Request) -> Response:
         async def work() -> dict[str, Any]:
             authenticate(name, request)
@@ -144,14 +147,17 @@ def subscriptions_router(
 
         return await answer(request, work)
 
-    @router.get("/{name}", summary="How this department receives")
+    @router.get("/{name}", summary="How this department receives", responses=problems(401, 422))
     async def read(name: str, request: Request) -> Response:
         async def work() -> dict[str, Any]:
             return _shown(authenticate(name, request))
 
         return await answer(request, work)
 
-    @router.patch("/{name}", summary="Change how this department receives", openapi_extra=_body_of(SettingsChange))
+    @router.patch(
+        "/{name}", summary="Change how this department receives", openapi_extra=_body_of(SettingsChange),
+        responses=problems(400, 401, 413, 415, 422, 503),
+    )
     async def change(name: str, request: Request) -> Response:
         async def work() -> dict[str, Any]:
             current = authenticate(name, request)
@@ -196,8 +202,8 @@ def _checked(field: str, check: Callable[[], object]) -> None:
         raise ProblemError(422, "invalid", "内容未通过校验", str(error), [fault((field,), str(error))]) from None
 
 
-def _body_of(model: type[BaseModel]) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema_of(model)}}}}
+def _body_of(model: type[BaseModel], *, is_required: bool = True) -> dict[str, Any]:
+    return {"requestBody": {"required": is_required, "content": {"application/json": {"schema": schema_of(model)}}}}
 
 
 def _shown(found: SubscriptionSettings) -> dict[str, Any]:

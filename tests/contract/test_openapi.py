@@ -1,0 +1,58 @@
+"""Every operation of the web side, against its own OpenAPI document, by generated requests good and bad."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from hub.bus.records import Output
+from hub.web.app import create_app, health_router
+from hub.web.feedback import feedback_router
+from tests.integration.test_pull import KEY, NAME, TOKEN, Desk, Idle, router_of
+from tests.support_contracts import catalog
+
+
+class Nobody:
+    def get(self, notice_id: str) -> None:
+        return None
+
+
+def publish(outputs: Sequence[Output]) -> None:
+    raise AssertionError("no generated answer fits a notice that is not there")
+
+
+def new_app() -> Any:
+    desk = Desk()
+    keys: Callable[[str], Sequence[str]] = lambda name: [KEY] if name == NAME else []  # noqa: E731
+    return create_app([
+        ("", health_router(lambda: None)),
+        ("", feedback_router(publish, catalog(), Nobody(), keys, lambda: datetime.now(UTC))),
+        ("", router_of(desk, {NAME: Idle()})),
+    ])
+
+
+schema = schemathesis.openapi.from_asgi("/openapi.json", new_app())
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+@schema.parametrize()
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_every_answer_is_one_that_the_document_names(case: schemathesis.Case) -> None:
+    if "name" in case.path_parameters:
+        case.path_parameters["name"] = NAME
+    response = case.call(headers={"Authorization": f"Bearer {TOKEN}"})
+    case.validate_response(response, checks=CHECKS)
+    if response.status_code >= 400 and case.path.startswith("/v1/"):
+        assert response.headers["content-type"] == ["application/problem+json"]
+        problem = response.json()
+        assert problem["status"] == response.status_code and problem["title"] and problem["detail"]
