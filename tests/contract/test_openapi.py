@@ -47,7 +47,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 
 @schema.parametrize()
 @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
-def test_every_answer_is_one_that_the_document_names(case: schemathesis.Case) -> None:
+def test_every_answer_is_one_that_the_document_names(case: schemathesis.Case[Any]) -> None:
     if "name" in case.path_parameters:
         case.path_parameters["name"] = NAME
     response = case.call(headers={"Authorization": f"Bearer {TOKEN}"})
