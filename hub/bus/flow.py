@@ -35,6 +35,8 @@ from hub.errors import BrokerError, HubError
 T = TypeVar("T")
 log = structlog.get_logger()
 _BATCH = 500
+#: Who is full for less than this is not paused: see ``_is_held``.
+_HOLD_SECONDS = 1.0
 
 
 class _Ticket:
@@ -102,6 +104,7 @@ class Flow:
         self._committed: dict[Place, int] = {}
         self._last_commit = 0.0
         self._is_paused = False
+        self._full_since: float | None = None
         self._failure: BaseException | None = None
         self._session = 0
         self._producer: Producer | None = None
@@ -159,8 +162,8 @@ class Flow:
         """One session: a consumer and a producer, from the last commit on."""
         self._session += 1
         self._trackers, self._open, self._committed, self._failure = {}, 0, {}, None
-        self._is_paused = False
-        self._producer = new_producer(self._bootstrap, client_id=self._name, linger_ms=2)
+        self._is_paused, self._full_since = False, None
+        self._producer = new_producer(self._bootstrap, client_id=self._name, linger_ms=20)
         consumer = new_consumer(self._bootstrap, group=self._group, client_id=self._name)
         consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
         self._log.info("flow started", topics=len(self._topics), group=self._group)
@@ -182,17 +185,37 @@ class Flow:
     # -- reading --------------------------------------------------------------------------------
 
     def _step(self, consumer: Consumer) -> None:
-        self._set_paused(consumer, self._open >= self._max_open or not self._handler.wants_more())
-        message = consumer.poll(0.02 if self._open else 0.1)
-        if message is not None:
-            # A room for so many; what more the client has fetched waits within it.
-            room = max(1, min(_BATCH, self._max_open - self._open)) - 1
-            self._take([message, *(consumer.consume(room, 0) if room else ())])
+        if self._is_held(consumer):
+            # Callbacks are served here; a longer hold ends in a pause, in which the consumer is polled too.
+            if self._producer is not None:
+                self._producer.poll(0.005)
+        else:
+            message = consumer.poll(0.02 if self._open else 0.1)
+            if message is not None:
+                # A room for so many; what more the client has fetched waits within it.
+                room = max(1, min(_BATCH, self._max_open - self._open)) - 1
+                self._take([message, *(consumer.consume(room, 0) if room else ())])
         if self._producer is not None:
             self._producer.poll(0)
         self._settle()
         if time.monotonic() - self._last_commit >= self._commit_seconds:
             self._commit(consumer, is_waiting=False)
+
+    def _is_held(self, consumer: Consumer) -> bool:
+        """Whether nothing is to be read now and the consumer can be left alone for that moment.
+
+        A pause throws away what the client has fetched, and fetching it again costs more than it saves: it is
+        for those who are full or shut for longer.
+        """
+        is_full = self._open >= self._max_open or not self._handler.wants_more()
+        now = time.monotonic()
+        if not is_full:
+            self._full_since = None
+        elif self._full_since is None:
+            self._full_since = now
+        is_short = self._full_since is not None and now - self._full_since < _HOLD_SECONDS
+        self._set_paused(consumer, is_full and not is_short)
+        return is_short and not self._is_paused
 
     def _set_paused(self, consumer: Consumer, is_full: bool) -> None:
         if is_full == self._is_paused or (self._is_paused and self._open > self._max_open // 2):

@@ -36,4 +36,6 @@ def to_plain(value: object) -> object:
 
 def to_json(value: object) -> bytes:
     """``value`` as compact UTF-8 JSON, the same bytes for the same value."""
-    return json.dumps(to_plain(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return json.dumps(
+        value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=to_plain
+    ).encode()
