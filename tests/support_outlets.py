@@ -141,17 +141,17 @@ def notice_id(subject: str, number: int) -> str:
 
 def notice(
     subject: str, number: int, *, subscription: str = "procurement", view: str = "partner",
-    data: bytes | None = None,
+    data: bytes | None = None, type: str = "blacklist.notice.listed",
 ) -> Record:
     """A notice of version ``number`` of one record of ``subject``."""
     id = notice_id(subject, number)
     value = catalog().schema("hub/inbox-record").encode({
         "notice_id": id, "event_id": event_id("test", subject, number),
-        "event_type": "blacklist.notice.listed", "correlation_id": f"entity-{subject}",
+        "event_type": type, "correlation_id": f"entity-{subject}",
         "source": "/sources/test", "subject": subject, "subscription": subscription,
         "department_code": "116230009900000171", "view": view, "rule": "procurement", "map_version": "v1",
         "sequence": number, "expected_measures": ["restrict-government-procurement"],
         "legal_basis": "政府采购法第二十二条", "issued_at": NOW,
         "data": penalty(view) if data is None else data,
     })
-    return record_of(f"inbox.{subscription}", subject, number, value, id, "blacklist.notice.listed")
+    return record_of(f"inbox.{subscription}", subject, number, value, id, type)

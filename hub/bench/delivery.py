@@ -33,14 +33,19 @@ from hub.delivery.engine import DeliveryEngine
 from hub.delivery.waits import WAITS_TOPIC
 from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
 from hub.domain.events import Envelope, event_id, new_traceparent, output_id
-from hub.domain.webhook import parse_secret, sign
+from hub.domain.webhook import new_secret, parse_secret, sign
 from hub.state.notice_index import Notice
 
 CONNECTIONS = 32
 ENDPOINTS = 20
 RATE = 100
-#: Made up for the bench; it signs nothing else.
-SECRET = "whsec_" + "aHVi" * 8
+#: Of these endpoints one is down, while the rate of the others is measured.
+ISOLATED = 5
+#: The one whose latency is measured.
+QUIET = 9
+#: Made for the bench: ed25519 is what the hub signs with where nobody asks for another.
+SECRET = new_secret("ed25519")
+SICK = "/sick"
 _PATIENCE_SECONDS = 300
 
 
@@ -52,10 +57,17 @@ class DeliveryMeasured(NamedTuple):
     one_cpu_micros: float
     many_per_second: float
     many_cpu_micros: float
+    healthy_per_second: float
+    beside_dead_per_second: float
     floor_per_second: float
     floor_cpu_micros: float
     latency_p50: float
     latency_p99: float
+
+    @property
+    def isolation(self) -> float:
+        """Rate of the healthy endpoints while one is down, against their rate while all are up."""
+        return self.beside_dead_per_second / self.healthy_per_second
 
     @property
     def ratio(self) -> float:
@@ -81,13 +93,23 @@ class Endpoints(AbstractContextManager["Endpoints"]):
         self._here.close()
 
     def seen(self) -> dict[str, Any]:
-        """``count``, ``first`` and ``last`` (seconds of the epoch), ``latencies`` (ms, sorted) since the last reset."""
+        """``count``, ``first`` and ``last`` (seconds of the epoch), ``latencies`` (ms, sorted) since the last reset.
+
+        What the endpoint that may be down took does not count.
+        """
         self._here.send("seen")
         found: dict[str, Any] = self._here.recv()
         return found
 
     def reset(self) -> None:
-        self._here.send("reset")
+        self._tell("reset")
+
+    def set_down(self, is_down: bool) -> None:
+        """Whether the endpoint ``/sick`` answers 503."""
+        self._tell("down" if is_down else "up")
+
+    def _tell(self, what: str) -> None:
+        self._here.send(what)
         self._here.recv()
 
     def wait(self, count: int) -> dict[str, Any]:
@@ -101,15 +123,19 @@ class Endpoints(AbstractContextManager["Endpoints"]):
 
 def _serve(pipe: Connection) -> None:
     came: list[tuple[float, float]] = []
+    is_down = False
 
     async def take(request: web.Request) -> web.Response:
         body = await request.read()
+        if request.path == SICK:
+            return web.Response(status=503 if is_down else 204)
         at = body.find(b'"timestamp":"') + 13
         issued = datetime.fromisoformat(body[at : at + 24].decode()).timestamp() if at > 12 else 0.0
         came.append((time.time(), issued))
         return web.Response(status=204)
 
     async def main() -> None:
+        nonlocal is_down
         app = web.Application()
         app.router.add_post("/{path:.*}", take)
         runner = web.AppRunner(app, access_log=None)
@@ -118,8 +144,10 @@ def _serve(pipe: Connection) -> None:
         pipe.send(runner.addresses[0][1])
         loop = asyncio.get_running_loop()
         while (asked := await loop.run_in_executor(None, pipe.recv)) != "stop":
-            if asked == "reset":
-                came.clear()
+            if asked != "seen":
+                is_down = asked == "down" or (is_down and asked != "up")
+                if asked == "reset":
+                    came.clear()
                 pipe.send(None)
                 continue
             latencies = sorted((at - issued) * 1000 for at, issued in came)
@@ -151,10 +179,12 @@ class DeliveryBench:
             floor, floor_cpu = self._floor(endpoints, count)
             one, one_cpu = self._deliver(endpoints, count, 1)
             many, many_cpu = self._deliver(endpoints, count, ENDPOINTS)
+            healthy = self._beside(endpoints, count, is_down=False)
+            beside = self._beside(endpoints, count, is_down=True)
             latencies = self._latencies(endpoints)
         middle, high = len(latencies) // 2, int(len(latencies) * 0.99)
         return DeliveryMeasured(
-            count, one, one_cpu, many, many_cpu, floor, floor_cpu, latencies[middle], latencies[high]
+            count, one, one_cpu, many, many_cpu, healthy, beside, floor, floor_cpu, latencies[middle], latencies[high]
         )
 
     def _floor(self, endpoints: Endpoints, count: int) -> tuple[float, float]:
@@ -190,26 +220,36 @@ class DeliveryBench:
             used = cpu_seconds() - cpu
         return _rate(found), used / count * 1e6
 
+    def _beside(self, endpoints: Endpoints, count: int, *, is_down: bool) -> float:
+        """Rate of the healthy ones of ISOLATED endpoints, of which the first is down or not."""
+        endpoints.set_down(is_down)
+        self._write(count, ISOLATED)
+        endpoints.reset()
+        flows = [self._flow(endpoints, number, SICK if number == 0 else "") for number in range(ISOLATED)]
+        with _Running(flows):
+            return _rate(endpoints.wait(sum(number % ISOLATED != 0 for number in range(count))))
+
     def _latencies(self, endpoints: Endpoints) -> list[float]:
         """At RATE notices a second, from ``produce`` to the endpoint; the first second is for the connections."""
-        with _Running([self._flow(endpoints, 0)]):
-            self._write(1, 1, pause=1 / RATE)
+        # Not the first one: the notices that nobody took still wait there.
+        with _Running([self._flow(endpoints, QUIET)]):
+            self._write(1, 1, pause=1 / RATE, first=QUIET)
             endpoints.wait(1)
             for seconds in (1, 10):
                 time.sleep(0.5)
                 endpoints.reset()
-                self._write(RATE * seconds, 1, pause=1 / RATE)
+                self._write(RATE * seconds, 1, pause=1 / RATE, first=QUIET)
                 found = endpoints.wait(RATE * seconds)
         return list(found["latencies"])
 
-    def _flow(self, endpoints: Endpoints, number: int) -> Flow:
+    def _flow(self, endpoints: Endpoints, number: int, path: str = "") -> Flow:
         name = f"bench-{number}"
 
         def now() -> datetime:
             return datetime.now(UTC)
 
         transport = WebhookTransport(
-            WebhookEndpoint(f"{endpoints.url}/{number}", SECRET), now, max_concurrent=CONNECTIONS
+            WebhookEndpoint(endpoints.url + (path or f"/{number}"), SECRET), now, max_concurrent=CONNECTIONS
         )
         engine = DeliveryEngine(
             name, transport, self._catalog, now, _NoIndex(), TableLoader(self._bootstrap, topic=WAITS_TOPIC)
@@ -217,14 +257,14 @@ class DeliveryBench:
         # The group stays, so that what was delivered is not read again; a bench has a broker of its own.
         return Flow(engine, name=name, topics=[f"inbox.{name}"], group=name, bootstrap=self._bootstrap)
 
-    def _write(self, count: int, subscriptions: int, pause: float = 0.0) -> None:
+    def _write(self, count: int, subscriptions: int, pause: float = 0.0, first: int = 0) -> None:
         producer = self._paced if pause else new_producer(self._bootstrap, client_id="bench-notices", linger_ms=20)
         began = time.monotonic()
         for number in range(count):
             if pause:
                 time.sleep(max(0.0, began + number * pause - time.monotonic()))
             self._written += 1
-            name, subject = f"bench-{number % subscriptions}", f"9162300{self._written % 5000:011d}"
+            name, subject = f"bench-{first + number % subscriptions}", f"9162300{self._written % 5000:011d}"
             event, issued_at = event_id("/sources/bench", str(self._written), 1), datetime.now(UTC)
             id = output_id(event, name)
             value = self._inbox.encode({

@@ -16,7 +16,7 @@ import typer
 
 from hub import wiring
 from hub.bench.clocks import bench_clocks
-from hub.bench.delivery import CONNECTIONS, ENDPOINTS, RATE, DeliveryBench
+from hub.bench.delivery import CONNECTIONS, ENDPOINTS, ISOLATED, RATE, DeliveryBench
 from hub.bench.routing import MAP, bench_routing
 from hub.bus.topics import TopicSpec, admin, apply
 from hub.cli.common import AsJson, errors_as_sentences, print_json, settings_of
@@ -126,7 +126,7 @@ def delivery(
             apply(client, [TopicSpec(f"inbox.bench-{number}", 3, 1, {}) for number in range(ENDPOINTS)])
         found = DeliveryBench(settings.bootstrap, wiring.open_catalog(settings)).run(count)
     if as_json:
-        print_json(found._asdict() | {"ratio": found.ratio})
+        print_json(found._asdict() | {"ratio": found.ratio, "isolation": found.isolation})
         return
     typer.echo(
         f"delivery: {found.notices:,} signed notices over {CONNECTIONS} connections\n"
@@ -135,6 +135,8 @@ def delivery(
         f"ratio {found.ratio:.2f}\n"
         f"  {ENDPOINTS} endpoints       {found.many_per_second:>9,.0f} a second, "
         f"{found.many_cpu_micros:.0f} µs CPU each\n"
+        f"  one of {ISOLATED} down      {found.beside_dead_per_second:>9,.0f} a second to the others, "
+        f"{found.isolation:.0%} of their rate while it is up\n"
         f"  at {RATE} a second    from publish to receipt {found.latency_p50:.1f} ms (p50), "
         f"{found.latency_p99:.1f} ms (p99)"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 import ssl
 import threading
@@ -231,3 +232,36 @@ def test_a_name_that_moves_to_a_private_address_gets_nothing(kafka: KafkaLike, t
             )
         with pytest.raises(BlockingIOError):
             trap.accept()
+
+
+def test_what_was_listed_amended_and_removed_while_an_endpoint_was_down_ends_with_nothing_stale(
+    kafka: KafkaLike, topics: None
+) -> None:
+    steps, subjects = ("listed", "amended", "removed"), [f"S{number}" for number in range(12)]
+    ids = {notice_id(subject, number) for subject in subjects for number in (1, 2, 3)}
+    held: dict[str, int] = {}
+    with Receiver() as gone_soon:
+        url = gone_soon.url
+    producer = new_producer(kafka.bootstrap, client_id="test")
+    with delivery(kafka, url):
+        for number, step in enumerate(steps, 1):
+            for subject in subjects:
+                record = notice(subject, number, type=f"blacklist.notice.{step}")
+                produce(producer, INBOX, record.value, record.key, headers=record.headers)
+            assert producer.flush(30) == 0
+        # Nobody listens; what is tried meanwhile fails.
+        assert receipts(kafka) == {}
+
+    def choose(received: Received, before: int) -> Act:
+        data = json.loads(received.body)["data"]
+        if data["event_type"].endswith(".removed"):
+            held.pop(data["subject"], None)
+        else:
+            held[data["subject"]] = data["sequence"]
+        # Some of what was taken is not acknowledged, and comes again.
+        return Status() if before or int(received.webhook_id[:2], 16) % 3 else Silent()
+
+    with Receiver(choose=choose) as receiver, delivery(kafka, receiver.url):
+        wait_until(lambda: is_delivered(kafka, ids), "all receipts", 0.1)
+    assert len(receiver.posts()) > len(ids)
+    assert held == {}
