@@ -9,7 +9,7 @@ English for the engineer, ``errors`` with JSON pointers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Literal, Protocol
 
 import structlog
@@ -22,7 +22,7 @@ from hub.bus.records import Output
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
 from hub.domain.events import Envelope, new_traceparent, output_id
-from hub.domain.webhook import SignatureError, parse_verifier, verify
+from hub.domain.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, SignatureError, parse_verifier, verify
 from hub.errors import ContractError, HubError
 from hub.state.notice_index import Notice
 from hub.web.body import parse, read_body, schema_of, validated
@@ -95,7 +95,7 @@ def feedback_router(
         try:
             body = await read_body(request, MAX_BODY_BYTES)
             document = parse(body)
-            _authenticate(document, secrets, request.headers, body, now())
+            message_id = _authenticate(document, secrets, request.headers, body, now())
             feedback = validated(Feedback, document)
             found = await run_in_threadpool(notice_index.get, feedback.notice_id)
             notice = check_answer(feedback, found)
@@ -105,6 +105,12 @@ def feedback_router(
                 "feedback_id": feedback_id,
                 **feedback.model_dump(),
                 "department_code": notice.department_code,
+                "way": "http",
+                # As it came, with what was signed: the department cannot deny it, and nobody can alter it unseen.
+                "content": body,
+                "signed_as": message_id,
+                "signed_at": datetime.fromtimestamp(int(request.headers[TIMESTAMP_HEADER]), UTC),
+                "signature": request.headers[SIGNATURE_HEADER],
                 "received_at": received_at,
             })
             envelope = Envelope(
@@ -140,12 +146,13 @@ def _authenticate(
     headers: Mapping[str, str],
     body: bytes,
     now: datetime,
-) -> None:
+) -> str:
+    """The message id that is signed."""
     name = document.get("subscription")
     # An unknown subscription fails like a wrong signature: nobody learns which ones exist.
     keys = [parse_verifier(text) for text in secrets(name)] if isinstance(name, str) else []
     try:
-        verify(keys, headers, body, now)
+        return verify(keys, headers, body, now)
     except SignatureError as error:
         raise ProblemError(401, "unauthenticated", "签名无效", str(error)) from None
 

@@ -104,6 +104,13 @@ def test_an_answer_is_on_record_before_it_is_accepted(hub: Hub) -> None:
     assert schema.name == "hub/discipline-feedback"
     assert (value["feedback_id"], value["acted_on"]) == (id, date(2026, 3, 4))
     assert value["department_code"] == NOTICE.department_code
+    # What stands on record proves the answer: the library verifies it with the department's secret.
+    assert (value["way"], value["signed_as"]) == ("http", "msg_1")
+    standardwebhooks.Webhook(SECRET).verify(value["content"], {
+        "webhook-id": value["signed_as"], "webhook-timestamp": str(int(value["signed_at"].timestamp())),
+        "webhook-signature": value["signature"],
+    })
+    assert json.loads(value["content"]) == ANSWER
     envelope = from_headers(output.headers)
     assert (envelope.id, envelope.type) == (id, "discipline.feedback.acted")
     assert (envelope.correlation_id, envelope.causation_id) == ("entity-1", NOTICE.notice_id)
