@@ -41,6 +41,7 @@ _COMMANDS = {
     "hub.cli.publish": ("publish",),
     "hub.cli.rebuild": ("rebuild",),
     "hub.cli.listen": ("listen",),
+    "hub.cli.proof": ("proof",),
 }
 
 
