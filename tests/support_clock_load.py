@@ -18,6 +18,7 @@ from hub.domain.clock_firing import Alert, fire, next_moment
 from hub.domain.clock_fold import apply
 from hub.domain.clocks import ClockState, Signal
 from hub.domain.events import derive_id
+from hub.domain.plain import whole_millis
 from tests.chaos.clocks_process import RULES
 from tests.support_clocks import CALENDARS, DEPARTMENT, SUBJECT, Feed
 from tests.support_contracts import catalog
@@ -52,13 +53,13 @@ class Load:
         for _ in range(count):
             number = len(self.clocks)
             rule, hours = _KINDS[number % len(_KINDS)]
-            moment = _whole(now + timedelta(seconds=self._chance.uniform(first, last)))
+            moment = whole_millis(now + timedelta(seconds=self._chance.uniform(first, last)))
             is_over = number % 10 == 5
             # What was met has no more to say: its end lies two hours ahead, and nothing before it.
             begun = now - _HOUR if is_over else moment - timedelta(hours=hours)
-            signals = [_signal("start", "plain" if is_over else rule, number, _whole(begun))]
+            signals = [_signal("start", "plain" if is_over else rule, number, whole_millis(begun))]
             if is_over:
-                signals.append(_signal(self._chance.choice(("meet", "cancel")), "plain", number, _whole(now)))
+                signals.append(_signal(self._chance.choice(("meet", "cancel")), "plain", number, whole_millis(now)))
             self.clocks[signals[0].clock_id] = signals, moment
             for each in signals:
                 record = self._feeds[number % PARTITIONS].signal(each)
@@ -97,10 +98,6 @@ def _signal(kind: Any, rule: str, number: int, when: datetime) -> Signal:
         event_id=derive_id("event", kind, str(number)), occurred_at=when, counts_from=when.date(),
         owner_department=DEPARTMENT,
     )
-
-
-def _whole(moment: datetime) -> datetime:
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
 
 
 def read_alerts(bootstrap: str) -> list[dict[str, Any]]:

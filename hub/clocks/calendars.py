@@ -22,6 +22,7 @@ from hub.contracts.cloudevents import to_headers
 from hub.domain.calendar import Calendar, PublishedCalendar
 from hub.domain.calendar_table import from_text, to_text
 from hub.domain.events import Envelope, derive_id, new_traceparent
+from hub.domain.plain import whole_millis
 from hub.errors import ContractError, PoisonError
 
 log = structlog.get_logger()
@@ -87,7 +88,7 @@ class CalendarLog:
     ) -> list[CalendarChange]:
         """What has to be published so that these are in force; none for one that is already."""
         in_force = self.in_force()
-        moment = at.replace(microsecond=at.microsecond // 1000 * 1000)
+        moment = whole_millis(at)
         # As-of questions go by time: no publication is earlier than the one before it.
         for change in self._changes.values():
             moment = max(moment, change.published_at + timedelta(milliseconds=1))

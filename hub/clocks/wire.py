@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, NamedTuple, get_args
 
 from hub.bus.records import Headers, Output
 from hub.clocks.periods import department_entity
 from hub.contracts.catalog import Catalog
-from hub.contracts.flat import array, compile_item, compile_writer, text
+from hub.contracts.flat import array, compile_item, compile_writer, millis, text, utf8
 from hub.domain.calendar import local_date
 from hub.domain.clock_firing import Alert, AlertKind
 from hub.domain.clocks import Change, ClockRule, ClockState, Signal, SignalKind, Status
 from hub.domain.events import Envelope, output_id
-from hub.domain.plain import instant_text
+from hub.domain.plain import instant_text, whole_millis
 from hub.errors import ContractError
 
 SIGNALS = "clock.signals.v1"
@@ -28,8 +28,6 @@ INPUTS = (SIGNALS, *RECEIPTS)
 
 _SOURCE = b"/stages/clocks"
 _ALERT_TYPES = {kind: f"clock.alert.{kind}".encode() for kind in get_args(AlertKind)}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 #: Of hub/clock-state, in the order of the schema.
 _STATE_FIELDS = (
     "clock_id", "rule", "rule_version", "target", "subject", "correlation_id", "owner_department", "status",
@@ -127,7 +125,7 @@ class SignalReader:
             owner = value.get("department_code") if is_subscriber else self._departments.get(rule.owner)
             yield Signal(
                 kind=kind, rule=rule.id, correlation_id=value["correlation_id"], subject=value["subject"],
-                event_id=envelope.id, occurred_at=_to_milliseconds(envelope.time), target=target,
+                event_id=envelope.id, occurred_at=whole_millis(envelope.time), target=target,
                 counts_from=_to_date(value.get(rule.counts_from)) if kind == "start" else None,
                 owner_department=owner,
             )
@@ -147,19 +145,19 @@ class StateWriter:
         """The state as a record of ``hub/clock-state``, framed."""
         lines = [
             self._line((
-                _ms(line.at), line.event_id.encode(), line.change.encode(), _bytes(line.note), _bytes(line.kind),
-                line.counts_from, line.until, _bytes(line.owner_department), line.due_on, _ms(line.due_at),
+                millis(line.at), line.event_id.encode(), line.change.encode(), utf8(line.note), utf8(line.kind),
+                line.counts_from, line.until, utf8(line.owner_department), line.due_on, millis(line.due_at),
                 line.sequence,
             ))
             for line in state.history
         ]
         return self._write((
-            state.clock_id.encode(), state.rule.encode(), state.rule_version.encode(), _bytes(state.target),
-            state.subject.encode(), state.correlation_id.encode(), _bytes(state.owner_department),
-            state.status.encode(), _bytes(state.trigger_event_id), state.counts_from, state.due_on,
-            _ms(state.due_at), state.is_provisional, state.calendar.encode(), state.calendar_version.encode(),
-            _ms(state.met_at), _bytes(state.met_event_id), array([text(level.encode()) for level in state.warned]),
-            _ms(state.breached_at), array(lines), state.period.encode(),
+            state.clock_id.encode(), state.rule.encode(), state.rule_version.encode(), utf8(state.target),
+            state.subject.encode(), state.correlation_id.encode(), utf8(state.owner_department),
+            state.status.encode(), utf8(state.trigger_event_id), state.counts_from, state.due_on,
+            millis(state.due_at), state.is_provisional, state.calendar.encode(), state.calendar_version.encode(),
+            millis(state.met_at), utf8(state.met_event_id), array([text(level.encode()) for level in state.warned]),
+            millis(state.breached_at), array(lines), state.period.encode(),
         ))
 
     def state(self, state: ClockState, partition: int, cause: Cause | None, at: datetime) -> Output:
@@ -177,10 +175,10 @@ class StateWriter:
         subject = state.subject.encode()
         is_for_the_lead = rule is not None and alert.kind in ("breached", "escalated")
         value = self._write_alert((
-            alert.id.encode(), state.clock_id.encode(), state.rule.encode(), alert.kind.encode(), _bytes(alert.level),
-            _bytes(state.target), subject, state.correlation_id.encode(), _bytes(state.owner_department),
-            _bytes(rule.escalates_to) if rule is not None and is_for_the_lead else None,
-            _ms(state.due_at), _ms(now),
+            alert.id.encode(), state.clock_id.encode(), state.rule.encode(), alert.kind.encode(), utf8(alert.level),
+            utf8(state.target), subject, state.correlation_id.encode(), utf8(state.owner_department),
+            utf8(rule.escalates_to) if rule is not None and is_for_the_lead else None,
+            millis(state.due_at), millis(now),
         ))
         headers = _headers(alert.id, _ALERT_TYPES[alert.kind], state, now, state.trigger_event_id)
         return Output(ALERTS, subject, value, headers, partition)
@@ -256,16 +254,3 @@ def _to_date(value: object) -> date | None:
     if isinstance(value, datetime):
         return local_date(value)
     return value if isinstance(value, date) else None
-
-
-def _bytes(value: str | None) -> bytes | None:
-    return None if value is None else value.encode()
-
-
-def _ms(moment: datetime | None) -> int | None:
-    return None if moment is None else (moment - _EPOCH) // _MILLISECOND
-
-
-def _to_milliseconds(moment: datetime) -> datetime:
-    """What the log can hold: a state in memory must equal the state that is read back."""
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

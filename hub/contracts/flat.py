@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, cast
@@ -23,6 +23,7 @@ from hub.errors import ContractError
 #: Takes the values of a record in order.
 Writer = Callable[[Sequence[Any]], bytes]
 _EPOCH = date(1970, 1, 1).toordinal()
+_START, _MILLISECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(milliseconds=1)
 
 
 def zigzag(number: int) -> bytes:
@@ -44,6 +45,16 @@ def text(value: bytes) -> bytes:
     """An Avro string or bytes, from its bytes."""
     length = len(value)
     return (SMALL[length] if length < 4096 else zigzag(length)) + value
+
+
+def utf8(value: str | None) -> bytes | None:
+    """A text as a writer takes it."""
+    return None if value is None else value.encode()
+
+
+def millis(moment: datetime | None) -> int | None:
+    """An aware moment as a writer takes it: whole milliseconds since the epoch."""
+    return None if moment is None else (moment - _START) // _MILLISECOND
 
 
 def array(items: Sequence[bytes]) -> bytes:

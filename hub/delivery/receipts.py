@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 from hub.bus.records import Output, Record
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
-from hub.contracts.flat import compile_writer
+from hub.contracts.flat import compile_writer, millis, utf8
 from hub.domain.events import Envelope, output_id
 
 RECEIPTS_TOPIC = "delivery.receipts.v1"
@@ -74,18 +74,10 @@ class ReceiptWriter:
         value = self._write((
             receipt_id.encode(), notice["notice_id"].encode(), notice["event_id"].encode(),
             notice["event_type"].encode(), notice["correlation_id"].encode(), notice["subject"].encode(),
-            notice["department_code"].encode(), outcome.encode(), tried.attempts, tried.http_status, _bytes(endpoint),
+            notice["department_code"].encode(), outcome.encode(), tried.attempts, tried.http_status, utf8(endpoint),
             notice["action"].encode(), notice["sequence"],
             f"{record.topic}/{record.partition}/{record.offset}".encode(),
-            _bytes(sent.content_digest if sent else None), _ms(sent.signed_at) if sent else None,
-            _bytes(sent.signature if sent else None), _bytes(reason), _ms(tried.first_at), _ms(now),
+            utf8(sent.content_digest if sent else None), millis(sent.signed_at if sent else None),
+            utf8(sent.signature if sent else None), utf8(reason), millis(tried.first_at), millis(now),
         ))
         return Output(RECEIPTS_TOPIC, record.key, value, to_headers(caused))
-
-
-def _bytes(text: str | None) -> bytes | None:
-    return None if text is None else text.encode()
-
-
-def _ms(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)

@@ -19,6 +19,7 @@ from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
 from hub.delivery.vault import Vault
 from hub.domain.events import Envelope, derive_id, new_traceparent
+from hub.domain.plain import whole_millis
 from hub.domain.webhook import parse_secret
 from hub.domain.webhook_keys import KeyKind, new_secret
 from hub.errors import ContractError
@@ -83,10 +84,10 @@ class SubscriptionSettings:
         """
         key, key_id = parse_secret(text), derive_id("key", self.subscription, hashlib.sha256(text.encode()).hexdigest())
         new = SealedKey(
-            key_id, key.kind, vault.seal(text, _place(self.subscription, key_id)), key.public, _whole(now)
+            key_id, key.kind, vault.seal(text, _place(self.subscription, key_id)), key.public, whole_millis(now)
         )
         old = tuple(
-            each if keep is None else each._replace(retires_at=min(each.retires_at or _LAST, _whole(now + keep)))
+            each if keep is None else each._replace(retires_at=min(each.retires_at or _LAST, whole_millis(now + keep)))
             for each in self.keys
             if each.key_id != key_id and (each.retires_at is None or each.retires_at > now)
         )
@@ -96,7 +97,7 @@ class SubscriptionSettings:
         """What the hub itself puts into force when an endpoint says that it is no more."""
         return replace(
             self, revision=self.revision + 1, disabled_reason=reason, changed_by=HUB, reason=reason,
-            changed_at=_whole(now),
+            changed_at=whole_millis(now),
         )
 
     def opens_with(self, token: str) -> bool:
@@ -169,7 +170,3 @@ class SettingsLog:
 
 def _place(subscription: str, key_id: str) -> str:
     return f"{subscription}/{key_id}"
-
-
-def _whole(moment: datetime) -> datetime:
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)

@@ -14,6 +14,7 @@ from hub.bus.publisher import Publisher
 from hub.bus.reader import read_topics
 from hub.delivery.settings import SETTINGS_TOPIC, SettingsLog, SubscriptionSettings
 from hub.delivery.vault import Vault
+from hub.domain.plain import whole_millis
 from hub.errors import BrokerError, ContractError, InputError, PoisonError
 
 log = structlog.get_logger()
@@ -105,7 +106,7 @@ class SettingsDesk:
         current, at = current or SubscriptionSettings(subscription), self._now()
         return replace(
             change(current), revision=current.revision + 1, changed_by=by, reason=reason.strip(),
-            changed_at=at.replace(microsecond=at.microsecond // 1000 * 1000),
+            changed_at=whole_millis(at),
         )
 
 

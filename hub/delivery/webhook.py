@@ -7,10 +7,11 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from hub.bus.address_guard import AddressGuard
-from hub.bus.http_client import TIMEOUT_SECONDS, HttpClient
+from hub.bus.http_client import TIMEOUT_SECONDS, Answer, HttpClient
 from hub.delivery.receipts import Sent
 from hub.delivery.transport import Taken
 from hub.domain.webhook import SIGNATURE_HEADER, parse_secret, sign
@@ -32,12 +33,23 @@ class WebhookEndpoint:
         return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"[:500]
 
 
+class Requester(Protocol):
+    """The part of HttpClient that a transport needs."""
+
+    async def request(
+        self, method: str, url: str, *, body: bytes, headers: Mapping[str, str], timeout_seconds: float,
+        needs_body: bool,
+    ) -> Answer: ...
+
+    async def close(self) -> None: ...
+
+
 class WebhookTransport:
     """Attempts to one endpoint, over connections that are kept. One event loop.
 
     ``now`` gives aware UTC, also to the signatures: the department compares it with its clock. ``guard``
-    judges what is connected to (without one, anything is); ``tls`` replaces the system's trust. Raises
-    InputError at once for a secret that is none.
+    judges what is connected to (without one, anything is); ``tls`` replaces the system's trust, ``client`` the whole
+    of it. Raises InputError at once for a secret that is none.
     """
 
     def __init__(
@@ -48,12 +60,13 @@ class WebhookTransport:
         max_concurrent: int = 16,
         guard: AddressGuard | None = None,
         tls: ssl.SSLContext | None = None,
+        client: Requester | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.max_concurrent = max_concurrent
         self._keys = [parse_secret(text) for text in (endpoint.secret, *endpoint.previous_secrets)]
         self._now = now
-        self._client = HttpClient(now, max_connections=max_concurrent, guard=guard, tls=tls)
+        self._client: Requester = client or HttpClient(now, max_connections=max_concurrent, guard=guard, tls=tls)
 
     @property
     def address(self) -> str:

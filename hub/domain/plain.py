@@ -12,6 +12,11 @@ def instant_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def whole_millis(moment: datetime) -> datetime:
+    """What the log can hold of a moment: a value in memory has to equal the one that is read back."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+
+
 def to_plain(value: object) -> object:
     """``value`` with dates as ISO 8601, instants as RFC 3339 and decimals as strings.
 

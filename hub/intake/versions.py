@@ -12,6 +12,7 @@ from hub.contracts.cloudevents import to_headers
 from hub.contracts.codec import Schema
 from hub.domain.events import Envelope, derive_id, entity_id, event_id, new_traceparent
 from hub.domain.identifiers import subject_key
+from hub.domain.plain import whole_millis
 from hub.intake.encoder import Encode, row_encoder
 from hub.intake.rows import Problem, Row, RowFault
 from hub.state.seen_index import SeenRow
@@ -199,4 +200,4 @@ def unfit(row: Row, problem: str, remedy: str, code: str) -> RowFault:
 def utc_now() -> datetime:
     """The moment, aware, to the millisecond that a record can hold."""
     now = datetime.now(UTC)
-    return now.replace(microsecond=now.microsecond // 1000 * 1000)
+    return whole_millis(now)

@@ -26,14 +26,13 @@ from hub.domain.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, SignatureErro
 from hub.errors import ContractError, HubError
 from hub.state.notice_index import Notice
 from hub.web.body import parse, read_body, schema_of, validated
-from hub.web.problem import ProblemError, fault, problems
+from hub.web.problem import ProblemError, fault, problems, unavailable
 
 FEEDBACK_TOPIC = "discipline.feedback.v1"
 FEEDBACK_SCHEMA = "hub/discipline-feedback"
 SOURCE = "/web/feedback"
 #: A feedback is some hundred bytes; this leaves room for a long reason in escaped Chinese.
 MAX_BODY_BYTES = 65_536
-RETRY_AFTER_SECONDS = 30
 #: The measure of a notice that takes back an earlier one: what was restricted is free again.
 LIFT_MEASURE = "解除限制"
 _RECALLS = (".removed", ".withdrawn")
@@ -129,11 +128,8 @@ def feedback_router(
             if not error.is_retryable:
                 raise
             _log.warning("feedback.unavailable", error=type(error).__name__)
-            return ProblemError(
-                503, "unavailable", "暂时无法受理,请稍后重试",
-                "the hub cannot take the answer safely right now; send it again",
-                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
-            ).response(request.url.path)
+            said = "the hub cannot take the answer safely right now; send it again"
+            return unavailable(said).response(request.url.path)
         _log.info("feedback.accepted", feedback_id=feedback_id, notice_id=notice.notice_id)
         return JSONResponse({"feedback_id": feedback_id, "status": "accepted"}, status_code=202)
 

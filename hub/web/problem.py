@@ -60,6 +60,17 @@ class ProblemError(InputError):
         )
 
 
+#: Seconds after which it is worth trying again while Kafka or Redis is away.
+RETRY_AFTER_SECONDS = 30
+
+
+def unavailable(detail: str) -> ProblemError:
+    """What is asked cannot be done safely right now."""
+    return ProblemError(
+        503, "unavailable", "暂时无法受理,请稍后重试", detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)}
+    )
+
+
 _SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["type", "title", "status", "detail", "instance"],

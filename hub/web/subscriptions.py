@@ -22,7 +22,7 @@ from hub.delivery.settings import SubscriptionSettings, shown_url
 from hub.domain.plain import instant_text
 from hub.errors import HubError, InputError
 from hub.web.body import read_document, schema_of, validated
-from hub.web.problem import ProblemError, fault, problems
+from hub.web.problem import ProblemError, fault, problems, unavailable
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_EVENTS, DEFAULT_EVENTS = 1000, 100
@@ -116,10 +116,7 @@ def subscriptions_router(
             if not error.is_retryable:
                 raise
             _log.warning("subscriptions.unavailable", error=type(error).__name__)
-            return ProblemError(
-                503, "unavailable", "暂时无法受理,请稍后重试", "the hub cannot do it safely right now; try again",
-                headers={"Retry-After": "30"},
-            ).response(request.url.path)
+            return unavailable("the hub cannot do it safely right now; try again").response(request.url.path)
 
     @router.post(
         "/{name}/poll", summary="Fetch notices (RFC 8936)", openapi_extra=_body_of(Poll, is_required=False),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,7 +33,10 @@ def publish(outputs: Sequence[Output]) -> None:
 
 def new_app() -> Any:
     desk = Desk()
-    keys: Callable[[str], Sequence[str]] = lambda name: [KEY] if name == NAME else []  # noqa: E731
+
+    def keys(name: str) -> list[str]:
+        return [KEY] if name == NAME else []
+
     return create_app([
         ("", health_router(lambda: None)),
         ("", feedback_router(publish, catalog(), Nobody(), keys, lambda: datetime.now(UTC))),

@@ -79,8 +79,7 @@ def story(key: str = HUB_KEY) -> Story:
     records = [happened, *(_record(output, number) for number, output in enumerate(outputs))]
     inbox = next(record for record in records if record.topic == f"inbox.{NAME}")
 
-    transport = WebhookTransport(WebhookEndpoint("https://department.example/hook", key), now)
-    transport._client = Taking()  # type: ignore[assignment]
+    transport = WebhookTransport(WebhookEndpoint("https://department.example/hook", key), now, client=Taking())
     desk = Desk(DeliveryEngine(NAME, transport, catalog(), now, NoIndex(), lambda _: iter(())))
     try:
         desk.handle([inbox])

@@ -135,8 +135,8 @@ def deliver(subscription: str, inbox: Output) -> tuple[Refusing, list[Output], l
     def now() -> datetime:
         return datetime.now(UTC)
 
-    transport = WebhookTransport(WebhookEndpoint("https://department.example/hook", new_secret("ed25519")), now)
-    transport._client = client  # type: ignore[assignment]
+    endpoint = WebhookEndpoint("https://department.example/hook", new_secret("ed25519"))
+    transport = WebhookTransport(endpoint, now, client=client)
     engine = DeliveryEngine(subscription, transport, catalog(), now, NoIndex(), lambda _: iter(()), policy=QUICK)
     desk = Desk(engine)
     record = Record(inbox.topic, 0, 1, 0, inbox.key, inbox.value, inbox.headers)
