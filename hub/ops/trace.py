@@ -70,8 +70,10 @@ def _step(record: Record, headers: dict[str, str], catalog: Catalog) -> Step:
         except HubError:
             value = {}
         else:
-            # An event's own content stays where it is: a trace is read by more people than a record.
-            value = {name: entry for name, entry in value.items() if schema.name.startswith("hub/") and name != "data"}
+            # Content stays where it is, an event's as well as an answer's as it came: a trace is read by more
+            # people than a record. Every field of raw bytes is such content.
+            is_ours = schema.name.startswith("hub/")
+            value = {name: entry for name, entry in value.items() if is_ours and not isinstance(entry, bytes)}
     return Step(
         datetime.fromtimestamp(record.timestamp / 1000, UTC),
         record.topic,
