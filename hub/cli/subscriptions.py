@@ -47,7 +47,9 @@ def _method_of(settings: Settings, name: str) -> str:
     return known[name].delivery
 
 
-def _describe(name: str, found: SubscriptionSettings | None, method: str) -> dict[str, Any]:
+def _describe(
+    settings: Settings, name: str, found: SubscriptionSettings | None, method: str
+) -> dict[str, Any]:
     found = found or SubscriptionSettings(name)
     return {
         "subscription": name,
@@ -55,6 +57,7 @@ def _describe(name: str, found: SubscriptionSettings | None, method: str) -> dic
         "state": found.why_blocked(is_pushed=method == "webhook") or "open",
         "revision": found.revision,
         "url": shown_url(found.url) if found.url else None,
+        "folder": str(settings.drop / name) if method == "file" else None,
         "is_verified": found.is_verified,
         "is_paused": found.is_paused,
         "rate_per_minute": found.rate_per_minute,
@@ -78,18 +81,21 @@ def _describe(name: str, found: SubscriptionSettings | None, method: str) -> dic
 
 @app.command("list")
 def list_settings(data: Data = None, as_json: AsJson = False) -> None:
-    """Every subscription of the map: whether it is open, its address, who changed it last. Exit 1 if one is not."""
+    """Every subscription of the map: whether it is open, its address or folder, who changed it last, and its way.
+    Exit 1 if one is not open."""
     with errors_as_sentences():
         settings = settings_of(data)
         names = wiring.open_map(settings).subscriptions
         with closing(KafkaPublisher(settings.bootstrap, client_id="hub-subscriptions")) as publisher:
             found = _desk(settings, publisher).read()
-        shown = [_describe(name, found.get(name), entry.delivery) for name, entry in names.items()]
+        shown = [_describe(settings, name, found.get(name), entry.delivery) for name, entry in names.items()]
     if as_json:
         print_json(shown)
     else:
         for each in shown:
-            typer.echo("\t".join(str(each[name] or "") for name in ("subscription", "state", "url", "changed_by")))
+            where = each["folder"] or each["url"] or ""
+            shown_as = (each["subscription"], each["state"], where, each["changed_by"] or "", each["delivery"])
+            typer.echo("\t".join(shown_as))
     raise typer.Exit(0 if all(each["state"] == "open" for each in shown) else 1)
 
 
@@ -102,7 +108,7 @@ def show(name: Name, data: Data = None, as_json: AsJson = False) -> None:
         with closing(KafkaPublisher(settings.bootstrap, client_id="hub-subscriptions")) as publisher:
             desk = _desk(settings, publisher)
             found, history = desk.read().get(name), desk.history(name)
-    described = _describe(name, found, method)
+    described = _describe(settings, name, found, method)
     described["history"] = [
         {"revision": each.revision, "changed_at": instant_text(each.changed_at), "changed_by": each.changed_by,
          "reason": each.reason}
@@ -261,7 +267,7 @@ def _change(
             changed = _desk(settings, publisher).change(
                 name, make(settings), by=by or getpass.getuser(), reason=reason
             )
-    described = _describe(name, changed, method)
+    described = _describe(settings, name, changed, method)
     if as_json:
         print_json({**described, **shown})
         return
