@@ -135,22 +135,22 @@ class Drop:
 
     def __init__(
         self, root: Path, *, packing: Packing = QUICKLY, before: Drop | None = None, timing: Timing = AT_ONCE,
-        receiver_keys: Sequence[str] = (), key: str = KEY,
+        receiver_keys: Sequence[str] = (), key: str = KEY, name: str = NAME,
     ) -> None:
         self.is_safe = True
         self.index: InMemoryNotices = before.index if before else InMemoryNotices()
         circuit = Circuit(threshold=2, delay=0.05, longest=0.05)
-        self.box = FileBox(NAME, root, columns(), now, packing=packing, on_written=circuit.succeeded)
+        self.box = FileBox(name, root, columns(), now, packing=packing, on_written=circuit.succeeded)
         self.box.keys = [parse_secret(key)]
         self.desk: Desk = Desk(DeliveryEngine(
-            NAME, self.box, catalog(), now, self.index, before.desk.load if before else lambda _: iter(()),
+            name, self.box, catalog(), now, self.index, before.desk.load if before else lambda _: iter(()),
             policy=QUICK, circuit=circuit, method="file",
         ))
         self.reader = FolderReader(
             self.box, columns(), AnswerDesk(catalog(), self, lambda name: [], now), self, self._write,
             lambda: (receiver_keys, [key]), now, timing=timing,
         )
-        self.department = Department(root / NAME, key)
+        self.department = Department(root / name, key)
 
     def get(self, notice_id: str) -> Notice | None:
         return self.index.found.get(notice_id)
