@@ -1,10 +1,14 @@
 """Notices of one subscription on their way to the department: in order by subject, none in another's way.
 
-In: ``inbox.<subscription>``, ``delivery.commands.v1``. Out: ``delivery.receipts.v1``, ``delivery.waits.v1``.
+In: ``inbox.<subscription>``, ``delivery.commands.v1``. Out: ``delivery.receipts.v1``, ``delivery.waits.v1``,
+``delivery.alerts.v1``.
 
 A failing endpoint and a failing subject are two things. If requests for several subjects fail and none goes
 through, it is the endpoint: the circuit opens, nothing more is read, and the queue stays in the inbox. If
 others go through, it is what is sent: the subject is put aside with its followers, and the inbox goes on.
+
+A notice has a period of law. As it ends without the notice getting through, the notice goes the other way, where
+the subscription has one, and a person is told. What a later notice takes back before it went out never goes out.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from hub.bus.table_loader import Loader
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import from_headers
 from hub.delivery.commands import COMMANDS_TOPIC, Command, read_command
+from hub.delivery.fallback import Deadlines, Way
 from hub.delivery.gate import Gate
 from hub.delivery.indexing import Indexer, NoticeWriter
 from hub.delivery.lines import Item, Line, Lines, LineState
@@ -36,10 +41,13 @@ from hub.delivery.transport import GONE, Transport, WithdrawnError, close_later
 from hub.delivery.waits import Wait, WaitLog
 from hub.domain.circuit import Circuit, CircuitState
 from hub.domain.retry import RetryAt, RetryPolicy, Schedule
+from hub.domain.urgency import Urgency
 from hub.errors import HubError
 
 #: Notices put aside that are held in memory, with about 3 KB each; beyond it nothing more is read.
 MAX_ASIDE = 50_000
+#: So often the notices at the head of their lines are held against the end of their periods.
+WATCH_SECONDS = 5.0
 _log = structlog.get_logger()
 
 
@@ -48,7 +56,8 @@ class DeliveryEngine:
 
     ``policy`` says how a notice is tried in place, while the inbox waits for it; ``schedule`` how it is tried
     again once it was put aside. ``load_waits`` reads the topic of waits. The index is written before the
-    first attempt, since a department may answer at once, but delivery never waits long for Redis.
+    first attempt, since a department may answer at once, but delivery never waits long for Redis. ``urgency`` is
+    what the end of a period means, ``fallback`` the other way and its method's name.
     """
 
     def __init__(
@@ -65,6 +74,9 @@ class DeliveryEngine:
         circuit: Circuit | None = None,
         gate: Gate | None = None,
         method: str = "webhook",
+        urgency: Urgency | None = None,
+        fallback: tuple[Transport, str] | None = None,
+        watch_seconds: float = WATCH_SECONDS,
         on_gone: Callable[[str], Sequence[Output]] = lambda reason: (),
         rule_version: str = "",
         monotonic: Callable[[], float] = time.monotonic,
@@ -80,6 +92,13 @@ class DeliveryEngine:
         self._rule_version = rule_version
         self._monotonic, self._chance = monotonic, chance
         self._receipts = ReceiptWriter(catalog, subscription, method)
+        self._deadlines = Deadlines(urgency, self._gate, catalog, now)
+        self._watch_seconds = watch_seconds if urgency is not None else None
+        self._other: Way | None = None
+        if fallback is not None:
+            self._other = Way(fallback[0], ReceiptWriter(catalog, subscription, fallback[1]))
+        #: What is handed out the other way, until that says how it ended.
+        self._elsewhere: dict[Line, asyncio.Task[None]] = {}
         self._waits = WaitLog(catalog)
         self._lines = Lines()
         self._aside = 0
@@ -96,12 +115,15 @@ class DeliveryEngine:
         self._ready: asyncio.Queue[Line] = asyncio.Queue()
         self._taken: asyncio.Queue[tuple[int, Sequence[Record]]] = asyncio.Queue()
         work = [self._admit_all(), *(self._work() for _ in range(self._transport.max_concurrent))]
+        if self._watch_seconds is not None:
+            work.append(self._watch(self._watch_seconds))
         self._tasks += [asyncio.get_running_loop().create_task(each) for each in work]
 
     def wants_more(self) -> bool:
-        return (
-            self._circuit.state is CircuitState.CLOSED and self._gate.reason is None and self._aside < MAX_ASIDE
-        )
+        if self._aside >= MAX_ASIDE:
+            return False
+        # With another way the head of the queue has to be known, also while nothing goes this way.
+        return self._other is not None or (self._circuit.state is CircuitState.CLOSED and self._gate.reason is None)
 
     def take(self, records: Sequence[Record]) -> None:
         self._taken.put_nowait((self._generation, records))
@@ -118,6 +140,7 @@ class DeliveryEngine:
             self._lines.of(waiting.record).items.append(item)
             self._aside += 1
         for line in self._lines:
+            self._supersede(line)
             if line.items and line.state is LineState.IDLE:
                 self._take_up(line)
 
@@ -125,17 +148,24 @@ class DeliveryEngine:
         self._generation += 1
         gone = self._lines.forget(places)
         self._transport.call_off()
+        await self._end_tasks([self._elsewhere.pop(line) for line in gone if line in self._elsewhere])
         while self._busy.intersection(gone):
             await asyncio.sleep(0.01)
         self._aside -= sum(item.wait is not None for line in gone for item in line.items)
 
     async def close(self) -> None:
-        for task in self._tasks:
+        await self._end_tasks([*self._tasks, *self._elsewhere.values()])
+        await self._transport.close()
+        if self._other is not None:
+            await self._other.transport.close()
+
+    @staticmethod
+    async def _end_tasks(tasks: Sequence[asyncio.Task[None]]) -> None:
+        for task in tasks:
             task.cancel()
-        for task in self._tasks:
+        for task in tasks:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await self._transport.close()
 
     def use(self, transport: Transport) -> None:
         """Sends over ``transport`` from now on; what is under way ends over the one before."""
@@ -174,9 +204,13 @@ class DeliveryEngine:
                 self._flow.finish(item.record, [])  # put aside before it
             else:
                 line.items.appendleft(item)  # it went out, but perhaps its receipt was not written
+                self._call_back(line)
                 self._make_ready(line)
+                self._supersede(line)
             return
         line.items.append(item)
+        if item.is_lift:
+            self._supersede(line)
         if line.is_held:
             self._put_behind(line, item)
         elif line.state is LineState.IDLE:
@@ -187,6 +221,8 @@ class DeliveryEngine:
         wait = line.items[0].wait
         if wait is not None and wait.state == "parked":
             line.state = LineState.PARKED
+        elif wait is not None and wait.state == "fallback" and self._other is not None:
+            self._hand_out(line, self._other)
         elif wait is not None and wait.state == "retrying" and wait.next_attempt_at is not None:
             self._sleep(line, LineState.WAITING, (wait.next_attempt_at - self._now()).total_seconds())
         else:
@@ -219,7 +255,8 @@ class DeliveryEngine:
     async def _work(self) -> None:
         while True:
             line = await self._ready.get()
-            while not line.is_gone and not self._may_go():
+            # Its state is another if it went the other way meanwhile.
+            while not line.is_gone and line.state is LineState.READY and not self._may_go():
                 await asyncio.sleep(min(max(self._circuit.wait(self._monotonic()), 0.02), 0.5))
             if line.is_gone or line.state is not LineState.READY:
                 continue
@@ -261,7 +298,8 @@ class DeliveryEngine:
         self._circuit.succeeded()
         item.http_status = taken.http_status
         if taken.is_success:
-            self._end(line, item, "delivered", None, taken.sent)
+            self._end(line, item, "delivered", sent=taken.sent)
+            self._go_on(line)
         elif taken.http_status == GONE:
             self._stop_for_good(line, item)
         else:
@@ -278,8 +316,12 @@ class DeliveryEngine:
             item.tries_in_place = 0
             self._sleep(line, LineState.RESTING, self._policy.first_delay_seconds)
 
-    def _end(self, line: Line, item: Item, outcome: Outcome, reason: str | None, sent: Sent | None) -> None:
-        outputs = [self._receipt(item, outcome, reason, sent)]
+    def _end(
+        self, line: Line, item: Item, outcome: Outcome, reason: str | None = None, sent: Sent | None = None,
+        way: Way | None = None,
+    ) -> None:
+        """How it ended, on record; what is behind it does not move by this alone."""
+        outputs = [self._receipt(item, outcome, reason, sent, way)]
         if item.wait is not None:
             outputs.append(self._waits.gone(item.record, item.notice_id))
             self._aside -= 0 if line.is_gone else 1
@@ -289,7 +331,6 @@ class DeliveryEngine:
             "delivery.finished", notice_id=item.notice_id, event_id=item.notice["event_id"], status=outcome,
             attempts=item.attempts, http_status=item.http_status,
         )
-        self._go_on(line)
 
     def _go_on(self, line: Line) -> None:
         if line.is_gone:
@@ -305,6 +346,7 @@ class DeliveryEngine:
         if self._circuit.failed(line.key, self._monotonic(), wish):
             self._log.warning("delivery.circuit_opened", endpoint=self._transport.address, error=str(error),
                               seconds=round(self._circuit.wait(self._monotonic()), 1))
+        item.last_error, item.is_released = str(error), False
         decision = self._policy.decide(
             item.tries_in_place, retry_after_seconds=error.retry_after_seconds, chance=self._chance()
         )
@@ -323,7 +365,8 @@ class DeliveryEngine:
 
     def _put_aside(self, line: Line, item: Item, reason: str) -> None:
         number = item.attempts - self._policy.max_attempts
-        delay = self._schedule.delay(max(0, number), chance=self._chance())
+        chance = self._chance()
+        delay = self._deadlines.delay(item, self._schedule.delay(max(0, number), chance=chance), chance)
         if delay is None:
             self._park(line, item, f"{reason}; {item.attempts} attempts failed")
             return
@@ -335,9 +378,9 @@ class DeliveryEngine:
         self._log.warning("delivery.put_aside", notice_id=item.notice_id, error=reason, attempts=item.attempts,
                           seconds=round(delay))
 
-    def _park(self, line: Line, item: Item, reason: str) -> None:
+    def _park(self, line: Line, item: Item, reason: str, way: Way | None = None) -> None:
         line.state = LineState.PARKED
-        self._write_wait(line, item, Wait("parked", reason), self._receipt(item, "parked", reason, None))
+        self._write_wait(line, item, Wait("parked", reason), self._receipt(item, "parked", reason, None, way))
         self._log.warning("delivery.finished", notice_id=item.notice_id, event_id=item.notice["event_id"],
                           status="parked", attempts=item.attempts, http_status=item.http_status)
         for each in list(line.items)[1:]:
@@ -375,26 +418,100 @@ class DeliveryEngine:
         if not named:
             return
         if command.kind == "release":
+            self._call_back(line)
             line.items[0].tries_in_place = self._policy.max_attempts
+            line.items[0].is_released = True
             self._make_ready(line)
             return
         reason = f"dropped by {command.asked_by}: {command.reason}"
         is_first = named[0] is line.items[0]
+        if is_first:
+            self._call_back(line)
         for item in named:
-            self._drop(line, item, reason)
+            self._end(line, item, "dropped", reason)
         if is_first:
             self._go_on(line)
 
-    def _drop(self, line: Line, item: Item, reason: str) -> None:
-        outputs = [self._receipt(item, "dropped", reason, None), self._waits.gone(item.record, item.notice_id)]
-        self._flow.finish(None, outputs)
-        line.items.remove(item)
-        self._aside -= 1
+    def _supersede(self, line: Line) -> None:
+        """What was taken back before it went out does not go out: the department never sees it."""
+        found = self._lines.superseded(line)
+        if not found:
+            return
+        first = line.items[0]
+        for item, lift in found:
+            self._end(line, item, "superseded", f"taken back by the notice {lift.notice_id}")
+        if line.items[0] is not first:
+            self._call_back(line)
+            if line.state is not LineState.READY:
+                self._make_ready(line)
 
-    def _receipt(self, item: Item, outcome: Outcome, reason: str | None, sent: Sent | None) -> Output:
+    # -- the other way --------------------------------------------------------------------------
+
+    async def _watch(self, seconds: float) -> None:
+        """Looks after what does not get through while its period ends."""
+        while True:
+            await asyncio.sleep(seconds)
+            for line in self._lines:
+                if line.items and line.state not in (LineState.IDLE, LineState.BUSY, LineState.ELSEWHERE):
+                    self._look_at(line, line.items[0])
+
+    def _look_at(self, line: Line, item: Item) -> None:
+        is_stuck = item.attempts or self._circuit.state is not CircuitState.CLOSED or self._gate.shut_by
+        # What a person has to judge already stays with him, unless it was this way that refused it.
+        is_judged = line.state is LineState.PARKED and item.http_status is None
+        if not is_stuck or is_judged or item.is_released or not self._deadlines.is_last(item):
+            return
+        reason = item.last_error or self._gate.shut_by or "the endpoint does not answer"
+        if self._other is not None:
+            self._write_wait(line, item, Wait("fallback", reason), self._deadlines.fell_back(item, reason))
+            self._log.warning("delivery.fell_back", notice_id=item.notice_id, error=reason, attempts=item.attempts)
+            self._hand_out(line, self._other)
+            for each in list(line.items)[1:]:
+                self._put_behind(line, each)
+        elif not item.is_told:
+            item.is_told = True
+            self._flow.finish(None, [self._deadlines.at_risk(item, reason)])
+            self._log.warning("delivery.at_risk", notice_id=item.notice_id, error=reason, attempts=item.attempts)
+
+    def _hand_out(self, line: Line, way: Way) -> None:
+        line.state = LineState.ELSEWHERE
+        self._elsewhere[line] = asyncio.get_running_loop().create_task(self._serve_elsewhere(line, way))
+
+    async def _serve_elsewhere(self, line: Line, way: Way) -> None:
+        item = line.items[0]
+        item.first_at = item.first_at or self._now()
+        item.attempts += 1
+        while True:
+            try:
+                taken = await way.transport.attempt(item.notice_id, item.body, item.envelope.traceparent)
+                break
+            except WithdrawnError:
+                return
+            except Exception as error:  # whatever it is, the line must not stand still for it
+                reason = str(error) if isinstance(error, HubError) else type(error).__name__
+                self._log.warning("delivery.fallback_failed", notice_id=item.notice_id, error=reason)
+                await asyncio.sleep(self._watch_seconds or WATCH_SECONDS)
+        self._elsewhere.pop(line, None)
+        item.http_status = taken.http_status
+        if taken.is_success:
+            self._end(line, item, "delivered", sent=taken.sent, way=way)
+            self._go_on(line)
+        else:
+            self._park(line, item, taken.reason or "refused", way)
+
+    def _call_back(self, line: Line) -> None:
+        """Ends what is handed out the other way."""
+        task = self._elsewhere.pop(line, None)
+        if task is not None:
+            task.cancel()
+
+    def _receipt(
+        self, item: Item, outcome: Outcome, reason: str | None, sent: Sent | None, way: Way | None = None
+    ) -> Output:
         now = self._now()
         tried = Tried(item.attempts, item.first_at or now, item.http_status)
-        return self._receipts.write(
-            item.record, item.notice, item.envelope, outcome, tried, now, endpoint=self._transport.address,
+        transport, receipts = way or (self._transport, self._receipts)
+        return receipts.write(
+            item.record, item.notice, item.envelope, outcome, tried, now, endpoint=transport.address,
             reason=reason, sent=sent,
         )

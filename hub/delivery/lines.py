@@ -20,6 +20,7 @@ class LineState(StrEnum):
         idle ──▶ ready ──▶ busy ──▶ idle, or ready for the next
                    ▲         ├──▶ resting    failed; tried again in seconds, the inbox keeps it
                    │         ├──▶ waiting    failed for longer; on the topic of waits, tried again by itself
+                   │         ├──▶ elsewhere  its period ends: handed out the other way, until that says how it ended
                    │         └──▶ parked     refused for good; a person releases or drops it
                    └─────────────┘
     """
@@ -29,6 +30,7 @@ class LineState(StrEnum):
     BUSY = "busy"
     RESTING = "resting"
     WAITING = "waiting"
+    ELSEWHERE = "elsewhere"
     PARKED = "parked"
 
 
@@ -36,7 +38,8 @@ class Item:
     """One notice on its way. ``wait`` is set once it stands on the topic of waits."""
 
     __slots__ = (
-        "attempts", "body", "envelope", "first_at", "http_status", "notice", "record", "tries_in_place", "wait",
+        "attempts", "body", "envelope", "first_at", "http_status", "is_released", "is_told", "last_error", "notice",
+        "record", "tries_in_place", "wait",
     )
 
     def __init__(
@@ -47,10 +50,25 @@ class Item:
         self.first_at: datetime | None = wait.first_attempt_at if wait else None
         self.http_status: int | None = wait.http_status if wait else None
         self.tries_in_place = 0
+        self.last_error = wait.reason if wait else ""
+        #: A person wants it tried the ordinary way, whatever the hour.
+        self.is_released = False
+        #: A person was told that it is about to be late.
+        self.is_told = False
 
     @property
     def notice_id(self) -> str:
         return str(self.notice["notice_id"])
+
+    @property
+    def is_lift(self) -> bool:
+        """Whether it takes back what earlier notices of the same fact said."""
+        return bool(self.notice["action"] == "lift")
+
+    @property
+    def fact(self) -> str:
+        """What it is about: the row that all its versions speak of."""
+        return str(self.notice["correlation_id"])
 
 
 class Line:
@@ -72,7 +90,7 @@ class Line:
     @property
     def is_held(self) -> bool:
         """Whether later notices go behind it, onto the topic of waits."""
-        return self.state in (LineState.WAITING, LineState.PARKED)
+        return self.state in (LineState.WAITING, LineState.ELSEWHERE, LineState.PARKED)
 
 
 class Lines:
@@ -94,6 +112,21 @@ class Lines:
     def drop_empty(self, line: Line) -> None:
         if not line.items:
             self._lines.pop(line.key, None)
+
+    def superseded(self, line: Line) -> list[tuple[Item, Item]]:
+        """(notice, the later one that takes back its fact) of what need not go out any more.
+
+        What is under way is not among them; nor is the later one, since the department may hold what came before.
+        """
+        found: list[tuple[Item, Item]] = []
+        lifts: dict[str, Item] = {}
+        for item in reversed(line.items):
+            is_under_way = line.state is LineState.BUSY and item is line.items[0]
+            if item.fact in lifts and not is_under_way and not item.is_lift:
+                found.append((item, lifts[item.fact]))
+            if item.is_lift:
+                lifts.setdefault(item.fact, item)
+        return found[::-1]
 
     def forget(self, places: Iterable[Place]) -> list[Line]:
         """Takes the lines of some partitions out; returns them."""

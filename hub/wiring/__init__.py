@@ -167,7 +167,7 @@ def build_service(settings: Settings, stage: str) -> Service:
     if stage == "delivery":
         return build_delivery(settings, hub_map, catalog, load_endpoints(settings.endpoints))
     builders: dict[str, Callable[[], Stage]] = {
-        "routing": lambda: RoutingStage(hub_map, catalog),
+        "routing": lambda: RoutingStage(hub_map, catalog, calendars=load_calendars(settings.home)),
         "disclosure": lambda: _disclosure(catalog, load_endpoints(settings.endpoints)),
         "clocks": lambda: _clocks(settings, hub_map, catalog),
     }
