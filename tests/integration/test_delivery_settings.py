@@ -31,7 +31,7 @@ from hub.domain.webhook import parse_public, parse_secret, verify
 from hub.errors import InputError
 from tests.support_clock_load import wait_until
 from tests.support_contracts import catalog
-from tests.support_delivery import NoIndex
+from tests.support_delivery import EveryDay, NoIndex
 from tests.support_groups import delete_groups
 from tests.support_outlets import notice, notice_id
 from tests.support_receivers import Raw, Receiver, Status, gone, redirect
@@ -62,7 +62,7 @@ def desk(kafka: KafkaLike, create_topics: CreateTopics) -> Iterator[SettingsDesk
 def delivery(kafka: KafkaLike) -> Iterator[WebhookSender]:
     """Delivery as a process of the hub runs it."""
     sender = WebhookSender(NAME, Means(
-        kafka.bootstrap, catalog(), NoIndex(), VAULT, GUARD, lambda day: True, now, "test",
+        kafka.bootstrap, catalog(), NoIndex(), VAULT, GUARD, EveryDay(), now, "test",
     ))
     table = SettingsTable(
         Follower(kafka.bootstrap, SETTINGS_TOPIC, look_seconds=0.05), SettingsLog(catalog()), sender.use,

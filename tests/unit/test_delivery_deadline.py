@@ -13,7 +13,7 @@ import pytest
 from hub.bus.outlet import AttemptFailedError
 from hub.bus.records import Output, Record
 from hub.contracts.calendars import load_calendars
-from hub.delivery.alerts import ALERTS_TOPIC
+from hub.delivery.alerts import ALERTS_TOPIC, open_alerts
 from hub.delivery.engine import DeliveryEngine
 from hub.delivery.gate import Gate
 from hub.delivery.receipts import Sent
@@ -296,3 +296,20 @@ def test_what_is_handed_out_the_other_way_is_called_back() -> None:
         desk.wait(lambda: other.asked == [notice_id("A", 1), notice_id("A", 2)])
         assert list(other.open) == [notice_id("A", 2)]
         assert desk.ends() == {notice_id("A", 1): "superseded"}
+
+
+def test_an_alert_is_open_until_its_notice_has_arrived() -> None:
+    other, at = Way(), [LAST]
+    with desk_of(Way(down), other, at=at) as desk:
+        desk.handle([notice("A", 1, deliver_by=BY), at_offset(notice("B", 1, deliver_by=BY), 7)])
+        desk.wait(lambda: len(other.open) == 2)
+
+        def listed() -> list[str]:
+            records = [Record(output.topic, 0, 0, 0, output.key, output.value, []) for output in desk.written]
+            return [str(each["notice_id"]) for each in open_alerts(records, catalog())]
+
+        assert sorted(listed()) == sorted([notice_id("A", 1), notice_id("B", 1)])
+        other.answer(notice_id("A", 1))
+        other.answer(notice_id("B", 1), Taken(None, False, SENT, "refused"))
+        desk.wait(lambda: not other.open)
+        assert listed() == [notice_id("B", 1)], "parked is no end"
