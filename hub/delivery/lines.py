@@ -60,16 +60,6 @@ class Item:
     def notice_id(self) -> str:
         return str(self.notice["notice_id"])
 
-    @property
-    def is_lift(self) -> bool:
-        """Whether it takes back what earlier notices of the same fact said."""
-        return bool(self.notice["action"] == "lift")
-
-    @property
-    def fact(self) -> str:
-        """What it is about: the row that all its versions speak of."""
-        return str(self.notice["correlation_id"])
-
 
 class Line:
     """The notices of one subject, the oldest first."""
@@ -98,6 +88,9 @@ class Lines:
 
     def __init__(self) -> None:
         self._lines: dict[tuple[str, int, bytes | None], Line] = {}
+        #: Partition and fact -> offset and id of the last notice that takes the fact back, while that has no end: about
+        #: 250 bytes each.
+        self._lifts: dict[tuple[int, str], tuple[int, str]] = {}
 
     def __iter__(self) -> Iterator[Line]:
         return iter(list(self._lines.values()))
@@ -113,26 +106,52 @@ class Lines:
         if not line.items:
             self._lines.pop(line.key, None)
 
-    def superseded(self, line: Line) -> list[tuple[Item, Item]]:
-        """(notice, the later one that takes back its fact) of what need not go out any more.
+    def add(self, item: Item) -> None:
+        """At the end of its line."""
+        self.of(item.record).items.append(item)
+        self.note(item.record, item.notice)
+
+    def note(self, record: Record, notice: Mapping[str, Any]) -> None:
+        """Remembers what takes back a fact, also where its turn has not come."""
+        if notice["action"] == "lift":
+            self._lifts[_place_of(record, notice)] = (record.offset, str(notice["notice_id"]))
+
+    def remove(self, line: Line, item: Item) -> None:
+        """It has ended."""
+        line.items.remove(item)
+        place = _place_of(item.record, item.notice)
+        # All that came before what takes a fact back has ended with it.
+        if self._lifts and (lift := self._lifts.get(place)) is not None and lift[0] == item.record.offset:
+            del self._lifts[place]
+
+    def superseded(self, line: Line) -> list[tuple[Item, str]]:
+        """(notice, id of the later one that takes back its fact) of what need not go out any more.
 
         What is under way is not among them; nor is the later one, since the department may hold what came before.
         """
-        found: list[tuple[Item, Item]] = []
-        lifts: dict[str, Item] = {}
-        for item in reversed(line.items):
+        if not self._lifts:
+            return []
+        found: list[tuple[Item, str]] = []
+        for item in line.items:
+            lift = self._lifts.get(_place_of(item.record, item.notice))
             is_under_way = line.state is LineState.BUSY and item is line.items[0]
-            if item.fact in lifts and not is_under_way and not item.is_lift:
-                found.append((item, lifts[item.fact]))
-            if item.is_lift:
-                lifts.setdefault(item.fact, item)
-        return found[::-1]
+            if lift is None or is_under_way:
+                continue
+            if item.record.offset < lift[0]:
+                found.append((item, lift[1]))
+        return found
 
     def forget(self, places: Iterable[Place]) -> list[Line]:
         """Takes the lines of some partitions out; returns them."""
         gone = set(places)
+        partitions = {partition for _, partition in gone}
+        self._lifts = {place: lift for place, lift in self._lifts.items() if place[0] not in partitions}
         found = [line for line in self._lines.values() if line.place in gone]
         for line in found:
             line.is_gone = True
             del self._lines[line.key]
         return found
+
+
+def _place_of(record: Record, notice: Mapping[str, Any]) -> tuple[int, str]:
+    return record.partition, str(notice["correlation_id"])

@@ -15,6 +15,7 @@ import structlog
 from hub.bus.address_guard import AddressGuard
 from hub.bus.flow import Flow
 from hub.bus.outlet import AttemptFailedError
+from hub.bus.reader import Backlog
 from hub.bus.records import Output
 from hub.bus.table_loader import TableLoader
 from hub.contracts.catalog import Catalog
@@ -125,6 +126,7 @@ class Sender(ABC):
         waits = TableLoader(means.bootstrap, topic=WAITS_TOPIC)
         self._engine = DeliveryEngine(
             subscription, transport, means.catalog, means.now, means.index, waits,
+            backlog=Backlog(means.bootstrap, topic=f"inbox.{subscription}", group=group_of(subscription)),
             gate=gate, method=method, schedule=SCHEDULES[retry], urgency=Urgency(means.calendar), fallback=other,
             on_gone=self._disabled, rule_version=means.rule_version,
         )

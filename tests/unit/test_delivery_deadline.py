@@ -313,3 +313,23 @@ def test_an_alert_is_open_until_its_notice_has_arrived() -> None:
         other.answer(notice_id("B", 1), Taken(None, False, SENT, "refused"))
         desk.wait(lambda: not other.open)
         assert listed() == [notice_id("B", 1)], "parked is no end"
+
+
+def test_what_was_taken_back_further_on_in_the_inbox_does_not_go_out() -> None:
+    """Read again from the beginning, after all of it went through: nothing of a removed listing is sent again."""
+    records = [
+        at_offset(notice("A", 1), 1), at_offset(notice("A", 2, action="amend"), 2), lift("A", 3),
+        at_offset(notice("A", 4), 4), at_offset(notice("B", 5), 5),
+    ]
+    endpoint = Way(lambda id: Taken(204, True, SENT))
+    desk = Desk(DeliveryEngine(
+        "procurement", endpoint, catalog(), lambda: CALM, NoIndex(), lambda partitions: iter(()), policy=QUICK,
+        backlog=lambda partitions: [*records, at_offset(notice("C", 6)._replace(value=b"garbage"), 6)],
+    ))
+    try:
+        for record in records:
+            desk.handle([record])
+    finally:
+        desk.close()
+    assert endpoint.asked == [notice_id("A", 3), notice_id("A", 4), notice_id("B", 5)], "a new listing is another"
+    assert [desk.ends()[notice_id("A", n)] for n in (1, 2)] == ["superseded", "superseded"]
