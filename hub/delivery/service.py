@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import date, datetime
-from pathlib import Path
-from typing import NoReturn
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NoReturn, Protocol
 
 import structlog
 
 from hub.bus.address_guard import AddressGuard
-from hub.bus.file_lock import FileLock, LockBusyError
 from hub.bus.flow import Flow
 from hub.bus.outlet import AttemptFailedError
+from hub.bus.reader import Backlog
 from hub.bus.records import Output
 from hub.bus.table_loader import TableLoader
 from hub.contracts.catalog import Catalog
-from hub.delivery.answers import AnswerDesk, NoticeReader
 from hub.delivery.commands import COMMANDS_TOPIC
 from hub.delivery.engine import DeliveryEngine
-from hub.delivery.filedrop.box import FileBox, Packing
-from hub.delivery.filedrop.columns import Columns
-from hub.delivery.filedrop.reader import FolderReader, Timing
 from hub.delivery.gate import Gate
 from hub.delivery.indexing import NoticeWriter
 from hub.delivery.pull import MAX_OFFERED, RESEND_SECONDS, Batch, PullBox
@@ -36,7 +30,9 @@ from hub.delivery.vault import Vault
 from hub.delivery.waits import WAITS_TOPIC
 from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
 from hub.domain.circuit import Circuit
-from hub.domain.webhook import parse_secret
+from hub.domain.retry import SCHEDULES
+from hub.domain.urgency import Urgency, WorkingDays
+from hub.domain.webhook import SigningKey, parse_secret
 from hub.errors import HubError
 
 #: Requests to one department at a time.
@@ -58,10 +54,20 @@ class Means:
     index: NoticeWriter
     vault: Vault
     guard: AddressGuard
-    is_working_day: Callable[[date], bool]
+    calendar: WorkingDays
     now: Callable[[], datetime]
     rule_version: str = ""
     shutdown_seconds: float = 20.0
+
+
+class SigningTransport(Transport, Protocol):
+    """A way out that signs by itself, with ``keys``."""
+
+    keys: Sequence[SigningKey]
+
+
+#: Where a notice goes whose period ends before it got through, and the name of that method.
+OtherWay = tuple[SigningTransport, str]
 
 
 class Nowhere:
@@ -78,12 +84,42 @@ class Nowhere:
     async def close(self) -> None: ...
 
 
+class Puller:
+    """A box as its department asks it, while it is served in the loop of a flow. From any event loop.
+
+    ``why_blocked`` says why nothing is handed out now, ``None`` if it is.
+    """
+
+    def __init__(self, flow: Flow, box: PullBox, why_blocked: Callable[[], str | None]) -> None:
+        self._flow, self._box, self._why_blocked = flow, box, why_blocked
+
+    @property
+    def blocked(self) -> str | None:
+        return self._why_blocked()
+
+    async def poll(
+        self, acknowledged: Sequence[str], refused: Mapping[str, str], most: int, wait_seconds: float
+    ) -> Batch:
+        """First what the department says of earlier notices, then the next ones."""
+        return await asyncio.wrap_future(self._flow.ask(self._poll(acknowledged, refused, most, wait_seconds)))
+
+    async def _poll(
+        self, acknowledged: Sequence[str], refused: Mapping[str, str], most: int, wait_seconds: float
+    ) -> Batch:
+        self._box.acknowledge(acknowledged)
+        self._box.refuse(refused)
+        return await self._box.poll(most, wait_seconds)
+
+
 class Sender(ABC):
-    """Hands out the notices of one subscription. ``use`` may be called from any thread, also before ``run``."""
+    """Hands out the notices of one subscription. ``use`` may be called from any thread, also before ``run``.
+
+    ``retry`` names one of ``SCHEDULES``; ``other`` is where a notice goes whose period ends before it got through.
+    """
 
     def __init__(
         self, subscription: str, means: Means, transport: Transport, gate: Gate, *, method: str, max_open: int = 2000,
-        circuit: Circuit | None = None,
+        retry: str = "standard", other: OtherWay | None = None, circuit: Circuit | None = None,
     ) -> None:
         self._name, self._means, self._gate = subscription, means, gate
         self._settings_log = SettingsLog(means.catalog)
@@ -91,7 +127,9 @@ class Sender(ABC):
         waits = TableLoader(means.bootstrap, topic=WAITS_TOPIC)
         self._engine = DeliveryEngine(
             subscription, transport, means.catalog, means.now, means.index, waits,
-            gate=gate, circuit=circuit, method=method, on_gone=self._disabled, rule_version=means.rule_version,
+            backlog=Backlog(means.bootstrap, topic=f"inbox.{subscription}", group=group_of(subscription)),
+            gate=gate, circuit=circuit, method=method, schedule=SCHEDULES[retry], urgency=Urgency(means.calendar),
+            fallback=other, on_gone=self._disabled, rule_version=means.rule_version,
         )
         self._flow = Flow(
             self._engine, name=f"delivery-{subscription}", topics=[f"inbox.{subscription}", COMMANDS_TOPIC],
@@ -141,27 +179,24 @@ class Sender(ABC):
         return [] if settings is None else [self._settings_log.entry(settings.disabled(reason, self._means.now()))]
 
 
-@dataclass(frozen=True)
-class Drop:
-    """What the file drop stands on: its folder, the words of its tables, and who checks answers."""
-
-    root: Path
-    columns: Columns
-    desk: AnswerDesk
-    notices: NoticeReader
-    packing: Packing = field(default_factory=Packing)
-    timing: Timing = field(default_factory=Timing)
-
-
 class WebhookSender(Sender):
     """Pushes the notices of one subscription to the address of its settings."""
 
-    def __init__(self, subscription: str, means: Means) -> None:
-        gate = Gate(means.now, time.monotonic, means.is_working_day)
-        super().__init__(subscription, means, Nowhere(), gate, method="webhook")
+    def __init__(
+        self, subscription: str, means: Means, *, retry: str = "standard", other: OtherWay | None = None
+    ) -> None:
+        gate = Gate(means.now, time.monotonic, means.calendar.is_working_day)
+        super().__init__(subscription, means, Nowhere(), gate, method="webhook", retry=retry, other=other)
         self._sends_by: tuple[str | None, Sequence[str]] = (None, ())
+        self._other = other
+
+    def puller(self, box: PullBox) -> Puller:
+        """``box``, the other way of this subscription, as a department asks it."""
+        return Puller(self._flow, box, lambda: None if box.keys else "no key signs")
 
     def _apply(self, settings: SubscriptionSettings, secrets: Sequence[str]) -> None:
+        if self._other is not None:
+            self._other[0].keys = [parse_secret(text) for text in secrets]
         if (settings.url, secrets) != self._sends_by:
             self._engine.use(self._transport(settings.url, secrets))
             self._sends_by = settings.url, secrets
@@ -178,88 +213,9 @@ class PullSender(Sender):
 
     def __init__(self, subscription: str, means: Means, *, resend_seconds: float = RESEND_SECONDS) -> None:
         self._box = PullBox(means.now, resend_seconds=resend_seconds)
-        gate = Gate(means.now, time.monotonic, means.is_working_day, is_pushed=False)
+        gate = Gate(means.now, time.monotonic, means.calendar.is_working_day, is_pushed=False)
         super().__init__(subscription, means, self._box, gate, method="pull", max_open=2 * MAX_OFFERED)
+        self.puller = Puller(self._flow, self._box, lambda: self.blocked)
 
     def _apply(self, settings: SubscriptionSettings, secrets: Sequence[str]) -> None:
         self._box.keys = [parse_secret(text) for text in secrets]
-
-    async def poll(
-        self, acknowledged: Sequence[str], refused: Mapping[str, str], most: int, wait_seconds: float
-    ) -> Batch:
-        """First what the department says of earlier notices, then the next ones. From any event loop."""
-        return await asyncio.wrap_future(self._flow.ask(self._poll(acknowledged, refused, most, wait_seconds)))
-
-    async def _poll(
-        self, acknowledged: Sequence[str], refused: Mapping[str, str], most: int, wait_seconds: float
-    ) -> Batch:
-        self._box.acknowledge(acknowledged)
-        self._box.refuse(refused)
-        return await self._box.poll(most, wait_seconds)
-
-
-class FileSender(Sender):
-    """Puts the notices of one subscription into its folder, and reads what the department puts there.
-
-    One process owns a folder: ``run`` waits for the others to end, and for the folder to be there.
-    """
-
-    #: So long until the lock is asked for again.
-    LOCK_SECONDS = 2.0
-
-    def __init__(self, subscription: str, means: Means, drop: Drop) -> None:
-        # Two subjects that cannot be written are the folder's fault; that it is well again shows in a package
-        # that was written, since an attempt ends only when the department has spoken.
-        circuit = Circuit(threshold=2)
-        self._box = FileBox(
-            subscription, drop.root, drop.columns, means.now, packing=drop.packing, on_written=circuit.succeeded,
-        )
-        gate = Gate(means.now, time.monotonic, means.is_working_day, is_pushed=False)
-        super().__init__(
-            subscription, means, self._box, gate, method="file", max_open=2 * MAX_OFFERED, circuit=circuit
-        )
-        self._keys: tuple[Sequence[str], Sequence[str]] = (), ()
-        self._reader = FolderReader(
-            self._box, drop.columns, drop.desk, drop.notices, self._flow.write, lambda: self._keys, means.now,
-            timing=drop.timing,
-        )
-        self._stopping = threading.Event()
-        self._reading: asyncio.Task[None] | None = None
-
-    def run(self) -> None:
-        lock = FileLock(self._box.layout.lock)
-        if not self._own(lock):
-            return
-        try:
-            self._flow.call_soon(self._read)
-            self._flow.run()
-        finally:
-            lock.release()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        super().stop()
-
-    def _own(self, lock: FileLock) -> bool:
-        """Whether the folder is ours; ``False`` if it was not until ``stop``."""
-        said = ""
-        while not self._stopping.is_set():
-            try:
-                self._box.layout.prepare()
-                lock.acquire()
-                return True
-            except (OSError, LockBusyError) as error:
-                reason = error.strerror or type(error).__name__ if isinstance(error, OSError) else str(error)
-                if reason != said:
-                    _log.warning("filedrop.folder_waits", subscription=self._name, error=reason)
-                said = reason
-            self._stopping.wait(self.LOCK_SECONDS)
-        return False
-
-    def _read(self) -> None:
-        # Ended with the loop.
-        self._reading = asyncio.get_running_loop().create_task(self._reader.run())
-
-    def _apply(self, settings: SubscriptionSettings, secrets: Sequence[str]) -> None:
-        self._box.keys = [parse_secret(text) for text in secrets]
-        self._keys = settings.receiver_keys, secrets

@@ -20,9 +20,11 @@ from hub.contracts.map import HubMap
 from hub.delivery.answers import AnswerDesk
 from hub.delivery.filedrop.box import Packing
 from hub.delivery.filedrop.columns import Columns
+from hub.delivery.filedrop.sender import Drop, FileSender
 from hub.delivery.handshake import shake_hands
 from hub.delivery.message import read_notices
-from hub.delivery.service import Drop, FileSender, Means, Sender, WebhookSender, group_of
+from hub.delivery.pull import PullBox
+from hub.delivery.service import Means, Puller, PullSender, Sender, WebhookSender, group_of
 from hub.delivery.settings import SETTINGS_TOPIC, SettingsLog, SubscriptionSettings
 from hub.delivery.settings_desk import Change, SettingsDesk, SettingsTable
 from hub.delivery.vault import Vault
@@ -89,7 +91,7 @@ def delivery_means(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Mea
     calendar = load_calendars(settings.home)["gannan"]
     return Means(
         settings.bootstrap, catalog, NoticeIndex(open_redis(settings)), vault(settings), address_guard(settings),
-        calendar.is_working_day, utc_now, hub_map.version, settings.shutdown_seconds,
+        calendar, utc_now, hub_map.version, settings.shutdown_seconds,
     )
 
 
@@ -111,14 +113,17 @@ async def verify_address(settings: Settings, current: SubscriptionSettings, url:
 
 
 def build_delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoints: Endpoints) -> Service:
-    """A sender for each subscription that is pushed or gets files: a dead one keeps its queue and slows no other."""
+    """A sender for each subscription that is pushed or gets files: a dead one keeps its own queue and slows no other.
+
+    What may be fetched, be it as the other way only, is held by the web side, which departments ask.
+    """
     means = delivery_means(settings, hub_map, catalog)
     senders: dict[str, Sender] = {}
     for name, entry in hub_map.subscriptions.items():
-        if entry.delivery == "webhook":
-            senders[name] = WebhookSender(name, means)
+        if entry.delivery == "webhook" and entry.fallback != "pull":
+            senders[name] = WebhookSender(name, means, retry=entry.retry)
         elif entry.delivery == "file":
-            senders[name] = FileSender(name, means, file_drop(settings, hub_map, catalog))
+            senders[name] = FileSender(name, means, file_drop(settings, hub_map, catalog), retry=entry.retry)
 
     def tell(changed: SubscriptionSettings) -> None:
         if changed.subscription in senders:
@@ -166,6 +171,24 @@ class FilledIndex:
                 self._not_before = time.monotonic() + self.PAUSE_SECONDS
                 self._index.rebuild(read_notices(read_topics(self._settings.bootstrap, self._inboxes), self._catalog))
             return self._index.get(notice_id)
+
+
+def fetched_senders(
+    settings: Settings, hub_map: HubMap, catalog: Catalog
+) -> tuple[dict[str, Sender], dict[str, Puller]]:
+    """Senders of the subscriptions that may fetch, always or near the end of a period; and what asks them."""
+    means = delivery_means(settings, hub_map, catalog)
+    senders: dict[str, Sender] = {}
+    pullers: dict[str, Puller] = {}
+    for name, entry in hub_map.subscriptions.items():
+        if entry.delivery == "pull":
+            pulled = PullSender(name, means)
+            senders[name], pullers[name] = pulled, pulled.puller
+        elif entry.fallback == "pull":
+            box = PullBox(utc_now)
+            pushed = WebhookSender(name, means, retry=entry.retry, other=(box, "pull"))
+            senders[name], pullers[name] = pushed, pushed.puller(box)
+    return senders, pullers
 
 
 def waiting_notices(settings: Settings) -> list[Waiting]:

@@ -19,12 +19,14 @@ from hub.delivery.answers import AnswerDesk
 from hub.delivery.filedrop.box import Packing
 from hub.delivery.filedrop.columns import Columns
 from hub.delivery.filedrop.reader import Timing
-from hub.delivery.service import Drop, FileSender, Means
+from hub.delivery.filedrop.sender import Drop, FileSender
+from hub.delivery.service import Means
 from hub.delivery.settings import SubscriptionSettings
 from hub.delivery.vault import Vault
 from hub.state.notice_index import NoticeIndex
 from hub.wiring import Together
 from tests.chaos.clocks_process import ROOT
+from tests.support_delivery import EveryDay
 from tests.support_filedrop import MEASURES, NAME
 
 #: As in production, but a hundred times as fast.
@@ -43,7 +45,7 @@ def file_sender(bootstrap: str, redis_url: str, root: Path, secret: str) -> File
         root, Columns(catalog, MEASURES), AnswerDesk(catalog, index, lambda name: [], now), index, PACKING, TIMING
     )
     sender = FileSender(NAME, Means(
-        bootstrap, catalog, index, vault, AddressGuard(), lambda day: True, now, "test", shutdown_seconds=5.0,
+        bootstrap, catalog, index, vault, AddressGuard(), EveryDay(), now, "test", shutdown_seconds=5.0,
     ), drop)
     sender.LOCK_SECONDS = 0.05
     sender.use(replace(SubscriptionSettings(NAME, revision=1).with_key(secret, vault, now())))
