@@ -15,7 +15,8 @@ from hub.bus.file_lock import FileLock, LockBusyError
 from hub.delivery.answers import AnswerDesk, NoticeReader
 from hub.delivery.filedrop.box import MAX_OFFERED, FileBox, Packing
 from hub.delivery.filedrop.columns import Columns
-from hub.delivery.filedrop.reader import FolderReader, Timing
+from hub.delivery.filedrop.inbox import Timing
+from hub.delivery.filedrop.reader import FolderReader
 from hub.delivery.gate import Gate
 from hub.delivery.service import Means, Sender
 from hub.delivery.settings import SubscriptionSettings
