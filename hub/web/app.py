@@ -8,7 +8,8 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from hub.web.problem import ProblemError
+from hub.domain.problem import ProblemError
+from hub.web.problem import respond
 
 #: What the framework itself refuses: kind and Chinese title of the problem.
 _TITLES = {404: ("not-found", "没有此地址"), 405: ("method-not-allowed", "不支持此方法")}
@@ -45,6 +46,6 @@ def create_app(routers: Sequence[tuple[str, APIRouter]]) -> FastAPI:
     async def say(request: Request, error: HTTPException) -> Response:
         slug, title = _TITLES.get(error.status_code, ("refused", "请求未被受理"))
         problem = ProblemError(error.status_code, slug, title, str(error.detail), headers=error.headers)
-        return problem.response(request.url.path)
+        return respond(problem, request.url.path)
 
     return app

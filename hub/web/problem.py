@@ -1,63 +1,21 @@
-"""Problem documents (RFC 9457): what was wrong with a request, for its sender to repair."""
+"""Problem documents (RFC 9457) as answers by HTTP."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import Response
 from fastapi.responses import JSONResponse
 
-from hub.errors import InputError
-
-#: One entry of ``errors``: ``pointer`` (RFC 6901, into the request's body) and ``detail``.
-Fault = dict[str, str]
+from hub.domain.problem import ProblemError
 
 
-def fault(path: Sequence[str | int], detail: str) -> Fault:
-    """A fault at ``path``, given as the names and indexes on the way to it."""
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
-    return {"pointer": "".join(f"/{step}" for step in steps), "detail": detail}
-
-
-class ProblemError(InputError):
-    """A request that the hub refuses.
-
-    ``slug`` names the kind of problem and never changes; ``title`` is Chinese and the same for all
-    problems of a kind, ``detail`` English and about this one.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        slug: str,
-        title: str,
-        detail: str,
-        errors: Sequence[Fault] = (),
-        *,
-        headers: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.slug = slug
-        self.title = title
-        self.errors = list(errors)
-        self.headers = dict(headers or {})
-
-    def response(self, instance: str) -> Response:
-        """The problem as ``application/problem+json``; ``instance`` is the path that was asked."""
-        document: dict[str, object] = {
-            "type": f"/problems/{self.slug}",
-            "title": self.title,
-            "status": self.status,
-            "detail": str(self),
-            "instance": instance,
-        }
-        if self.errors:
-            document["errors"] = self.errors
-        return JSONResponse(
-            document, status_code=self.status, headers=self.headers, media_type="application/problem+json"
-        )
+def respond(problem: ProblemError, instance: str) -> Response:
+    """``problem`` as an answer; ``instance`` is the path that was asked."""
+    return JSONResponse(
+        problem.document(instance), status_code=problem.status, headers=problem.headers,
+        media_type="application/problem+json",
+    )
 
 
 #: Seconds after which it is worth trying again while Kafka or Redis is away.

@@ -16,13 +16,15 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from hub.contracts.documents import validated
 from hub.delivery.gate import MAX_RATE_PER_MINUTE, parse_office_hours
 from hub.delivery.pull import Batch
 from hub.delivery.settings import SubscriptionSettings, shown_url
 from hub.domain.plain import instant_text
+from hub.domain.problem import ProblemError, fault
 from hub.errors import HubError, InputError
-from hub.web.body import read_document, schema_of, validated
-from hub.web.problem import ProblemError, fault, problems, unavailable
+from hub.web.body import read_document, schema_of
+from hub.web.problem import problems, respond, unavailable
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_EVENTS, DEFAULT_EVENTS = 1000, 100
@@ -111,12 +113,12 @@ def subscriptions_router(
         try:
             return JSONResponse(await work())
         except ProblemError as problem:
-            return problem.response(request.url.path)
+            return respond(problem, request.url.path)
         except HubError as error:
             if not error.is_retryable:
                 raise
             _log.warning("subscriptions.unavailable", error=type(error).__name__)
-            return unavailable("the hub cannot do it safely right now; try again").response(request.url.path)
+            return respond(unavailable("the hub cannot do it safely right now; try again"), request.url.path)
 
     @router.post(
         "/{name}/poll", summary="Fetch notices (RFC 8936)", openapi_extra=_body_of(Poll, is_required=False),

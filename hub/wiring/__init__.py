@@ -27,6 +27,7 @@ from hub.contracts.calendars import load_calendars
 from hub.contracts.catalog import Catalog
 from hub.contracts.endpoints import Endpoints, load_endpoints
 from hub.contracts.map import HubMap
+from hub.delivery.answers import AnswerDesk
 from hub.delivery.commands import COMMANDS_TOPIC
 from hub.delivery.message import read_notices
 from hub.delivery.service import PullSender, group_of
@@ -260,7 +261,7 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
     # An index that was wiped is told from a notice that never was: it is filled before the first question.
     inboxes = [f"inbox.{name}" for name in hub_map.subscriptions]
     index.rebuild(read_notices(read_topics(settings.bootstrap, inboxes), catalog))
-    feedback = feedback_router(publisher.publish, catalog, index, keys, utc_now)
+    feedback = feedback_router(publisher.publish, AnswerDesk(catalog, index, keys, utc_now))
     registry = registry_router(catalog, registry_subjects(hub_map, catalog))
     subscriptions = subscriptions_router(
         table, settings_desk(settings, catalog, publisher), pulled, partial(verify_address, settings)

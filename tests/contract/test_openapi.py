@@ -16,6 +16,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from hub.bus.records import Output
+from hub.delivery.answers import AnswerDesk
 from hub.web.app import create_app, health_router
 from hub.web.feedback import feedback_router
 from tests.integration.test_pull import KEY, NAME, TOKEN, Desk, Idle, router_of
@@ -39,7 +40,7 @@ def new_app() -> Any:
 
     return create_app([
         ("", health_router(lambda: None)),
-        ("", feedback_router(publish, catalog(), Nobody(), keys, lambda: datetime.now(UTC))),
+        ("", feedback_router(publish, AnswerDesk(catalog(), Nobody(), keys, lambda: datetime.now(UTC)))),
         ("", router_of(desk, {NAME: Idle()})),
     ])
 

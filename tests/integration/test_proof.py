@@ -20,6 +20,7 @@ from hub.bus.http_client import Answer
 from hub.bus.publisher import KafkaPublisher
 from hub.bus.records import Output, Record
 from hub.cli.main import build
+from hub.delivery.answers import AnswerDesk
 from hub.delivery.engine import DeliveryEngine
 from hub.delivery.message import read_inbox, to_notice
 from hub.delivery.proof import Check, _digest, collect, find_notice, verify
@@ -91,7 +92,8 @@ def story(key: str = HUB_KEY) -> Story:
     assert public is not None
     app = FastAPI()
     app.include_router(feedback_router(
-        answers.extend, catalog(), type("Index", (), {"get": lambda self, id: notice})(), lambda name: [public], now
+        answers.extend,
+        AnswerDesk(catalog(), type("Index", (), {"get": lambda self, id: notice})(), lambda name: [public], now),
     ))
     body = json.dumps({
         "notice_id": notice.notice_id, "subscription": NAME, "correlation_id": notice.correlation_id,

@@ -25,6 +25,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
+from hub.delivery import answers
 from hub.delivery.engine import DeliveryEngine
 from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
 from hub.disclosure.stage import ChannelEndpoint, DisclosureStage
@@ -34,7 +35,6 @@ from hub.domain.webhook import parse_secret, sign, verify
 from hub.sandbox.department import LIFT_MEASURE, NoticeData, answer_notice, create_department
 from hub.sandbox.disclosure_system import create_disclosure_system, holds_id_number
 from hub.sandbox.faults import Fault, FaultPlan, Faults, Slowness
-from hub.web.feedback import Feedback, check_answer
 from tests.support_contracts import IDENTITY_NUMBER, ROOT, catalog
 from tests.support_delivery import Desk
 from tests.support_outlets import QUICK, OutletServer, Reply, Seen, notice, notice_id, order, penalty
@@ -330,7 +330,7 @@ def test_notice_is_taken_once_and_answered_with_a_signed_measure(tmp_path: Path)
         feedback = json.loads(seen.body)
         message_id = verify([parse_secret(SECRET)], seen.headers, seen.body, now())
         assert message_id == derive_id("feedback", "notice-1", feedback["status"])
-        assert Feedback.model_validate_json(seen.body).notice_id == "notice-1"
+        assert answers.Answer.model_validate_json(seen.body).notice_id == "notice-1"
         listed = ask("GET", f"{url}/api/v1/notices?subject={USCC}").json["notices"]
         assert [item["feedback"] for item in listed] == [feedback]
         assert NAME in ask("GET", f"{url}/").text
@@ -438,8 +438,8 @@ def test_delivery_department_and_feedback_rules_fit_together(tmp_path: Path) -> 
         wait_until(lambda: stats_of(url)["answered"] == 40, "all answers")
         assert stats_of(url)["repeats"] == 1  # the one whose 204 was lost
         for seen in hub.seen:
-            feedback = Feedback.model_validate_json(seen.body)
-            check_answer(feedback, indexed[feedback.notice_id])
+            feedback = answers.Answer.model_validate_json(seen.body)
+            answers.check_answer(feedback, indexed[feedback.notice_id])
     assert {json.loads(seen.body)["notice_id"] for seen in hub.seen} == {
         notice_id(f"subject-{number}", number) for number in range(40)
     }

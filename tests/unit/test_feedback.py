@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from hub.bus.records import Output
 from hub.contracts.cloudevents import from_headers
+from hub.delivery.answers import AnswerDesk
 from hub.domain.events import output_id
 from hub.errors import BrokerError, IndexUnavailableError
 from hub.state.notice_index import Notice
@@ -52,9 +53,8 @@ class Hub:
         self.index_error: Exception | None = None
         app = FastAPI()
         secrets = {"procurement": [OTHER, SECRET], "land": [OTHER]}
-        app.include_router(feedback_router(
-            self.publish, catalog(), self, lambda name: secrets.get(name, []), lambda: datetime.now(UTC)
-        ))
+        desk = AnswerDesk(catalog(), self, lambda name: secrets.get(name, []), lambda: datetime.now(UTC))
+        app.include_router(feedback_router(self.publish, desk))
         self.client = TestClient(app)
 
     def publish(self, outputs: Sequence[Output]) -> None:
@@ -97,7 +97,7 @@ def test_an_answer_is_on_record_before_it_is_accepted(hub: Hub) -> None:
     response = hub.post(ANSWER)
     assert response.status_code == 202
     (output,) = hub.published
-    id = output_id(NOTICE.notice_id, "feedback:acted")
+    id = output_id(NOTICE.notice_id, f"feedback:acted:{ANSWER['measure']}")
     assert response.json() == {"feedback_id": id, "status": "accepted"}
     assert (output.topic, output.key) == ("discipline.feedback.v1", b"91623000739699913A")
     schema, value = catalog().decode(output.value or b"")
