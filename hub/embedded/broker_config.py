@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub.domain.direct import SCRAM
+
 HOST = "127.0.0.1"
-#: How departments show who they are.
-SCRAM = "SCRAM-SHA-512"
 
 #: Measured on 2 cores: one broker holds 200 to 250 MB resident and takes 2 to 3 s to start. The serial
 #: collector wants neither threads nor room of its own; no counters file stays in the temporary folder.
