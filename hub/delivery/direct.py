@@ -50,6 +50,35 @@ def said_by(subscription: str) -> str:
     return f"user {user_of(subscription)}, group {group_of(subscription)}"
 
 
+class Acknowledged:
+    """What is written of a record that was acknowledged. ``now`` gives aware UTC."""
+
+    def __init__(
+        self, subscriptions: Collection[str], catalog: Catalog, now: Callable[[], datetime], rule_version: str = ""
+    ) -> None:
+        self._subscriptions = {inbox_of(name): name for name in subscriptions}
+        self._writers = {name: ReceiptWriter(catalog, name, "kafka") for name in subscriptions}
+        self._catalog, self._now, self._rule_version = catalog, now, rule_version
+
+    def receipt(self, record: Record) -> Output:
+        """That the department has ``record``; or, if that is no notice, the record as a dead letter."""
+        subscription, now = self._subscriptions[record.topic], self._now()
+        try:
+            notice = read_inbox(record, self._catalog, subscription)
+            envelope = from_headers(record.headers)
+        except HubError as error:
+            _log.error("dead letter", topic=record.topic, partition=record.partition, offset=record.offset,
+                       error=str(error))
+            return to_dead_letter(record, "delivery", error, attempts=1, first_failed_at=now,
+                                  rule_version=self._rule_version)
+        _log.info("delivery.finished", notice_id=notice["notice_id"], event_id=notice["event_id"], status="delivered")
+        offered_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        return self._writers[subscription].write(
+            record, notice, envelope, "delivered", Tried(1, offered_at), now, endpoint=said_by(subscription),
+            sent=Sent(sha256(record.value or b"").hexdigest()),
+        )
+
+
 class DirectReceipts:
     """Writes the receipts of subscriptions that are read directly. ``run`` blocks until ``stop``, from any thread.
 
@@ -62,11 +91,11 @@ class DirectReceipts:
         now: Callable[[], datetime], *, position_group: Callable[[str], str], pauses: PauseKeeper | None = None,
         sharing_group: str = SHARING_GROUP, rule_version: str = "", look_seconds: float = LOOK_SECONDS,
     ) -> None:
-        self._bootstrap, self._catalog, self._publisher, self._now = bootstrap, catalog, publisher, now
+        self._bootstrap, self._publisher = bootstrap, publisher
         self._subscriptions = {inbox_of(name): name for name in subscriptions}
-        self._writers = {name: ReceiptWriter(catalog, name, "kafka") for name in subscriptions}
+        self._acknowledged = Acknowledged(subscriptions, catalog, now, rule_version)
         self._position_group, self._pauses = position_group, pauses
-        self._sharing_group, self._rule_version, self._look_seconds = sharing_group, rule_version, look_seconds
+        self._sharing_group, self._look_seconds = sharing_group, look_seconds
         self._offsets, self._reader = GroupOffsets(bootstrap), SpanReader(bootstrap)
         self._stopping = threading.Event()
         self._owned: set[Place] = set()
@@ -148,26 +177,9 @@ class DirectReceipts:
         return is_there
 
     def _write(self, records: Sequence[Record]) -> None:
-        self._publisher.publish([self._receipt(record) for record in records])
+        self._publisher.publish([self._acknowledged.receipt(record) for record in records])
         # Acknowledged by all in-sync replicas: now they stand.
         self._positions |= {(record.topic, record.partition): record.offset + 1 for record in records}
-
-    def _receipt(self, record: Record) -> Output:
-        subscription, now = self._subscriptions[record.topic], self._now()
-        try:
-            notice = read_inbox(record, self._catalog, subscription)
-            envelope = from_headers(record.headers)
-        except HubError as error:
-            _log.error("dead letter", topic=record.topic, partition=record.partition, offset=record.offset,
-                       error=str(error))
-            return to_dead_letter(record, "delivery", error, attempts=1, first_failed_at=now,
-                                  rule_version=self._rule_version)
-        _log.info("delivery.finished", notice_id=notice["notice_id"], event_id=notice["event_id"], status="delivered")
-        offered_at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-        return self._writers[subscription].write(
-            record, notice, envelope, "delivered", Tried(1, offered_at), now, endpoint=said_by(subscription),
-            sent=Sent(sha256(record.value or b"").hexdigest()),
-        )
 
     def _commit(self) -> None:
         news: dict[str, dict[Place, int]] = {}
