@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import date, timedelta
 from typing import Any, cast
 
 from hub.bus.flow import Flow
@@ -20,6 +21,16 @@ PLACES = [("inbox.procurement", 0), ("delivery.commands.v1", 0)]
 def read(output: Output) -> dict[str, Any]:
     assert output.topic == "delivery.receipts.v1"
     return catalog().decode(output.value or b"")[1]
+
+
+class EveryDay:
+    """A calendar on which every day is worked: a test must not depend on the day on which it runs."""
+
+    def is_working_day(self, day: date) -> bool:
+        return True
+
+    def before(self, day: date, n: int) -> date:
+        return day - timedelta(days=n)
 
 
 class NoIndex:

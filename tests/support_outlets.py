@@ -141,13 +141,15 @@ def notice_id(subject: str, number: int) -> str:
 
 def notice(
     subject: str, number: int, *, subscription: str = "procurement", view: str = "partner",
-    data: bytes | None = None, type: str = "blacklist.notice.listed",
+    data: bytes | None = None, type: str = "blacklist.notice.listed", action: str = "apply",
+    deliver_by: datetime | None = None, fact: str | None = None,
 ) -> Record:
     """A notice of version ``number`` of one record of ``subject``."""
     id = notice_id(subject, number)
     value = catalog().schema("hub/inbox-record").encode({
         "notice_id": id, "event_id": event_id("test", subject, number),
-        "event_type": type, "correlation_id": f"entity-{subject}",
+        "event_type": type, "correlation_id": fact or f"entity-{subject}", "action": action,
+        "deliver_by": deliver_by,
         "source": "/sources/test", "subject": subject, "subscription": subscription,
         "department_code": "116230009900000171", "view": view, "rule": "procurement", "map_version": "v1",
         "sequence": number, "expected_measures": ["restrict-government-procurement"],

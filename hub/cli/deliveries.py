@@ -11,8 +11,11 @@ import typer
 
 from hub import wiring
 from hub.bus.publisher import KafkaPublisher
+from hub.bus.reader import read_topics
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
+from hub.delivery.alerts import ALERTS_TOPIC, open_alerts
 from hub.delivery.commands import Command, write_command
+from hub.delivery.receipts import RECEIPTS_TOPIC
 from hub.delivery.waits import Waiting
 from hub.domain.plain import instant_text
 from hub.errors import UsageError
@@ -41,6 +44,7 @@ def _describe(waiting: Waiting) -> dict[str, Any]:
         "state": wait.state,
         "attempts": wait.attempts,
         "next_attempt_at": instant_text(wait.next_attempt_at) if wait.next_attempt_at else None,
+        "deliver_by": instant_text(waiting.deliver_by) if waiting.deliver_by else None,
         "reason": wait.reason,
         "place": f"{waiting.record.topic}:{waiting.record.partition}:{waiting.record.offset}",
     }
@@ -57,11 +61,32 @@ def list_waiting(subscription: Subscription = None, data: Data = None, as_json: 
         typer.echo("没有搁置的通知 / nothing waits")
     else:
         for each in found:
-            names = ("notice_id", "subscription", "state", "attempts", "next_attempt_at", "reason")
+            names = ("notice_id", "subscription", "state", "attempts", "next_attempt_at", "deliver_by", "reason")
             typer.echo("\t".join(str(each[name] or "") for name in names))
         counts = Counter(each["state"] for each in found)
         typer.echo("\t".join(f"{state} {count}" for state, count in sorted(counts.items())))
     raise typer.Exit(1 if any(each["state"] == "parked" for each in found) else 0)
+
+
+@app.command("alerts")
+def list_alerts(data: Data = None, as_json: AsJson = False) -> None:
+    """Notices that have not arrived while their period of law ends. Exit 1 if there is one."""
+    with errors_as_sentences():
+        settings = settings_of(data)
+        records = read_topics(settings.bootstrap, [ALERTS_TOPIC, RECEIPTS_TOPIC])
+        found = open_alerts(records, wiring.open_catalog(settings))
+    if as_json:
+        print_json([dict(each) for each in found])
+    elif not found:
+        typer.echo("没有临期未送达的通知 / no notice is about to be late")
+    else:
+        for each in found:
+            said = (
+                instant_text(each["deliver_by"]), each["subscription"], each["notice_id"], each["kind"],
+                str(each["attempts"]), each["reason"], each["contact"] or "",
+            )
+            typer.echo("\t".join(said))
+    raise typer.Exit(1 if found else 0)
 
 
 @app.command()

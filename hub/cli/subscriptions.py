@@ -17,10 +17,11 @@ import typer
 from hub import wiring
 from hub.bus.publisher import KafkaPublisher
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
-from hub.delivery.gate import MAX_RATE_PER_MINUTE, parse_office_hours
+from hub.delivery.gate import MAX_RATE_PER_MINUTE
 from hub.delivery.settings import SubscriptionSettings, digest_of, new_key, new_token, shown_url
 from hub.delivery.settings_desk import Change, SettingsDesk
 from hub.domain.direct import SCRAM, group_of, inbox_of, new_password, user_of
+from hub.domain.office_hours import parse_office_hours
 from hub.domain.plain import instant_text
 from hub.domain.webhook import parse_public, parse_secret
 from hub.errors import UsageError

@@ -74,6 +74,8 @@ class Checker:
             path = ("subscriptions", name)
             yield from self.reader(path, subscription)
             yield from self.known((*path, "department"), subscription.get("department"), self.departments, "department")
+            if subscription.get("fallback") is not None and subscription.get("delivery", "webhook") != "webhook":
+                yield self.fault((*path, "fallback"), "fallback without delivery: webhook", "only a push can fail")
             for index, measure in enumerate(_list(subscription.get("measures"))):
                 yield from self.known((*path, "measures", index), measure, self.measures, "measure")
         for name, clock in self.section("clocks").items():

@@ -84,6 +84,8 @@ class SubscriptionModel(Model):
     basis: str
     measures: tuple[str, ...] = ()
     delivery: Literal["webhook", "pull", "kafka"] = "webhook"
+    retry: Literal["brisk", "standard", "patient"] = "standard"
+    fallback: Literal["pull"] | None = None
 
 
 class DueModel(Model):

@@ -1,45 +1,57 @@
 """Notices of one subscription on their way to the department: in order by subject, none in another's way.
 
-In: ``inbox.<subscription>``, ``delivery.commands.v1``. Out: ``delivery.receipts.v1``, ``delivery.waits.v1``.
+In: ``inbox.<subscription>``, ``delivery.commands.v1``. Out: ``delivery.receipts.v1``, ``delivery.waits.v1``,
+``delivery.alerts.v1``.
 
 A failing endpoint and a failing subject are two things. If requests for several subjects fail and none goes
 through, it is the endpoint: the circuit opens, nothing more is read, and the queue stays in the inbox. If
 others go through, it is what is sent: the subject is put aside with its followers, and the inbox goes on.
+
+A notice has a period of law. As it ends without the notice getting through, the notice goes the other way, where
+the subscription has one, and a person is told. What a later notice takes back before it went out never goes out.
+
+Of a line's notices ``lines`` keeps the order, ``book`` writes what is on record, ``elsewhere`` serves the other way.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
 from hub.bus.batch import Place
-from hub.bus.dead_letters import to_dead_letter
 from hub.bus.flow import Flow
 from hub.bus.outlet import AttemptFailedError
 from hub.bus.records import Output, Record
 from hub.bus.table_loader import Loader
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import from_headers
+from hub.delivery.book import Book
 from hub.delivery.commands import COMMANDS_TOPIC, Command, read_command
+from hub.delivery.elsewhere import Elsewhere, end_tasks
+from hub.delivery.fallback import Deadlines, Way
 from hub.delivery.gate import Gate
 from hub.delivery.indexing import Indexer, NoticeWriter
 from hub.delivery.lines import Item, Line, Lines, LineState
 from hub.delivery.message import read_inbox, to_body, to_notice
-from hub.delivery.receipts import Outcome, ReceiptWriter, Sent, Tried
-from hub.delivery.transport import GONE, Transport, WithdrawnError, close_later
-from hub.delivery.waits import Wait, WaitLog
+from hub.delivery.receipts import ReceiptWriter
+from hub.delivery.transport import GONE, Taken, Transport, WithdrawnError, close_later
+from hub.delivery.waits import Wait
 from hub.domain.circuit import Circuit, CircuitState
 from hub.domain.retry import RetryAt, RetryPolicy, Schedule
-from hub.errors import HubError
+from hub.domain.urgency import Urgency
+from hub.errors import ContractError, HubError, PoisonError
 
 #: Notices put aside that are held in memory, with about 3 KB each; beyond it nothing more is read.
 MAX_ASIDE = 50_000
+#: So often the notices at the head of their lines are held against the end of their periods.
+WATCH_SECONDS = 5.0
+#: The records of some partitions of the inbox that are still to be read.
+Backlog = Callable[[Collection[int]], Iterable[Record]]
 _log = structlog.get_logger()
 
 
@@ -47,8 +59,10 @@ class DeliveryEngine:
     """The handler of one subscription's flow. All in one event loop.
 
     ``policy`` says how a notice is tried in place, while the inbox waits for it; ``schedule`` how it is tried
-    again once it was put aside. ``load_waits`` reads the topic of waits. The index is written before the
-    first attempt, since a department may answer at once, but delivery never waits long for Redis.
+    again once it was put aside. ``load_waits`` reads the topic of waits, ``backlog`` what is still to be read, so
+    that nothing is sent that was taken back since. The index is written before the first attempt, since a department
+    may answer at once, but delivery never waits long for Redis. ``urgency`` is what the end of a period means,
+    ``fallback`` the other way and its method's name.
     """
 
     def __init__(
@@ -60,48 +74,60 @@ class DeliveryEngine:
         notice_index: NoticeWriter,
         load_waits: Loader,
         *,
+        backlog: Backlog = lambda partitions: (),
         policy: RetryPolicy | None = None,
         schedule: Schedule | None = None,
         circuit: Circuit | None = None,
         gate: Gate | None = None,
         method: str = "webhook",
+        urgency: Urgency | None = None,
+        fallback: tuple[Transport, str] | None = None,
+        watch_seconds: float = WATCH_SECONDS,
         on_gone: Callable[[str], Sequence[Output]] = lambda reason: (),
         rule_version: str = "",
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._subscription, self._transport, self._catalog, self._now = subscription, transport, catalog, now
+        self._subscription, self._catalog, self._now = subscription, catalog, now
         self._inbox = f"inbox.{subscription}"
-        self._load_waits = load_waits
+        self._load_waits, self._backlog = load_waits, backlog
         self._policy, self._schedule = policy or RetryPolicy(), schedule or Schedule()
         self._circuit = circuit or Circuit()
         self._gate = gate or Gate(now, monotonic, lambda day: True)
         self._on_gone = on_gone
-        self._rule_version = rule_version
         self._monotonic, self._chance = monotonic, chance
-        self._receipts = ReceiptWriter(catalog, subscription, method)
-        self._waits = WaitLog(catalog)
+        self._log = _log.bind(subscription=subscription)
+        self._way = Way(transport, ReceiptWriter(catalog, subscription, method))
         self._lines = Lines()
-        self._aside = 0
+        self._book = Book(catalog, now, rule_version, self._lines, self._log)
+        self._deadlines = Deadlines(urgency, self._gate, catalog, now)
+        self._watch_seconds = watch_seconds if urgency is not None else None
+        self._elsewhere: Elsewhere | None = None
+        if fallback is not None:
+            other = Way(fallback[0], ReceiptWriter(catalog, subscription, fallback[1]))
+            self._elsewhere = Elsewhere(other, self._ended_elsewhere, now, watch_seconds, self._log)
         self._busy: set[Line] = set()
         self._generation = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self._log = _log.bind(subscription=subscription)
         self._indexer = Indexer(notice_index, monotonic, self._log)
 
     # -- the flow's side ------------------------------------------------------------------------
 
     def attach(self, flow: Flow) -> None:
-        self._flow = flow
+        self._book.flow = flow
         self._ready: asyncio.Queue[Line] = asyncio.Queue()
         self._taken: asyncio.Queue[tuple[int, Sequence[Record]]] = asyncio.Queue()
-        work = [self._admit_all(), *(self._work() for _ in range(self._transport.max_concurrent))]
+        work = [self._admit_all(), *(self._work() for _ in range(self._way.transport.max_concurrent))]
+        if self._watch_seconds is not None:
+            work.append(self._watch(self._watch_seconds))
         self._tasks += [asyncio.get_running_loop().create_task(each) for each in work]
 
     def wants_more(self) -> bool:
-        return (
-            self._circuit.state is CircuitState.CLOSED and self._gate.reason is None and self._aside < MAX_ASIDE
-        )
+        if self._book.aside >= MAX_ASIDE:
+            return False
+        # With another way the head of the queue has to be known, also while nothing goes this way.
+        is_open = self._circuit.state is CircuitState.CLOSED and self._gate.reason is None
+        return is_open or self._elsewhere is not None
 
     def take(self, records: Sequence[Record]) -> None:
         self._taken.put_nowait((self._generation, records))
@@ -110,39 +136,49 @@ class DeliveryEngine:
         partitions = [partition for topic, partition in places if topic == self._inbox]
         if not partitions:
             return
-        for waiting in await asyncio.to_thread(lambda: list(self._waits.load(self._load_waits, partitions))):
+        await asyncio.to_thread(self._look_ahead, partitions)
+        for waiting in await asyncio.to_thread(lambda: list(self._book.waits.load(self._load_waits, partitions))):
             if waiting.subscription != self._subscription:
                 continue
             item = self._prepare(waiting.record, waiting.wait)
             item.tries_in_place = self._policy.max_attempts
-            self._lines.of(waiting.record).items.append(item)
-            self._aside += 1
+            self._lines.add(item)
+            self._book.aside += 1
         for line in self._lines:
+            self._supersede(line)
             if line.items and line.state is LineState.IDLE:
                 self._take_up(line)
 
     async def revoked(self, places: Sequence[Place]) -> None:
         self._generation += 1
         gone = self._lines.forget(places)
-        self._transport.call_off()
+        self._way.transport.call_off()
+        if self._elsewhere is not None:
+            await self._elsewhere.forget(gone)
         while self._busy.intersection(gone):
             await asyncio.sleep(0.01)
-        self._aside -= sum(item.wait is not None for line in gone for item in line.items)
+        self._book.aside -= sum(item.wait is not None for line in gone for item in line.items)
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        await self._transport.close()
+        await end_tasks(self._tasks)
+        await self._way.transport.close()
+        if self._elsewhere is not None:
+            await self._elsewhere.close()
 
     def use(self, transport: Transport) -> None:
         """Sends over ``transport`` from now on; what is under way ends over the one before."""
-        before, self._transport = self._transport, transport
+        before, self._way = self._way.transport, self._way._replace(transport=transport)
         self._tasks.append(asyncio.get_running_loop().create_task(close_later(before)))
 
     # -- taking up ------------------------------------------------------------------------------
+
+    def _look_ahead(self, partitions: Collection[int]) -> None:
+        for record in self._backlog(partitions):
+            try:
+                notice = read_inbox(record, self._catalog, self._subscription)
+            except (PoisonError, ContractError):
+                continue  # it is buried when its turn comes
+            self._lines.note(record, notice)
 
     async def _admit_all(self) -> None:
         while True:
@@ -152,11 +188,11 @@ class DeliveryEngine:
                 try:
                     if record.topic == COMMANDS_TOPIC:
                         self._obey(record)
-                        self._flow.finish(record, [])
+                        self._book.flow.finish(record, [])
                     else:
                         items.append(self._prepare(record, None))
                 except Exception as error:  # whatever is wrong with it, the rest goes on
-                    self._bury(record, error)
+                    self._book.bury(record, error)
             await self._indexer.put([to_notice(item.notice) for item in items])
             if generation == self._generation:
                 for item in items:
@@ -171,12 +207,17 @@ class DeliveryEngine:
         if line.items and item.record.offset <= line.items[-1].record.offset:
             # Read again after a kill that came before the commit.
             if any(each.record.offset == item.record.offset for each in line.items):
-                self._flow.finish(item.record, [])  # put aside before it
+                self._book.flow.finish(item.record, [])  # put aside before it
             else:
                 line.items.appendleft(item)  # it went out, but perhaps its receipt was not written
+                self._call_back(line)
                 self._make_ready(line)
+                self._supersede(line)
             return
-        line.items.append(item)
+        self._lines.add(item)
+        self._supersede(line)
+        if not line.items or line.items[-1] is not item:
+            return
         if line.is_held:
             self._put_behind(line, item)
         elif line.state is LineState.IDLE:
@@ -187,18 +228,26 @@ class DeliveryEngine:
         wait = line.items[0].wait
         if wait is not None and wait.state == "parked":
             line.state = LineState.PARKED
+        elif wait is not None and wait.state == "fallback" and self._elsewhere is not None:
+            self._elsewhere.hand_out(line)
         elif wait is not None and wait.state == "retrying" and wait.next_attempt_at is not None:
             self._sleep(line, LineState.WAITING, (wait.next_attempt_at - self._now()).total_seconds())
         else:
             self._make_ready(line)
 
-    def _bury(self, record: Record, error: Exception) -> None:
-        reason = str(error) if isinstance(error, HubError) else type(error).__name__
-        self._log.error("dead letter", topic=record.topic, partition=record.partition, offset=record.offset,
-                        error=reason)
-        letter = to_dead_letter(record, "delivery", error, attempts=1, first_failed_at=self._now(),
-                                rule_version=self._rule_version)
-        self._flow.finish(record, [letter])
+    def _supersede(self, line: Line) -> None:
+        """What was taken back before it went out does not go out: the department never sees it."""
+        found = self._lines.superseded(line)
+        if not found:
+            return
+        first = line.items[0]
+        for item, notice_id in found:
+            self._book.end(line, item, self._way, "superseded", f"taken back by the notice {notice_id}")
+        if line.items and line.items[0] is first:
+            return
+        self._call_back(line)
+        if line.state is not LineState.READY or not line.items:
+            self._go_on(line)
 
     # -- one line -------------------------------------------------------------------------------
 
@@ -219,7 +268,8 @@ class DeliveryEngine:
     async def _work(self) -> None:
         while True:
             line = await self._ready.get()
-            while not line.is_gone and not self._may_go():
+            # Its state is another if it went the other way meanwhile.
+            while not line.is_gone and line.state is LineState.READY and not self._may_go():
                 await asyncio.sleep(min(max(self._circuit.wait(self._monotonic()), 0.02), 0.5))
             if line.is_gone or line.state is not LineState.READY:
                 continue
@@ -243,7 +293,7 @@ class DeliveryEngine:
         item.attempts += 1
         item.tries_in_place += 1
         try:
-            taken = await self._transport.attempt(item.notice_id, item.body, item.envelope.traceparent)
+            taken = await self._way.transport.attempt(item.notice_id, item.body, item.envelope.traceparent)
         except AttemptFailedError as error:
             self._failed(line, item, error)
             return
@@ -261,35 +311,23 @@ class DeliveryEngine:
         self._circuit.succeeded()
         item.http_status = taken.http_status
         if taken.is_success:
-            self._end(line, item, "delivered", None, taken.sent)
+            self._book.end(line, item, self._way, "delivered", sent=taken.sent)
+            self._go_on(line)
         elif taken.http_status == GONE:
             self._stop_for_good(line, item)
         else:
-            self._park(line, item, taken.reason or f"HTTP {taken.http_status}")
+            self._park(line, item, self._way, taken.reason or f"HTTP {taken.http_status}")
 
     def _stop_for_good(self, line: Line, item: Item) -> None:
         """The endpoint says that it is no more: nothing is sent until a person has entered where to."""
         reason = "HTTP 410: the endpoint is gone"
         if self._gate.reason is None:
-            self._log.warning("delivery.disabled", endpoint=self._transport.address, error=reason)
-            self._flow.finish(None, self._on_gone(reason))
+            self._log.warning("delivery.disabled", endpoint=self._way.transport.address, error=reason)
+            self._book.flow.finish(None, self._on_gone(reason))
         self._gate.close(reason)
         if not line.is_gone:
             item.tries_in_place = 0
             self._sleep(line, LineState.RESTING, self._policy.first_delay_seconds)
-
-    def _end(self, line: Line, item: Item, outcome: Outcome, reason: str | None, sent: Sent | None) -> None:
-        outputs = [self._receipt(item, outcome, reason, sent)]
-        if item.wait is not None:
-            outputs.append(self._waits.gone(item.record, item.notice_id))
-            self._aside -= 0 if line.is_gone else 1
-        self._flow.finish(None if item.wait is not None else item.record, outputs)
-        line.items.remove(item)
-        self._log.info(
-            "delivery.finished", notice_id=item.notice_id, event_id=item.notice["event_id"], status=outcome,
-            attempts=item.attempts, http_status=item.http_status,
-        )
-        self._go_on(line)
 
     def _go_on(self, line: Line) -> None:
         if line.is_gone:
@@ -303,8 +341,9 @@ class DeliveryEngine:
     def _failed(self, line: Line, item: Item, error: AttemptFailedError) -> None:
         wish = error.retry_after_seconds or 0.0
         if self._circuit.failed(line.key, self._monotonic(), wish):
-            self._log.warning("delivery.circuit_opened", endpoint=self._transport.address, error=str(error),
+            self._log.warning("delivery.circuit_opened", endpoint=self._way.transport.address, error=str(error),
                               seconds=round(self._circuit.wait(self._monotonic()), 1))
+        item.last_error, item.is_released = str(error), False
         decision = self._policy.decide(
             item.tries_in_place, retry_after_seconds=error.retry_after_seconds, chance=self._chance()
         )
@@ -323,21 +362,22 @@ class DeliveryEngine:
 
     def _put_aside(self, line: Line, item: Item, reason: str) -> None:
         number = item.attempts - self._policy.max_attempts
-        delay = self._schedule.delay(max(0, number), chance=self._chance())
+        chance = self._chance()
+        delay = self._deadlines.delay(item, self._schedule.delay(max(0, number), chance=chance), chance)
         if delay is None:
-            self._park(line, item, f"{reason}; {item.attempts} attempts failed")
+            self._park(line, item, self._way, f"{reason}; {item.attempts} attempts failed")
             return
         next_at = self._now() + timedelta(seconds=delay)
-        self._write_wait(line, item, Wait("retrying", reason, next_attempt_at=next_at))
+        self._book.wait(line, item, Wait("retrying", reason, next_attempt_at=next_at))
         self._sleep(line, LineState.WAITING, delay)
         for each in list(line.items)[1:]:
             self._put_behind(line, each)
         self._log.warning("delivery.put_aside", notice_id=item.notice_id, error=reason, attempts=item.attempts,
                           seconds=round(delay))
 
-    def _park(self, line: Line, item: Item, reason: str) -> None:
+    def _park(self, line: Line, item: Item, way: Way, reason: str) -> None:
         line.state = LineState.PARKED
-        self._write_wait(line, item, Wait("parked", reason), self._receipt(item, "parked", reason, None))
+        self._book.wait(line, item, Wait("parked", reason), self._book.receipt(item, way, "parked", reason))
         self._log.warning("delivery.finished", notice_id=item.notice_id, event_id=item.notice["event_id"],
                           status="parked", attempts=item.attempts, http_status=item.http_status)
         for each in list(line.items)[1:]:
@@ -347,19 +387,9 @@ class DeliveryEngine:
         first = line.items[0].notice_id
         if line.state is LineState.PARKED:
             reason = f"behind the parked notice {first} of the same subject"
-            self._write_wait(line, item, Wait("behind", reason), self._receipt(item, "parked", reason, None))
+            self._book.wait(line, item, Wait("behind", reason), self._book.receipt(item, self._way, "parked", reason))
         elif item.wait is None:
-            self._write_wait(line, item, Wait("behind", f"behind the notice {first} of the same subject"))
-
-    def _write_wait(self, line: Line, item: Item, wait: Wait, *outputs: Output) -> None:
-        was_aside = item.wait is not None
-        item.wait = wait._replace(
-            attempts=item.attempts, http_status=item.http_status, first_attempt_at=item.first_at,
-            last_attempt_at=self._now() if item.attempts else None,
-        )
-        entry = self._waits.entry(item.record, item.notice, item.envelope, item.wait, self._now())
-        self._flow.finish(None if was_aside else item.record, [*outputs, entry])
-        self._aside += 0 if was_aside or line.is_gone else 1
+            self._book.wait(line, item, Wait("behind", f"behind the notice {first} of the same subject"))
 
     def _obey(self, record: Record) -> None:
         """A person's command: of this subscription or not, on this partition or not."""
@@ -375,26 +405,56 @@ class DeliveryEngine:
         if not named:
             return
         if command.kind == "release":
+            self._call_back(line)
             line.items[0].tries_in_place = self._policy.max_attempts
+            line.items[0].is_released = True
             self._make_ready(line)
             return
         reason = f"dropped by {command.asked_by}: {command.reason}"
         is_first = named[0] is line.items[0]
+        if is_first:
+            self._call_back(line)
         for item in named:
-            self._drop(line, item, reason)
+            self._book.end(line, item, self._way, "dropped", reason)
         if is_first:
             self._go_on(line)
 
-    def _drop(self, line: Line, item: Item, reason: str) -> None:
-        outputs = [self._receipt(item, "dropped", reason, None), self._waits.gone(item.record, item.notice_id)]
-        self._flow.finish(None, outputs)
-        line.items.remove(item)
-        self._aside -= 1
+    # -- the other way --------------------------------------------------------------------------
 
-    def _receipt(self, item: Item, outcome: Outcome, reason: str | None, sent: Sent | None) -> Output:
-        now = self._now()
-        tried = Tried(item.attempts, item.first_at or now, item.http_status)
-        return self._receipts.write(
-            item.record, item.notice, item.envelope, outcome, tried, now, endpoint=self._transport.address,
-            reason=reason, sent=sent,
-        )
+    async def _watch(self, seconds: float) -> None:
+        """Looks after what does not get through while its period ends."""
+        while True:
+            await asyncio.sleep(seconds)
+            for line in self._lines:
+                if line.items and line.state not in (LineState.IDLE, LineState.BUSY, LineState.ELSEWHERE):
+                    self._look_at(line, line.items[0])
+
+    def _look_at(self, line: Line, item: Item) -> None:
+        is_stuck = item.attempts or self._circuit.state is not CircuitState.CLOSED or self._gate.shut_by
+        # What a person has to judge already stays with him, unless it was this way that refused it.
+        is_judged = line.state is LineState.PARKED and item.http_status is None
+        if not is_stuck or is_judged or item.is_released or not self._deadlines.is_last(item):
+            return
+        reason = item.last_error or self._gate.shut_by or "the endpoint does not answer"
+        if self._elsewhere is not None:
+            self._book.wait(line, item, Wait("fallback", reason), self._deadlines.fell_back(item, reason))
+            self._log.warning("delivery.fell_back", notice_id=item.notice_id, error=reason, attempts=item.attempts)
+            self._elsewhere.hand_out(line)
+            for each in list(line.items)[1:]:
+                self._put_behind(line, each)
+        elif not item.is_told:
+            item.is_told = True
+            self._book.flow.finish(None, [self._deadlines.at_risk(item, reason)])
+            self._log.warning("delivery.at_risk", notice_id=item.notice_id, error=reason, attempts=item.attempts)
+
+    def _ended_elsewhere(self, line: Line, item: Item, taken: Taken) -> None:
+        assert self._elsewhere is not None
+        if taken.is_success:
+            self._book.end(line, item, self._elsewhere.way, "delivered", sent=taken.sent)
+            self._go_on(line)
+        else:
+            self._park(line, item, self._elsewhere.way, taken.reason or "refused")
+
+    def _call_back(self, line: Line) -> None:
+        if self._elsewhere is not None:
+            self._elsewhere.call_back(line)

@@ -2,39 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from datetime import date, datetime, time
-from typing import NamedTuple
-from zoneinfo import ZoneInfo
+from datetime import date, datetime
 
 from hub.delivery.settings import SubscriptionSettings
-from hub.errors import InputError
+from hub.domain.office_hours import Span, is_office_time, parse_office_hours
 
-SHANGHAI = ZoneInfo("Asia/Shanghai")
-_SPAN = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)")
 MAX_RATE_PER_MINUTE = 600_000
-
-
-class Span(NamedTuple):
-    """From ``start`` (with it) to ``end`` (without it), in minutes of the day."""
-
-    start: int
-    end: int
-
-
-def parse_office_hours(text: str) -> tuple[Span, ...]:
-    """``08:30-12:00,14:30-18:00``. Raises InputError, which says what would be right."""
-    spans: list[Span] = []
-    for part in text.split(","):
-        found = _SPAN.fullmatch(part.strip())
-        if found is None:
-            raise InputError("office hours are written as 08:30-12:00,14:30-18:00")
-        start, end = int(found[1]) * 60 + int(found[2]), int(found[3]) * 60 + int(found[4])
-        if not start < end <= 24 * 60 or (spans and start < spans[-1].end):
-            raise InputError("office hours go forward within one day and do not overlap, as 08:30-12:00,14:30-18:00")
-        spans.append(Span(start, end))
-    return tuple(spans)
 
 
 class Gate:
@@ -68,12 +42,14 @@ class Gate:
     @property
     def reason(self) -> str | None:
         """Why nothing may go out now; ``None`` if the gate is open."""
-        if self._gone is not None:
+        return self.shut_by or (None if self._is_office_time() else "outside of office hours")
+
+    @property
+    def shut_by(self) -> str | None:
+        """Why nothing may go out at any time, whatever the hour; ``None`` if it may."""
+        if self._gone is not None or self.settings is None:
             return self._gone
-        if self.settings is None:
-            return None
-        blocked = self.settings.why_blocked(is_pushed=self._is_pushed)
-        return blocked or (None if self._is_office_time() else "outside of office hours")
+        return self.settings.why_blocked(is_pushed=self._is_pushed)
 
     def admits(self) -> bool:
         """Whether one more may go now, by the gate and by the rate; counts nothing."""
@@ -92,13 +68,12 @@ class Gate:
         most = max(1.0, rate / 60)
         return min(most, self._tokens + (self._monotonic() - self._filled_at) * rate / 60)
 
+    @property
+    def hours(self) -> tuple[Span, ...]:
+        """Office hours as the department told them; none if it did not."""
+        return self._spans
+
     def _is_office_time(self) -> bool:
         if not self._spans:
             return True
-        local = self._now().astimezone(SHANGHAI)
-        minute = _minute_of(local.time())
-        return any(span.start <= minute < span.end for span in self._spans) and self._is_working_day(local.date())
-
-
-def _minute_of(moment: time) -> int:
-    return moment.hour * 60 + moment.minute
+        return is_office_time(self._now(), self._spans, self._is_working_day)

@@ -7,14 +7,15 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import NoReturn
+from datetime import datetime
+from typing import NoReturn, Protocol
 
 import structlog
 
 from hub.bus.address_guard import AddressGuard
 from hub.bus.flow import Flow
 from hub.bus.outlet import AttemptFailedError
+from hub.bus.reader import Backlog
 from hub.bus.records import Output
 from hub.bus.table_loader import TableLoader
 from hub.contracts.catalog import Catalog
@@ -28,7 +29,9 @@ from hub.delivery.transport import Transport
 from hub.delivery.vault import Vault
 from hub.delivery.waits import WAITS_TOPIC
 from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
-from hub.domain.webhook import parse_secret
+from hub.domain.retry import SCHEDULES
+from hub.domain.urgency import Urgency, WorkingDays
+from hub.domain.webhook import SigningKey, parse_secret
 from hub.errors import HubError
 
 #: Requests to one department at a time.
@@ -50,10 +53,20 @@ class Means:
     index: NoticeWriter
     vault: Vault
     guard: AddressGuard
-    is_working_day: Callable[[date], bool]
+    calendar: WorkingDays
     now: Callable[[], datetime]
     rule_version: str = ""
     shutdown_seconds: float = 20.0
+
+
+class SigningTransport(Transport, Protocol):
+    """A way out that signs by itself, with ``keys``."""
+
+    keys: Sequence[SigningKey]
+
+
+#: Where a notice goes whose period ends before it got through, and the name of that method.
+OtherWay = tuple[SigningTransport, str]
 
 
 class Nowhere:
@@ -70,11 +83,42 @@ class Nowhere:
     async def close(self) -> None: ...
 
 
+class Puller:
+    """A box as its department asks it, while it is served in the loop of a flow. From any event loop.
+
+    ``why_blocked`` says why nothing is handed out now, ``None`` if it is.
+    """
+
+    def __init__(self, flow: Flow, box: PullBox, why_blocked: Callable[[], str | None]) -> None:
+        self._flow, self._box, self._why_blocked = flow, box, why_blocked
+
+    @property
+    def blocked(self) -> str | None:
+        return self._why_blocked()
+
+    async def poll(
+        self, acknowledged: Sequence[str], refused: Mapping[str, str], most: int, wait_seconds: float
+    ) -> Batch:
+        """First what the department says of earlier notices, then the next ones."""
+        return await asyncio.wrap_future(self._flow.ask(self._poll(acknowledged, refused, most, wait_seconds)))
+
+    async def _poll(
+        self, acknowledged: Sequence[str], refused: Mapping[str, str], most: int, wait_seconds: float
+    ) -> Batch:
+        self._box.acknowledge(acknowledged)
+        self._box.refuse(refused)
+        return await self._box.poll(most, wait_seconds)
+
+
 class Sender(ABC):
-    """Hands out the notices of one subscription. ``use`` may be called from any thread, also before ``run``."""
+    """Hands out the notices of one subscription. ``use`` may be called from any thread, also before ``run``.
+
+    ``retry`` names one of ``SCHEDULES``; ``other`` is where a notice goes whose period ends before it got through.
+    """
 
     def __init__(
-        self, subscription: str, means: Means, transport: Transport, gate: Gate, *, method: str, max_open: int = 2000
+        self, subscription: str, means: Means, transport: Transport, gate: Gate, *, method: str, max_open: int = 2000,
+        retry: str = "standard", other: OtherWay | None = None,
     ) -> None:
         self._name, self._means, self._gate = subscription, means, gate
         self._settings_log = SettingsLog(means.catalog)
@@ -82,7 +126,9 @@ class Sender(ABC):
         waits = TableLoader(means.bootstrap, topic=WAITS_TOPIC)
         self._engine = DeliveryEngine(
             subscription, transport, means.catalog, means.now, means.index, waits,
-            gate=gate, method=method, on_gone=self._disabled, rule_version=means.rule_version,
+            backlog=Backlog(means.bootstrap, topic=f"inbox.{subscription}", group=group_of(subscription)),
+            gate=gate, method=method, schedule=SCHEDULES[retry], urgency=Urgency(means.calendar), fallback=other,
+            on_gone=self._disabled, rule_version=means.rule_version,
         )
         self._flow = Flow(
             self._engine, name=f"delivery-{subscription}", topics=[f"inbox.{subscription}", COMMANDS_TOPIC],
@@ -135,12 +181,21 @@ class Sender(ABC):
 class WebhookSender(Sender):
     """Pushes the notices of one subscription to the address of its settings."""
 
-    def __init__(self, subscription: str, means: Means) -> None:
-        gate = Gate(means.now, time.monotonic, means.is_working_day)
-        super().__init__(subscription, means, Nowhere(), gate, method="webhook")
+    def __init__(
+        self, subscription: str, means: Means, *, retry: str = "standard", other: OtherWay | None = None
+    ) -> None:
+        gate = Gate(means.now, time.monotonic, means.calendar.is_working_day)
+        super().__init__(subscription, means, Nowhere(), gate, method="webhook", retry=retry, other=other)
         self._sends_by: tuple[str | None, Sequence[str]] = (None, ())
+        self._other = other
+
+    def puller(self, box: PullBox) -> Puller:
+        """``box``, the other way of this subscription, as a department asks it."""
+        return Puller(self._flow, box, lambda: None if box.keys else "no key signs")
 
     def _apply(self, settings: SubscriptionSettings, secrets: Sequence[str]) -> None:
+        if self._other is not None:
+            self._other[0].keys = [parse_secret(text) for text in secrets]
         if (settings.url, secrets) != self._sends_by:
             self._engine.use(self._transport(settings.url, secrets))
             self._sends_by = settings.url, secrets
@@ -157,21 +212,9 @@ class PullSender(Sender):
 
     def __init__(self, subscription: str, means: Means, *, resend_seconds: float = RESEND_SECONDS) -> None:
         self._box = PullBox(means.now, resend_seconds=resend_seconds)
-        gate = Gate(means.now, time.monotonic, means.is_working_day, is_pushed=False)
+        gate = Gate(means.now, time.monotonic, means.calendar.is_working_day, is_pushed=False)
         super().__init__(subscription, means, self._box, gate, method="pull", max_open=2 * MAX_OFFERED)
+        self.puller = Puller(self._flow, self._box, lambda: self.blocked)
 
     def _apply(self, settings: SubscriptionSettings, secrets: Sequence[str]) -> None:
         self._box.keys = [parse_secret(text) for text in secrets]
-
-    async def poll(
-        self, acknowledged: Sequence[str], refused: Mapping[str, str], most: int, wait_seconds: float
-    ) -> Batch:
-        """First what the department says of earlier notices, then the next ones. From any event loop."""
-        return await asyncio.wrap_future(self._flow.ask(self._poll(acknowledged, refused, most, wait_seconds)))
-
-    async def _poll(
-        self, acknowledged: Sequence[str], refused: Mapping[str, str], most: int, wait_seconds: float
-    ) -> Batch:
-        self._box.acknowledge(acknowledged)
-        self._box.refuse(refused)
-        return await self._box.poll(most, wait_seconds)

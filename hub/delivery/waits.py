@@ -7,6 +7,7 @@ waits no more.
 
     retrying ──▶ delivered            tried again by itself, after 5 s, 5 min, 30 min … of the policy
        │   └───▶ parked               refused for good, or tried for three days in vain
+    fallback ──▶ delivered, parked    handed out the other way, since its period ends; until that says how it ended
     behind                            in its place behind one of those; goes as soon as that is gone
     parked ────▶ released, dropped    by a person
 """
@@ -26,7 +27,7 @@ from hub.domain.events import Envelope, output_id
 WAITS_TOPIC = "delivery.waits.v1"
 WAIT_SCHEMA = "hub/delivery-wait"
 SOURCE = "/stages/delivery"
-WaitState = Literal["retrying", "behind", "parked"]
+WaitState = Literal["retrying", "behind", "fallback", "parked"]
 
 
 class Wait(NamedTuple):

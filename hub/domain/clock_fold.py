@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
-from hub.domain.calendar import Calendar, add_months, end_of, last_day_of_month, local_date
+from hub.domain.calendar import Calendar, DueDate, add_months, end_of, last_day_of_month, local_date
 from hub.domain.clocks import Change, ClockRule, ClockState, Due, Signal, Status
 
 #: Of signals of one instant: what begins a clock comes first, an event that starts and meets leaves it met.
@@ -236,27 +236,37 @@ class _Run:
 
     def _derive_day(self) -> _Period:
         assert self.counts_from is not None
-        start, n, calendar = self.counts_from, self.period.n, self.calendar
-        if self.period.unit == "working-days":
-            n += sum(calendar.count(local_date(begin), local_date(end)) for begin, end in self.spans)
-            found = calendar.due_date(start, n)
-            return _Period(found.date, end_of(found.date), found.is_provisional)
-        days = sum((local_date(end) - local_date(begin)).days for begin, end in self.spans)
-        match self.period.unit:
-            case "calendar-days":
-                nominal = start + timedelta(n)
-            case "months":
-                nominal = add_months(start, n)
-            case "years":
-                nominal = add_months(start, 12 * n)
-            case _:
-                month = self.period.month or start.month
-                nominal = start.replace(
-                    month=month, day=min(self.period.day, last_day_of_month(start.year, month))
-                )
-        nominal += timedelta(days)
-        if self.rule.on_due == "expire":
-            # A term that somebody bears ends on its day: a day off does not lengthen it.
-            return _Period(nominal, end_of(nominal), False)
-        found = calendar.rolled(nominal)
+        is_working = self.period.unit == "working-days"
+        stood_still = sum(
+            self.calendar.count(local_date(begin), local_date(end)) if is_working
+            else (local_date(end) - local_date(begin)).days
+            for begin, end in self.spans
+        )
+        found = last_day(self.period, self.counts_from, self.calendar, self.rule.on_due, stood_still=stood_still)
         return _Period(found.date, end_of(found.date), found.is_provisional)
+
+
+def last_day(
+    period: Due, start: date, calendar: Calendar, on_due: Literal["breach", "expire"] = "breach", *,
+    stood_still: int = 0,
+) -> DueDate:
+    """The last day of a period of days, months or years, or a fixed date, that is counted from ``start``.
+
+    ``stood_still`` is how many days (working days where it counts those) it did not run. InputError beyond 9999.
+    """
+    n = period.n
+    match period.unit:
+        case "working-days":
+            return calendar.due_date(start, n + stood_still)
+        case "calendar-days":
+            nominal = start + timedelta(n)
+        case "months":
+            nominal = add_months(start, n)
+        case "years":
+            nominal = add_months(start, 12 * n)
+        case _:
+            month = period.month or start.month
+            nominal = start.replace(month=month, day=min(period.day, last_day_of_month(start.year, month)))
+    nominal += timedelta(stood_still)
+    # A term that somebody bears ends on its day: a day off does not lengthen it.
+    return DueDate(nominal, False) if on_due == "expire" else calendar.rolled(nominal)

@@ -94,6 +94,15 @@ class Schedule:
         return self.delays[number] * (1 + self.jitter * (2 * chance - 1))
 
 
+#: By the name that the map gives: for a system that must answer within the day, for most, and for one that is looked
+#: after once a week.
+SCHEDULES: Mapping[str, Schedule] = {
+    "brisk": Schedule((5.0, 30.0, 120.0, 600.0, 1800.0, *(3600.0,) * 6)),
+    "standard": Schedule(),
+    "patient": Schedule((60.0, 900.0, 3600.0, 21_600.0, *(86_400.0,) * 7)),
+}
+
+
 def is_success(status: int) -> bool:
     """Whether an HTTP status says that the work was done: 2xx and nothing else."""
     return 200 <= status < 300

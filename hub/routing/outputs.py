@@ -10,13 +10,14 @@ from typing import Any, Literal, NamedTuple
 from hub.bus.records import Headers, Output, Record
 from hub.contracts.catalog import Catalog
 from hub.contracts.codec import Schema
-from hub.contracts.flat import array, compile_writer, text
+from hub.contracts.flat import array, compile_writer, millis, text
 from hub.contracts.views import Projection
 from hub.domain.calendar import local_date, start_of
 from hub.domain.events import output_id
 from hub.domain.plain import instant_text
 from hub.domain.routing import Match
 from hub.errors import PoisonError
+from hub.routing.deadline import Deadlines
 
 SOURCE = b"/stages/routing"
 _AVRO = b"application/avro"
@@ -180,11 +181,13 @@ class OutputBuilder:
         views: Mapping[tuple[str, str], str],
         notices: Mapping[str, Mapping[str, Any]],
         clocks: Mapping[str, ClockFields],
+        deadlines: Deadlines,
     ) -> None:
         self._catalog, self._version = catalog, version
         self._views = views
         self._notices = notices
         self._clocks = clocks
+        self._deadlines = deadlines
         self._order = catalog.schema("hub/disclosure-order")
         self._inbox = catalog.schema("hub/inbox-record")
         self._signal = catalog.schema("hub/clock-signal")
@@ -232,12 +235,17 @@ class OutputBuilder:
                 given["ce_subject"],
                 event.sequence,
                 _ASKED.get(event.event_type.rpartition(".")[2], b"apply"),
-                None,
+                self._deliver_by(event, name),
                 now.milliseconds,
                 self._project(event, view),
             )
         )
         return id, Output(f"inbox.{name}", event.record.key, value, event.caused(id, given["ce_type"], now.text))
+
+    def _deliver_by(self, event: Input, subscription: str) -> int | None:
+        if not self._deadlines.knows(event.event_type, subscription):
+            return None
+        return millis(self._deadlines.of(event.event_type, subscription, event.value()))
 
     def _disclosure_order(self, match: Match, event: Input, now: Now, reason: str | None) -> tuple[str, Output]:
         channel, id = match.target, output_id(event.event_id, match.rule.id)

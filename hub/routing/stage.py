@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from hub.bus.records import Output, Record
@@ -11,8 +12,10 @@ from hub.bus.stage import Stage
 from hub.contracts.catalog import Catalog
 from hub.contracts.codec import Schema
 from hub.contracts.map import HubMap
+from hub.domain.calendar import Calendar
 from hub.domain.routing import Decision, RuleTable
 from hub.errors import ContractError, PoisonError
+from hub.routing.deadline import Deadlines
 from hub.routing.outputs import ClockFields, Input, Now, OutputBuilder
 
 Reader = Callable[[bytes], Mapping[str, Any]]
@@ -52,13 +55,17 @@ class Router:
 
 
 class RoutingStage(Stage):
-    """Events in, orders, notices, signals and decisions out; the subject stays the key."""
+    """Events in, orders, notices, signals and decisions out; the subject stays the key.
+
+    ``calendars``, by name, are what the periods of notices are counted by; without one nothing is said of them.
+    """
 
     def __init__(
-        self, hub_map: HubMap, catalog: Catalog, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self, hub_map: HubMap, catalog: Catalog, now: Callable[[], datetime] = lambda: datetime.now(UTC), *,
+        calendars: Mapping[str, Calendar] = MappingProxyType({}),
     ) -> None:
         self._router = Router(hub_map, catalog)
-        self._builder = _builder(hub_map, catalog)
+        self._builder = _builder(hub_map, catalog, calendars)
         self._now = now
 
     def handle(self, records: Sequence[Record]) -> list[list[Output]]:
@@ -91,7 +98,7 @@ class RoutingStage(Stage):
         return outputs
 
 
-def _builder(hub_map: HubMap, catalog: Catalog) -> OutputBuilder:
+def _builder(hub_map: HubMap, catalog: Catalog, calendars: Mapping[str, Calendar]) -> OutputBuilder:
     views = {("channel", name): channel.view for name, channel in hub_map.channels.items()}
     views |= {("subscription", name): entry.view for name, entry in hub_map.subscriptions.items()}
     notices = {
@@ -112,7 +119,8 @@ def _builder(hub_map: HubMap, catalog: Catalog) -> OutputBuilder:
         )
         for name, clock in hub_map.model.clocks.items()
     }
-    return OutputBuilder(catalog, hub_map.version, views, notices, clocks)
+    deadlines = Deadlines(hub_map.model.clocks, hub_map.clocks, hub_map.subscriptions, calendars)
+    return OutputBuilder(catalog, hub_map.version, views, notices, clocks, deadlines)
 
 
 def _owner_code(hub_map: HubMap, owner: str) -> str:

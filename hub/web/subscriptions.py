@@ -17,9 +17,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from hub.contracts.documents import validated
-from hub.delivery.gate import MAX_RATE_PER_MINUTE, parse_office_hours
+from hub.delivery.gate import MAX_RATE_PER_MINUTE
 from hub.delivery.pull import Batch
 from hub.delivery.settings import SubscriptionSettings, shown_url
+from hub.domain.office_hours import parse_office_hours
 from hub.domain.plain import instant_text
 from hub.domain.problem import ProblemError, fault
 from hub.errors import HubError, InputError

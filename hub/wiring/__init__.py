@@ -29,7 +29,7 @@ from hub.contracts.map import HubMap
 from hub.delivery.answers import AnswerDesk
 from hub.delivery.commands import COMMANDS_TOPIC
 from hub.delivery.message import read_notices
-from hub.delivery.service import PullSender, group_of
+from hub.delivery.service import group_of
 from hub.delivery.settings import SubscriptionSettings
 from hub.delivery.settings_desk import AnswerKeys
 from hub.disclosure.stage import ChannelEndpoint, DisclosureStage
@@ -51,7 +51,7 @@ from hub.wiring.access import change_password as change_password
 from hub.wiring.access import direct_state as direct_state
 from hub.wiring.access import plan_cluster as plan_cluster
 from hub.wiring.delivery import address_guard as address_guard
-from hub.wiring.delivery import build_delivery, delivery_means, settings_in_force, settings_table
+from hub.wiring.delivery import build_delivery, fetched_senders, settings_in_force, settings_table
 from hub.wiring.delivery import settings_desk as settings_desk
 from hub.wiring.delivery import vault as vault
 from hub.wiring.delivery import verify_address as verify_address
@@ -155,7 +155,7 @@ def build_service(settings: Settings, stage: str) -> Service:
     if stage == "delivery":
         return build_delivery(settings, hub_map, catalog, load_endpoints(settings.endpoints))
     builders: dict[str, Callable[[], Stage]] = {
-        "routing": lambda: RoutingStage(hub_map, catalog),
+        "routing": lambda: RoutingStage(hub_map, catalog, calendars=load_calendars(settings.home)),
         "disclosure": lambda: _disclosure(catalog, load_endpoints(settings.endpoints)),
         "clocks": lambda: _clocks(settings, hub_map, catalog),
     }
@@ -233,14 +233,11 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
             return str(error)
         return f"{len(changes)} topics are missing" if changes else None
 
-    means = delivery_means(settings, hub_map, catalog)
-    pulled = {
-        name: PullSender(name, means) for name, entry in hub_map.subscriptions.items() if entry.delivery == "pull"
-    }
+    senders, pullers = fetched_senders(settings, hub_map, catalog)
 
     def tell(changed: SubscriptionSettings) -> None:
-        if changed.subscription in pulled:
-            pulled[changed.subscription].use(changed)
+        if changed.subscription in senders:
+            senders[changed.subscription].use(changed)
 
     table = settings_table(settings, catalog, tell)
     table.fill(settings_in_force(settings, hub_map, catalog, load_endpoints(settings.endpoints)))
@@ -252,7 +249,7 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
     feedback = feedback_router(publisher.publish, AnswerDesk(catalog, index, keys, utc_now))
     registry = registry_router(catalog, registry_subjects(hub_map, catalog))
     subscriptions = subscriptions_router(
-        table, settings_desk(settings, catalog, publisher), pulled, partial(verify_address, settings)
+        table, settings_desk(settings, catalog, publisher), pullers, partial(verify_address, settings)
     )
     app = create_app([("", health_router(missing)), ("", feedback), ("", subscriptions), ("/registry", registry)])
     config = uvicorn.Config(
@@ -260,4 +257,4 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     web = WebService(uvicorn.Server(config), publisher.close)
-    return Together({"web": web, "settings": table, **{group_of(name): sender for name, sender in pulled.items()}})
+    return Together({"web": web, "settings": table, **{group_of(name): sender for name, sender in senders.items()}})

@@ -15,7 +15,8 @@ from hub.contracts.catalog import Catalog
 from hub.contracts.endpoints import Endpoints
 from hub.contracts.map import HubMap
 from hub.delivery.handshake import shake_hands
-from hub.delivery.service import Means, WebhookSender, group_of
+from hub.delivery.pull import PullBox
+from hub.delivery.service import Means, Puller, PullSender, Sender, WebhookSender, group_of
 from hub.delivery.settings import SETTINGS_TOPIC, SettingsLog, SubscriptionSettings
 from hub.delivery.settings_desk import Change, SettingsDesk, SettingsTable
 from hub.delivery.vault import Vault
@@ -83,7 +84,7 @@ def delivery_means(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Mea
     calendar = load_calendars(settings.home)["gannan"]
     return Means(
         settings.bootstrap, catalog, NoticeIndex(open_redis(settings)), vault(settings), address_guard(settings),
-        calendar.is_working_day, utc_now, hub_map.version, settings.shutdown_seconds,
+        calendar, utc_now, hub_map.version, settings.shutdown_seconds,
     )
 
 
@@ -105,10 +106,15 @@ async def verify_address(settings: Settings, current: SubscriptionSettings, url:
 
 
 def build_delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoints: Endpoints) -> Service:
-    """A sender for each subscription that is pushed: a dead endpoint keeps its own queue and slows no other."""
+    """A sender for each subscription that is pushed: a dead endpoint keeps its own queue and slows no other.
+
+    What may be fetched, be it as the other way only, is held by the web side, which departments ask.
+    """
     means = delivery_means(settings, hub_map, catalog)
-    pushed = [name for name, entry in hub_map.subscriptions.items() if entry.delivery == "webhook"]
-    senders = {name: WebhookSender(name, means) for name in pushed}
+    senders = {
+        name: WebhookSender(name, means, retry=entry.retry) for name, entry in hub_map.subscriptions.items()
+        if entry.delivery == "webhook" and entry.fallback != "pull"
+    }
 
     def tell(changed: SubscriptionSettings) -> None:
         if changed.subscription in senders:
@@ -120,6 +126,24 @@ def build_delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoi
     table.fill(settings_in_force(settings, hub_map, catalog, endpoints))
     handed_out = {group_of(name): sender for name, sender in senders.items()}
     return Together({**handed_out, **direct.services, "settings": table})
+
+
+def fetched_senders(
+    settings: Settings, hub_map: HubMap, catalog: Catalog
+) -> tuple[dict[str, Sender], dict[str, Puller]]:
+    """Senders of the subscriptions that may fetch, always or near the end of a period; and what asks them."""
+    means = delivery_means(settings, hub_map, catalog)
+    senders: dict[str, Sender] = {}
+    pullers: dict[str, Puller] = {}
+    for name, entry in hub_map.subscriptions.items():
+        if entry.delivery == "pull":
+            pulled = PullSender(name, means)
+            senders[name], pullers[name] = pulled, pulled.puller
+        elif entry.fallback == "pull":
+            box = PullBox(utc_now)
+            pushed = WebhookSender(name, means, retry=entry.retry, other=(box, "pull"))
+            senders[name], pullers[name] = pushed, pushed.puller(box)
+    return senders, pullers
 
 
 def waiting_notices(settings: Settings) -> list[Waiting]:

@@ -20,6 +20,7 @@ from hub.bus.follower import Follower
 from hub.bus.http_client import HttpClient
 from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import read_topics
+from hub.bus.records import Record
 from hub.delivery.commands import COMMANDS_TOPIC
 from hub.delivery.handshake import shake_hands
 from hub.delivery.service import Means, WebhookSender, group_of
@@ -31,7 +32,7 @@ from hub.domain.webhook import parse_public, parse_secret, verify
 from hub.errors import InputError
 from tests.support_clock_load import wait_until
 from tests.support_contracts import catalog
-from tests.support_delivery import NoIndex
+from tests.support_delivery import EveryDay, NoIndex
 from tests.support_groups import delete_groups
 from tests.support_outlets import notice, notice_id
 from tests.support_receivers import Raw, Receiver, Status, gone, redirect
@@ -59,11 +60,11 @@ def desk(kafka: KafkaLike, create_topics: CreateTopics) -> Iterator[SettingsDesk
 
 
 @contextmanager
-def delivery(kafka: KafkaLike) -> Iterator[WebhookSender]:
+def delivery(kafka: KafkaLike, **more: Any) -> Iterator[WebhookSender]:
     """Delivery as a process of the hub runs it."""
     sender = WebhookSender(NAME, Means(
-        kafka.bootstrap, catalog(), NoIndex(), VAULT, GUARD, lambda day: True, now, "test",
-    ))
+        kafka.bootstrap, catalog(), NoIndex(), VAULT, GUARD, EveryDay(), now, "test",
+    ), **more)
     table = SettingsTable(
         Follower(kafka.bootstrap, SETTINGS_TOPIC, look_seconds=0.05), SettingsLog(catalog()), sender.use,
         pause_seconds=0.05,
@@ -82,9 +83,12 @@ def delivery(kafka: KafkaLike) -> Iterator[WebhookSender]:
 
 
 def write(kafka: KafkaLike, *numbers: int) -> None:
+    put(kafka, *(notice("A", number) for number in numbers))
+
+
+def put(kafka: KafkaLike, *records: Record) -> None:
     producer = new_producer(kafka.bootstrap, client_id="test")
-    for number in numbers:
-        record = notice("A", number)
+    for record in records:
         produce(producer, INBOX, record.value, record.key, headers=record.headers)
     assert producer.flush(30) == 0
 

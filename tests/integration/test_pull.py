@@ -32,7 +32,7 @@ from hub.web.app import create_app
 from hub.web.subscriptions import subscriptions_router
 from tests.support_clock_load import wait_until
 from tests.support_contracts import catalog
-from tests.support_delivery import NoIndex
+from tests.support_delivery import EveryDay, NoIndex
 from tests.support_groups import delete_groups
 from tests.support_outlets import notice, notice_id
 
@@ -116,14 +116,14 @@ def topics(kafka: KafkaLike, create_topics: CreateTopics) -> Iterator[None]:
 def web_side(kafka: KafkaLike, desk: Desk | None = None) -> Iterator[TestClient]:
     """The web side with the sender of one subscription, as a process of the hub has them."""
     sender = PullSender(NAME, Means(
-        kafka.bootstrap, catalog(), NoIndex(), VAULT, AddressGuard(), lambda day: True, now, "test",
+        kafka.bootstrap, catalog(), NoIndex(), VAULT, AddressGuard(), EveryDay(), now, "test",
     ), resend_seconds=0.3)
     desk = desk or Desk()
     sender.use(desk.settings)
     thread = threading.Thread(target=sender.run)
     thread.start()
     try:
-        with TestClient(create_app([("", router_of(desk, {NAME: sender}))])) as client:
+        with TestClient(create_app([("", router_of(desk, {NAME: sender.puller}))])) as client:
             yield client
     finally:
         sender.stop()

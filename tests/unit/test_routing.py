@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from hub.bus.records import Output, Record, header
+from hub.contracts.calendars import load_calendars
 from hub.contracts.cloudevents import from_headers, to_headers
 from hub.contracts.codec import Schema
 from hub.contracts.map import HubMap
@@ -305,3 +306,15 @@ def test_the_end_of_a_term_withdraws_what_it_allowed_and_no_other_end_does() -> 
     held = outputs_of("open-early-removal")
     assert values(held, "disclosure.orders.v1") == []
     assert not decision(held)["is_matched"]
+
+
+def test_a_notice_names_the_end_of_its_period() -> None:
+    listed = event(NOTICES, "blacklist.notice.listed", list_kind="serious", listed_date=date(2026, 9, 15))
+    stage = RoutingStage(hub_map(), catalog(), lambda: NOW, calendars=load_calendars(ROOT))
+    [outputs] = stage.handle([listed])
+    found = {notice["subscription"]: notice["deliver_by"] for notice in values(outputs, "inbox.works-bidding")}
+    # Ten working days of Gannan's calendar after 2026-09-15: the 29th ends at 16:00 UTC.
+    assert found == {"works-bidding": datetime(2026, 9, 29, 16, tzinfo=UTC)}
+    # Without a calendar nothing is said of it.
+    [notice] = values(handle(listed), "inbox.works-bidding")
+    assert notice["deliver_by"] is None
