@@ -14,13 +14,12 @@ from typing import Any, Self
 
 import yaml
 
-from hub.bus.topics import admin, apply
 from hub.embedded.cluster import KafkaCluster
 from hub.embedded.supervisor import Supervisor
 from hub.embedded.valkey import Valkey
 from hub.errors import InfrastructureError
 from hub.settings import Settings, load
-from hub.wiring import STAGES, open_catalog, open_map, topic_specs
+from hub.wiring import STAGES, apply_cluster, open_catalog, open_map
 
 #: How long the stages may take to answer after their start.
 READY_SECONDS = 60.0
@@ -72,6 +71,7 @@ class House:
         port = self._web_port()
         self.addresses = {
             "bootstrap": self._cluster.bootstrap,
+            "departments_bootstrap": self._cluster.departments,
             "redis_url": self._valkey.url,
             "web": f"http://{self._settings.web_host}:{port}",
         }
@@ -141,10 +141,10 @@ class House:
         raise InfrastructureError(f"No port is free on {self._settings.web_host}.")
 
     def _apply_topics(self) -> None:
-        settings = load(data=self._data, replication=self._replication)
-        specs = topic_specs(settings, open_map(self._settings))
-        with admin(self._cluster.bootstrap) as client:
-            apply(client, specs)
+        settings = load(
+            data=self._data, replication=self._replication, bootstrap_servers=self._cluster.bootstrap
+        )
+        apply_cluster(settings, open_map(self._settings))
 
     def _start_sandbox(self) -> None:
         hub_map = open_map(self._settings, open_catalog(self._settings))

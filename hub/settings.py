@@ -28,6 +28,9 @@ class Settings(BaseSettings):
     home: Path = Field(PROJECT_ROOT, description="folder of topics.yaml, schemas/ and reference/")
     data: Path = Field(Path(".hub"), description="folder of everything that the hub writes on this machine")
     bootstrap_servers: str = Field("", description="Kafka, as host:port[,host:port]")
+    departments_servers: str = Field(
+        "", description="Kafka as departments reach it by their own listener, as host:port[,host:port]"
+    )
     redis_index_url: str = Field("", description="Valkey or Redis, e.g. redis://127.0.0.1:6379/0")
     map_file: Path | None = Field(None, description="the topic map; default <home>/topics.yaml")
     sources_file: Path | None = Field(None, description="the sources; default <data>/sources.yaml")
@@ -73,6 +76,12 @@ class Settings(BaseSettings):
     def bootstrap(self) -> str:
         """Kafka's address. Raises UsageError if neither set nor running."""
         return self.bootstrap_servers or self._running("bootstrap", "HUB_BOOTSTRAP_SERVERS")
+
+    @property
+    def departments_bootstrap(self) -> str | None:
+        """Kafka's address for departments, who come with user and password; ``None`` where nobody said it."""
+        running = None if self.bootstrap_servers else self._run.get("departments_bootstrap")
+        return self.departments_servers or running
 
     @property
     def redis_url(self) -> str:

@@ -45,7 +45,8 @@ def read_tally(settings: Settings) -> Tally:
     """The tally of the whole log as it is now."""
     catalog = wiring.open_catalog(settings)
     hub_map = wiring.open_map(settings, catalog)
-    return take_tally(read_topics(settings.bootstrap, list(hub_map.topics)), catalog, hub_map.routed_topics())
+    topics = hub_map.own_topics()
+    return take_tally(read_topics(settings.bootstrap, topics), catalog, hub_map.routed_topics())
 
 
 def tally(data: Data = None, as_json: AsJson = False) -> None:
@@ -113,7 +114,7 @@ def trace(
 def read_trace(settings: Settings, event: str | None, subject: str | None) -> list[Step]:
     """Steps out of the log; of a subject only its own partition is read."""
     catalog = wiring.open_catalog(settings)
-    topics = list(wiring.open_map(settings, catalog).topics)
+    topics = wiring.open_map(settings, catalog).own_topics()
     if subject is not None:
         count = partitions_of(settings.bootstrap, "routing.decisions.v1")
         records = read_topics(settings.bootstrap, topics, partition_of(subject.encode(), count) if count else 0)

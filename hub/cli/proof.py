@@ -44,7 +44,7 @@ def proof(
             raise UsageError("Name where the proof goes: hub proof NOTICE -o FILE.")
         settings = settings_of(data)
         catalog = wiring.open_catalog(settings)
-        topics = list(wiring.open_map(settings, catalog).topics)
+        topics = wiring.open_map(settings, catalog).own_topics()
         notice = find_notice(read_topics(settings.bootstrap, [t for t in topics if t.startswith("inbox.")]), notice_id)
         # All of one subject stands on one partition.
         records = read_topics(settings.bootstrap, topics, notice.partition)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,6 +20,7 @@ from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settin
 from hub.delivery.gate import MAX_RATE_PER_MINUTE
 from hub.delivery.settings import SubscriptionSettings, digest_of, new_key, new_token, shown_url
 from hub.delivery.settings_desk import Change, SettingsDesk
+from hub.domain.direct import SCRAM, group_of, inbox_of, new_password, user_of
 from hub.domain.office_hours import parse_office_hours
 from hub.domain.plain import instant_text
 from hub.domain.webhook import parse_public, parse_secret
@@ -49,13 +50,21 @@ def _method_of(settings: Settings, name: str) -> str:
 
 
 def _describe(
-    settings: Settings, name: str, found: SubscriptionSettings | None, method: str
+    settings: Settings, name: str, found: SubscriptionSettings | None, method: str,
+    direct: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
+    """``direct`` is how a department comes in by Kafka, where that is its way."""
     found = found or SubscriptionSettings(name)
+    blocked = found.why_blocked(is_pushed=method == "webhook")
+    if direct is not None:
+        # Nothing is signed on this way, so no key is missed; what it takes is a password.
+        is_open = not found.is_paused and direct["has_password"]
+        blocked = None if is_open else "paused by a person" if found.is_paused else "no password is set"
     return {
         "subscription": name,
         "delivery": method,
-        "state": found.why_blocked(is_pushed=method == "webhook") or "open",
+        "state": blocked or "open",
+        "kafka": direct,
         "revision": found.revision,
         "url": shown_url(found.url) if found.url else None,
         "folder": str(settings.drop / name) if method == "file" else None,
@@ -89,13 +98,19 @@ def list_settings(data: Data = None, as_json: AsJson = False) -> None:
         names = wiring.open_map(settings).subscriptions
         with closing(KafkaPublisher(settings.bootstrap, client_id="hub-subscriptions")) as publisher:
             found = _desk(settings, publisher).read()
-        shown = [_describe(settings, name, found.get(name), entry.delivery) for name, entry in names.items()]
+        direct = wiring.direct_state(settings, wiring.open_map(settings).delivered_by("kafka"))
+        shown = [
+            _describe(settings, name, found.get(name), entry.delivery, direct.get(name))
+            for name, entry in names.items()
+        ]
     if as_json:
         print_json(shown)
     else:
         for each in shown:
-            where = each["folder"] or each["url"] or ""
-            shown_as = (each["subscription"], each["state"], where, each["changed_by"] or "", each["delivery"])
+            where = each["folder"] or each["url"]
+            if kafka := each["kafka"]:
+                where = f"kafka {kafka['topic']} user {kafka['user']}, {kafka['unacknowledged']} not acknowledged"
+            shown_as = (each["subscription"], each["state"], where or "", each["changed_by"] or "", each["delivery"])
             typer.echo("\t".join(shown_as))
     raise typer.Exit(0 if all(each["state"] == "open" for each in shown) else 1)
 
@@ -109,7 +124,8 @@ def show(name: Name, data: Data = None, as_json: AsJson = False) -> None:
         with closing(KafkaPublisher(settings.bootstrap, client_id="hub-subscriptions")) as publisher:
             desk = _desk(settings, publisher)
             found, history = desk.read().get(name), desk.history(name)
-    described = _describe(settings, name, found, method)
+        direct = wiring.direct_state(settings, [name]) if method == "kafka" else {}
+    described = _describe(settings, name, found, method, direct.get(name))
     described["history"] = [
         {"revision": each.revision, "changed_at": instant_text(each.changed_at), "changed_by": each.changed_by,
          "reason": each.reason}
@@ -118,9 +134,11 @@ def show(name: Name, data: Data = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(described)
         return
-    for field, value in described.items():
-        if not isinstance(value, list):
+    for field, value in {**described, **(described["kafka"] or {})}.items():
+        if not isinstance(value, list | dict):
             typer.echo(f"{field}\t{'' if value is None else value}")
+    for number, at in (described["kafka"] or {"position": {}})["position"].items():
+        typer.echo(f"partition\t{number}\tacknowledged {at['acknowledged'] or 0} of {at['end']}")
     for key in described["keys"]:
         typer.echo(f"key\t{key['kind']}\t{key['public'] or key['key_id']}\t{key['retires_at'] or ''}")
     for line in described["history"]:
@@ -258,9 +276,55 @@ def token(name: Name, reason: Reason, by: By = None, data: Data = None, as_json:
     _change(name, lambda settings: apply, by, reason, data, as_json, token=text)
 
 
-def _change(
-    name: str, make: Callable[[Settings], Change], by: str | None, reason: str, data: Any, as_json: bool, **shown: str
+@app.command()
+def credentials(
+    name: Name,
+    reason: Reason,
+    secret_file: Annotated[
+        Path | None, typer.Option(help="write the password into this new file instead of printing it")
+    ] = None,
+    by: By = None,
+    data: Data = None,
+    as_json: AsJson = False,
 ) -> None:
+    """Makes the password by which the department reads its inbox on Kafka. It is shown once; the one before ends."""
+    with errors_as_sentences():
+        settings = settings_of(data)
+        if _method_of(settings, name) != "kafka":
+            raise UsageError(f"{name} is not delivered by Kafka (delivery: kafka in the map).")
+        if not reason.strip():
+            raise UsageError("A new password needs a --reason.")
+    password = new_password()
+    if secret_file is not None:
+        with errors_as_sentences():
+            _write_new(secret_file, password)
+    shown = {"password": password} if secret_file is None else {"secret_file": str(secret_file)}
+    access = {
+        "bootstrap": settings.departments_bootstrap or "", "mechanism": SCRAM, "user": user_of(name),
+        "group": group_of(name), "topic": inbox_of(name),
+    }
+    is_set = False
+
+    def set_it() -> None:
+        nonlocal is_set
+        wiring.change_password(settings, name, password)
+        is_set = True
+
+    try:
+        # On record first: no password is ever set of which nobody knows who set it and why.
+        _change(name, lambda _: lambda current: current, by, f"{user_of(name)} gets a new password: {reason}", data,
+                as_json, then=set_it, **access, **shown)
+    except BaseException:
+        if secret_file is not None and not is_set:  # nothing opens with it
+            secret_file.unlink()
+        raise
+
+
+def _change(
+    name: str, make: Callable[[Settings], Change], by: str | None, reason: str, data: Any, as_json: bool,
+    then: Callable[[], object] = lambda: None, **shown: str,
+) -> None:
+    """Puts a change into force, does what belongs to it on the cluster, and shows what came of it."""
     with errors_as_sentences():
         settings = settings_of(data)
         method = _method_of(settings, name)
@@ -268,7 +332,9 @@ def _change(
             changed = _desk(settings, publisher).change(
                 name, make(settings), by=by or getpass.getuser(), reason=reason
             )
-    described = _describe(settings, name, changed, method)
+        then()
+        direct = wiring.direct_state(settings, [name]) if method == "kafka" else {}
+    described = _describe(settings, name, changed, method, direct.get(name))
     if as_json:
         print_json({**described, **shown})
         return

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from hub import wiring
-from hub.bus.topics import Change, admin, apply, plan
+from hub.bus.access import AccessChange
+from hub.bus.topics import Change
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
 
 app = typer.Typer(help="主题地图 / the map of topics", no_args_is_help=True)
@@ -16,14 +17,15 @@ app = typer.Typer(help="主题地图 / the map of topics", no_args_is_help=True)
 
 @app.command("plan")
 def plan_topics(data: Data = None, as_json: AsJson = False) -> None:
-    """What `apply` would change. Exit 0 if nothing differs, 1 if something does."""
+    """What `apply` would change: topics, and the rights of departments that read Kafka themselves.
+
+    Exit 0 if nothing differs, 1 if something does: a right that the map does not give is a difference too.
+    """
     with errors_as_sentences():
         settings = settings_of(data)
-        specs = wiring.topic_specs(settings, wiring.open_map(settings))
-        with admin(settings.bootstrap) as client:
-            changes = plan(client, specs)
-    _print(changes, as_json, "The cluster is as the map says.")
-    raise typer.Exit(1 if any(change.kind != "unknown" for change in changes) else 0)
+        changes, access = wiring.plan_cluster(settings, wiring.open_map(settings))
+    _print([*changes, *access], as_json, "The cluster is as the map says.")
+    raise typer.Exit(1 if access or any(change.kind != "unknown" for change in changes) else 0)
 
 
 @app.command("apply")
@@ -31,16 +33,20 @@ def apply_topics(
     allow: Annotated[
         list[str] | None, typer.Option(help="允许对该主题做不安全的更改 / a topic whose unsafe change is meant")
     ] = None,
+    revoke: Annotated[
+        list[str] | None, typer.Option(help="收回该用户在地图之外的权限 / a user who keeps only what the map gives")
+    ] = None,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Makes the cluster as the map says. Never deletes; refuses what would lose data or move keys."""
+    """Makes the cluster as the map says. Never deletes; refuses what would lose data or move keys.
+
+    Takes no right away either, unless its user is named with --revoke.
+    """
     with errors_as_sentences():
         settings = settings_of(data)
-        specs = wiring.topic_specs(settings, wiring.open_map(settings))
-        with admin(settings.bootstrap) as client:
-            changes = apply(client, specs, allow or ())
-    _print(changes, as_json, "Nothing to change.")
+        changes, access = wiring.apply_cluster(settings, wiring.open_map(settings), allow or (), revoke or ())
+    _print([*changes, *access], as_json, "Nothing to change.", are_made=True)
 
 
 @app.command("check")
@@ -57,8 +63,13 @@ def check_map(as_json: AsJson = False) -> None:
     )
 
 
-def _print(changes: list[Change], as_json: bool, nothing: str) -> None:
+def _print(changes: list[Change | AccessChange], as_json: bool, nothing: str, *, are_made: bool = False) -> None:
     if as_json:
         print_json([asdict(change) for change in changes])
-    else:
-        typer.echo("\n".join(map(str, changes)) if changes else nothing)
+        return
+    lines = [
+        f"- {change.user}: {change.detail}" if are_made and isinstance(change, AccessChange) and change.is_extra
+        else str(change)
+        for change in changes
+    ]
+    typer.echo("\n".join(lines) or nothing)

@@ -51,6 +51,7 @@ def print_addresses(house: House) -> None:
     web = house.addresses["web"]
     typer.echo("\n枢纽已启动 / the hub is up")
     typer.echo(f"  Kafka             {house.addresses['bootstrap']}")
+    typer.echo(f"  Kafka（部门直连）  {house.addresses['departments_bootstrap']}")
     typer.echo(f"  Valkey            {house.addresses['redis_url']}")
     typer.echo(f"  API               {web}/docs")
     typer.echo(f"  Schema registry   {web}/registry/subjects")

@@ -23,6 +23,7 @@ from hub.contracts.map_models import (
 )
 from hub.contracts.yaml_lines import LineMap, load_with_lines, load_yaml
 from hub.domain.clocks import ClockRule, Due, DueUnit
+from hub.domain.direct import answers_of, problems_of
 from hub.domain.routing import Action, OutputKind, Rule, RuleTable, public_action
 from hub.domain.where import compile_where
 from hub.errors import ContractError
@@ -71,14 +72,34 @@ class HubMap:
 
     @property
     def topics(self) -> Mapping[str, TopicModel]:
-        """All topics by name, the inboxes of the subscriptions among them."""
+        """All topics by name, those that follow from the subscriptions among them."""
         inboxes = {
             f"inbox.{name}": TopicModel(
                 title=f"{subscription.title} 收件箱", schema="hub/inbox-record", owner=subscription.department
             )
             for name, subscription in self.model.subscriptions.items()
         }
-        return {**self.model.topics, **inboxes}
+        return {**self.model.topics, **inboxes, **self._answer_topics()}
+
+    def _answer_topics(self) -> dict[str, TopicModel]:
+        """Where departments that come by Kafka answer, and are told what was wrong; bytes of their own."""
+        found: dict[str, TopicModel] = {}
+        for name, entry in self.subscriptions.items():
+            if entry.delivery == "kafka":
+                common: dict[str, Any] = {"key": "notice", "partitions": 3, "owner": entry.department}
+                found[answers_of(name)] = TopicModel(title=f"{entry.title} 反馈", **common)
+                common["retention"] = "90d"
+                found[problems_of(name)] = TopicModel(title=f"{entry.title} 反馈问题", **common)
+        return found
+
+    def own_topics(self) -> list[str]:
+        """The topics that the hub alone writes: what stands in their headers is its own word, their values Avro."""
+        answers = self._answer_topics()
+        return [name for name in self.topics if name not in answers]
+
+    def delivered_by(self, way: str) -> list[str]:
+        """The subscriptions of one way of delivery."""
+        return [name for name, entry in self.subscriptions.items() if entry.delivery == way]
 
     @property
     def channels(self) -> Mapping[str, ChannelModel]:

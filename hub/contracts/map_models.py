@@ -83,7 +83,7 @@ class SubscriptionModel(Model):
     purpose: str
     basis: str
     measures: tuple[str, ...] = ()
-    delivery: Literal["webhook", "pull", "file"] = "webhook"
+    delivery: Literal["webhook", "pull", "file", "kafka"] = "webhook"
     retry: Literal["brisk", "standard", "patient"] = "standard"
     fallback: Literal["pull"] | None = None
 

@@ -28,11 +28,14 @@ _FIELDS = (
 
 
 class Sent(NamedTuple):
-    """What was handed over: enough to prove it later beside the notice itself. ``file`` is the package it went in."""
+    """What was handed over: enough to prove it later beside the notice itself. ``file`` is the package it went in.
+
+    The digest is over the body; on Kafka over the record's own value, which nobody signs.
+    """
 
     content_digest: str
-    signed_at: datetime
-    signature: str
+    signed_at: datetime | None = None
+    signature: str | None = None
     file: str | None = None
 
 

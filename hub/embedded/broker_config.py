@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub.domain.direct import SCRAM
+
 HOST = "127.0.0.1"
 
 #: Measured on 2 cores: one broker holds 200 to 250 MB resident and takes 2 to 3 s to start. The serial
@@ -29,7 +31,17 @@ _COMMON = {
     "process.roles": "broker,controller",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "BROKER",
-    "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    # Departments come in by a listener of their own. Who comes in by the hub's is nobody in particular and may do
+    # all (it is bound to this machine); who comes in by theirs has shown a password and may do what an ACL names.
+    "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT,DEPARTMENTS:SASL_PLAINTEXT",
+    "listener.name.departments.sasl.enabled.mechanisms": SCRAM,
+    f"listener.name.departments.{SCRAM.lower()}.sasl.jaas.config":
+        "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+    # A connection that was opened with a password of before ends within five minutes.
+    f"listener.name.departments.{SCRAM.lower()}.connections.max.reauth.ms": "300000",
+    "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+    "super.users": "User:ANONYMOUS",
+    "allow.everyone.if.no.acl.found": "false",
     # A topic exists because topics.yaml names it, never by a slip of the pen.
     "auto.create.topics.enable": "false",
     "num.partitions": "12",
@@ -55,12 +67,13 @@ _COMMON = {
 
 @dataclass(frozen=True)
 class BrokerPlace:
-    """Where one broker lives: its number from 1, its folder and its two ports."""
+    """Where one broker lives: its number from 1, its folder and its three ports."""
 
     number: int
     folder: Path
     port: int
     controller_port: int
+    departments_port: int
 
 
 def broker_properties(place: BrokerPlace, all_places: Mapping[int, BrokerPlace]) -> dict[str, str]:
@@ -69,7 +82,10 @@ def broker_properties(place: BrokerPlace, all_places: Mapping[int, BrokerPlace])
     copies = str(brokers)
     # 2 of 3: one broker may fail, and what was acknowledged is still in two places.
     in_sync = "2" if brokers == 3 else "1"
-    listeners = f"BROKER://{HOST}:{place.port},CONTROLLER://{HOST}:{place.controller_port}"
+    listeners = (
+        f"BROKER://{HOST}:{place.port},CONTROLLER://{HOST}:{place.controller_port},"
+        f"DEPARTMENTS://{HOST}:{place.departments_port}"
+    )
     return {
         **_COMMON,
         "node.id": str(place.number),

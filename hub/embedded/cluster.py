@@ -70,6 +70,11 @@ class KafkaCluster:
         return ",".join(f"{HOST}:{place.port}" for place in self._places.values())
 
     @property
+    def departments(self) -> str:
+        """``host:port`` of every broker for departments, who come with user and password; known once started."""
+        return ",".join(f"{HOST}:{place.departments_port}" for place in self._places.values())
+
+    @property
     def pids(self) -> dict[int, int]:
         """Process number of each broker that runs now, by broker number."""
         return {number: server.pid for number, server in self._servers.items() if server.pid is not None}
@@ -140,7 +145,8 @@ class KafkaCluster:
         taken: set[int] = set()
         for number in self._servers:
             node = nodes.setdefault(str(number), {"directory_id": _kafka_id()})
-            for role in ("port", "controller_port"):
+            # A folder of an earlier version has no port for departments yet.
+            for role in ("port", "controller_port", "departments_port"):
                 old = node.get(role)
                 node[role] = choose_port(old, taken)
                 taken.add(node[role])
@@ -149,7 +155,9 @@ class KafkaCluster:
                     raise InfrastructureError(f"Port {old} of {self.data} is taken by another program.")
         save_json(cluster_file, known)
         self._places = {
-            number: BrokerPlace(number, self.data / f"broker-{number}", node["port"], node["controller_port"])
+            number: BrokerPlace(
+                number, self.data / f"broker-{number}", node["port"], node["controller_port"], node["departments_port"]
+            )
             for number, node in ((number, nodes[str(number)]) for number in self._servers)
         }
         for place in self._places.values():

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 
 import uvicorn
 
-from hub.bus.clients import DEAD_LETTER_BYTES
 from hub.bus.lag import has_members
 from hub.bus.lane import Lane
 from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import read_topics
 from hub.bus.stage import Stage
 from hub.bus.steady_clock import SteadyClock
-from hub.bus.topics import TopicSpec, admin, plan
+from hub.bus.topics import admin, plan
 from hub.clocks.calendar_desk import CalendarDesk
 from hub.clocks.calendars import CalendarReader, publish_missing
 from hub.clocks.loader import KafkaStateLoader
@@ -47,38 +46,28 @@ from hub.web.app import create_app, health_router
 from hub.web.feedback import feedback_router
 from hub.web.registry import registry_router
 from hub.web.subscriptions import subscriptions_router
+from hub.wiring.access import apply_cluster as apply_cluster
+from hub.wiring.access import change_password as change_password
+from hub.wiring.access import direct_state as direct_state
+from hub.wiring.access import plan_cluster as plan_cluster
 from hub.wiring.delivery import address_guard as address_guard
 from hub.wiring.delivery import build_delivery, fetched_senders, settings_in_force, settings_table
 from hub.wiring.delivery import settings_desk as settings_desk
 from hub.wiring.delivery import vault as vault
 from hub.wiring.delivery import verify_address as verify_address
 from hub.wiring.delivery import waiting_notices as waiting_notices
+from hub.wiring.direct import direct_groups
 from hub.wiring.parts import Service as Service
 from hub.wiring.parts import Together as Together
 from hub.wiring.parts import WebService, open_redis, utc_now
 from hub.wiring.parts import open_catalog as open_catalog
 from hub.wiring.parts import open_map as open_map
 from hub.wiring.parts import subject_secret as subject_secret
+from hub.wiring.topics import topic_specs as topic_specs
 
 #: A department that waits for notices is let go after this long when the web side ends.
 SHUTDOWN_SECONDS = 3
 STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "web")
-
-
-def topic_specs(settings: Settings, hub_map: HubMap) -> list[TopicSpec]:
-    """The topics of the map as Kafka knows them."""
-    replication = settings.copies or hub_map.model.replication
-    in_sync = min(hub_map.model.min_in_sync, replication)
-    specs = []
-    for name, topic in hub_map.topics.items():
-        configs = {"cleanup.policy": topic.cleanup, "min.insync.replicas": str(in_sync)}
-        if topic.cleanup == "delete":
-            is_forever = topic.retention == timedelta.max
-            configs["retention.ms"] = "-1" if is_forever else str(int(topic.retention.total_seconds() * 1000))
-        if name.endswith(".dead-letters.v1"):
-            configs["max.message.bytes"] = str(DEAD_LETTER_BYTES)
-        specs.append(TopicSpec(name, topic.partitions, replication, configs))
-    return specs
 
 
 def registry_subjects(hub_map: HubMap, catalog: Catalog) -> dict[str, list[int]]:
@@ -101,9 +90,8 @@ def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
         "hub-disclosure": ("disclosure.orders.v1",),
         "hub-clocks": _CLOCK_INPUTS,
     }
-    return groups | {
-        group_of(name): (f"inbox.{name}", COMMANDS_TOPIC) for name in hub_map.subscriptions
-    }
+    handed_out = {group_of(name): (f"inbox.{name}", COMMANDS_TOPIC) for name in hub_map.subscriptions}
+    return groups | handed_out | direct_groups(hub_map)
 
 
 _CLOCK_INPUTS = ("clock.signals.v1", "disclosure.receipts.v1", "delivery.receipts.v1", "discipline.feedback.v1")

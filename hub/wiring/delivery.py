@@ -33,6 +33,7 @@ from hub.domain.webhook import parse_secret
 from hub.errors import IndexUnavailableError, InputError
 from hub.settings import Settings
 from hub.state.notice_index import Notice, NoticeIndex
+from hub.wiring.direct import build_direct
 from hub.wiring.parts import Service, Together, file_secret, open_catalog, open_map, open_redis, utc_now
 
 
@@ -128,10 +129,13 @@ def build_delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoi
     def tell(changed: SubscriptionSettings) -> None:
         if changed.subscription in senders:
             senders[changed.subscription].use(changed)
+        direct.use(changed)
 
     table = settings_table(settings, catalog, tell)
+    direct = build_direct(settings, hub_map, catalog, means, table)
     table.fill(settings_in_force(settings, hub_map, catalog, endpoints))
-    return Together({**{group_of(name): sender for name, sender in senders.items()}, "settings": table})
+    handed_out = {group_of(name): sender for name, sender in senders.items()}
+    return Together({**handed_out, **direct.services, "settings": table})
 
 
 def file_drop(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Drop:

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from hub.contracts.codec import Schema
 from hub.web.registry import MEDIA_TYPE, registry_router
 from tests.support_contracts import catalog, sample
+from tests.support_outlets import notice, notice_id, penalty
 
 SUBJECT = "inspection.results.v1-value"
 #: More than one version, so that numbering shows; the ids need not be versions of one schema.
@@ -52,6 +53,14 @@ def test_a_confluent_client_decodes_every_schema(client: SchemaRegistryClient, s
     value = sample(schema)
     read = AvroDeserializer(client)
     assert read(schema.encode(value), SerializationContext("any", MessageField.VALUE)) == value
+
+
+def test_a_confluent_client_decodes_an_inbox_as_the_documents_show(client: SchemaRegistryClient) -> None:
+    decode = AvroDeserializer(client)
+    read = decode(notice("a", 1).value, None)
+    assert read["notice_id"] == notice_id("a", 1)
+    record = decode(read["data"], None)
+    assert record == catalog().decode(penalty("partner"))[1]
 
 
 def test_a_confluent_client_writes_what_the_hub_reads(client: SchemaRegistryClient) -> None:

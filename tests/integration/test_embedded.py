@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,13 @@ from confluent_kafka import Consumer, Message, Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from hub.bus.access import Right, apply_access, set_password
+from hub.bus.topics import admin
 from hub.embedded import KafkaCluster, Valkey
+from hub.embedded.broker_config import BrokerPlace, broker_properties
 from hub.embedded.process import birth_of
 from hub.errors import InfrastructureError, UsageError
+from tests.support_direct import DirectDepartment
 
 TOPIC = "inspection.results.v1"
 
@@ -96,6 +101,33 @@ def test_a_folder_keeps_its_number_of_brokers(tmp_path: Path) -> None:
         KafkaCluster(tmp_path, 3).start()
 
 
+def test_a_folder_of_an_earlier_version_gets_the_departments_listener(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("departments", "authorizer", "super.users", "allow.everyone")
+
+    def as_before(place: BrokerPlace, all_places: Mapping[int, BrokerPlace]) -> dict[str, str]:
+        found = broker_properties(place, all_places)
+        for name in ("listeners", "advertised.listeners", "listener.security.protocol.map"):
+            found[name] = ",".join(each for each in found[name].split(",") if "DEPARTMENTS" not in each)
+        return {name: value for name, value in found.items() if not any(word in name for word in words)}
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hub.embedded.cluster.broker_properties", as_before)
+        with KafkaCluster(tmp_path) as before:
+            create_topic(before.bootstrap)
+            produce(before.bootstrap, VALUES)
+    known = json.loads((tmp_path / "cluster.json").read_text())
+    del known["brokers"]["1"]["departments_port"]
+    (tmp_path / "cluster.json").write_text(json.dumps(known))
+    with KafkaCluster(tmp_path) as after, admin(after.bootstrap) as client:
+        assert consume(after.bootstrap, len(VALUES)) == set(VALUES)
+        set_password(client, "dept-works", "made-up")
+        apply_access(client, [Right("dept-works", "DESCRIBE", "TOPIC", TOPIC)], ["dept-works"])
+        seen = DirectDepartment(after.departments, "works", "made-up").admin().list_topics(timeout=15)
+        assert set(seen.topics) == {TOPIC}
+
+
 def test_a_broker_that_cannot_start_says_why(tmp_path: Path) -> None:
     with KafkaCluster(tmp_path):
         pass
@@ -154,6 +186,11 @@ def test_three_brokers_go_on_without_one_and_take_it_back(tmp_path: Path) -> Non
         cluster.start_broker(2)
         assert set(cluster.pids) == {1, 2, 3}
         assert consume(cluster.bootstrap, len(VALUES)) == set(VALUES)
+        with admin(cluster.bootstrap) as client:
+            set_password(client, "dept-works", "made-up")
+        # A password holds on each of them.
+        for address in cluster.departments.split(","):
+            assert DirectDepartment(address, "works", "made-up").admin().list_topics(timeout=15).brokers
 
 
 def test_valkey_keeps_its_data_through_a_stop_and_a_kill(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import yaml
 from hub.cli.main import build
 from hub.contracts.endpoints import load_endpoints
 from hub.contracts.map import HubMap
+from hub.embedded.broker_config import BrokerPlace, broker_properties
 from hub.intake.sources import load_sources
 from hub.settings import PROJECT_ROOT, Settings, load
 from hub.wiring import STAGES, open_map
@@ -150,7 +151,7 @@ def test_voters_are_the_brokers(services: dict[str, dict[str, Any]]) -> None:
     for name in BROKERS:
         environment = services[name]["environment"]
         ids[environment["KAFKA_NODE_ID"]] = name
-        assert environment["KAFKA_ADVERTISED_LISTENERS"] == f"BROKER://{name}:9092"
+        assert environment["KAFKA_ADVERTISED_LISTENERS"] == f"BROKER://{name}:9092,DEPARTMENTS://{name}:9094"
     voters = ",".join(f"{number}@{name}:9093" for number, name in sorted(ids.items()))
     for name in BROKERS:
         assert services[name]["environment"]["KAFKA_CONTROLLER_QUORUM_VOTERS"] == voters
@@ -168,6 +169,40 @@ def test_brokers_are_one_cluster_with_the_same_promises(services: dict[str, dict
     assert re.fullmatch(r"[A-Za-z0-9_-]{22}", shared[0]["CLUSTER_ID"])
     assert shared[0]["KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR"] == 3
     assert shared[0]["KAFKA_UNCLEAN_LEADER_ELECTION_ENABLE"] == "false"
+
+
+def properties_of(environment: dict[str, Any]) -> dict[str, str]:
+    """The broker's settings as the image makes them of its environment."""
+    found = {}
+    for name, value in environment.items():
+        if name.startswith("KAFKA_"):
+            text = name.removeprefix("KAFKA_").lower().replace("___", "-").replace("__", "\0").replace("_", ".")
+            found[text.replace("\0", "_")] = str(value)
+    return found
+
+
+def test_departments_are_judged_as_on_the_embedded_broker(services: dict[str, dict[str, Any]]) -> None:
+    place = BrokerPlace(1, Path("/data"), 9092, 9093, 9094)
+    embedded = broker_properties(place, {1: place})
+    ours = properties_of(services["kafka-1"]["environment"])
+    words = ("departments", "authorizer", "super.users", "allow.everyone", "security.protocol")
+    wanted = {name: value for name, value in embedded.items() if any(word in name for word in words)}
+    assert len(wanted) == 7
+    assert {name: ours.get(name) for name in wanted} == wanted
+
+
+def test_departments_from_outside_come_by_tls_alone(services: dict[str, dict[str, Any]]) -> None:
+    more = yaml.safe_load((PROJECT_ROOT / "deploy" / "departments.compose.yml").read_text(encoding="utf-8"))["services"]
+    assert set(more) == set(BROKERS)
+    for number, name in enumerate(BROKERS, 1):
+        environment = services[name]["environment"] | more[name]["environment"]
+        properties = properties_of(environment)
+        assert "DEPARTMENTS:SASL_SSL" in properties["listener.security.protocol.map"]
+        assert properties["listener.name.departments.ssl.keystore.type"] == "PEM"
+        internal, departments = properties["advertised.listeners"].split(",")
+        assert internal == f"BROKER://{name}:9092"
+        (port,) = more[name]["ports"]
+        assert port.endswith(f":909{number + 3}:9094") and departments.endswith(f":909{number + 3}")
 
 
 def test_every_named_volume_is_declared_and_used_once(

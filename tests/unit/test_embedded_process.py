@@ -123,11 +123,13 @@ def test_only_one_or_three_brokers(tmp_path: Path, brokers: int) -> None:
 
 
 def test_three_brokers_keep_three_copies_and_need_two() -> None:
-    places = {n: BrokerPlace(n, Path(f"/data/broker-{n}"), 20_000 + n, 21_000 + n) for n in (1, 2, 3)}
+    places = {n: BrokerPlace(n, Path(f"/data/broker-{n}"), 20_000 + n, 21_000 + n, 22_000 + n) for n in (1, 2, 3)}
     properties = broker_properties(places[2], places)
     assert properties["default.replication.factor"] == properties["offsets.topic.replication.factor"] == "3"
     assert properties["min.insync.replicas"] == "2"
-    assert properties["listeners"] == "BROKER://127.0.0.1:20002,CONTROLLER://127.0.0.1:21002"
+    assert properties["listeners"] == (
+        "BROKER://127.0.0.1:20002,CONTROLLER://127.0.0.1:21002,DEPARTMENTS://127.0.0.1:22002"
+    )
     bootstrap = properties["controller.quorum.bootstrap.servers"]
     assert bootstrap == "127.0.0.1:21001,127.0.0.1:21002,127.0.0.1:21003"
 

@@ -10,6 +10,8 @@ import pytest
 from hub.contracts.map import HubMap, MapError
 from hub.domain.clocks import Due
 from hub.errors import ContractError
+from hub.settings import load as load_settings
+from hub.wiring import consumer_groups, topic_specs
 from tests.support_contracts import ROOT, catalog
 
 TEXT = (ROOT / "topics.yaml").read_text(encoding="utf-8")
@@ -262,3 +264,22 @@ def test_a_file_that_is_no_map_is_refused(load: Load, text: str, said: str) -> N
 def test_a_map_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match=r"absent\.yaml"):
         HubMap.load(tmp_path / "absent.yaml", catalog(), ROOT / "reference")
+
+
+def test_who_reads_kafka_himself_has_topics_to_answer_on(load: Load) -> None:
+    name = "works-bidding"
+
+    found = load(after(TEXT, f"  {name}:\n", "    view: full\n", "    view: full\n    delivery: kafka\n"))
+    assert found.delivered_by("kafka") == [name]
+    answers, problems = found.topics[f"answers.{name}"], found.topics[f"answer-problems.{name}"]
+    assert answers.owner == problems.owner == found.subscriptions[name].department
+    assert answers.schema_ is None and problems.retention.days == 90
+    theirs = set(found.topics) - set(found.own_topics())
+    # What departments write is not read as the hub's own word.
+    assert theirs == {f"answers.{name}", f"answer-problems.{name}"}
+    specs = {spec.name: spec.configs for spec in topic_specs(load_settings(), found)}
+    assert specs[f"answers.{name}"]["message.timestamp.type"] == "LogAppendTime"
+    assert "message.timestamp.type" not in specs[f"inbox.{name}"]
+    groups = consumer_groups(found)
+    assert groups[f"hub-delivery-{name}"] == (f"inbox.{name}",)
+    assert groups["hub-direct-answers"] == (f"answers.{name}",)

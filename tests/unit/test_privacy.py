@@ -26,8 +26,10 @@ from hub.contracts.codec import Schema
 from hub.contracts.fields import Field
 from hub.contracts.map import HubMap
 from hub.contracts.views import action_for
+from hub.delivery.direct import Acknowledged
 from hub.delivery.engine import DeliveryEngine
 from hub.delivery.filedrop.box import Packing
+from hub.delivery.rights import rights_of
 from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
 from hub.domain.webhook import new_secret
 from hub.routing.stage import RoutingStage
@@ -115,6 +117,8 @@ def test_nothing_outside_the_view_leaves(wide_map: HubMap, name: str, view: str,
     (inbox,) = [output for output in happened if output.topic == f"inbox.{subscription}"]
 
     client, outputs, lines = deliver(subscription, inbox)
+    directly, more_lines = acknowledge(subscription, inbox)
+    outputs, lines = [*outputs, *directly], [*lines, *more_lines]
     (body,) = client.bodies
     assert json.loads(body)["data"]["view"] == view
     for mark in hidden:
@@ -213,6 +217,29 @@ def deliver(subscription: str, inbox: Output) -> tuple[Refusing, list[Output], l
     letters = [output for output in desk.written if output.topic == "delivery.dead-letters.v1"]
     assert len(letters) == 1
     return client, desk.written, [json.dumps(line, default=str, ensure_ascii=False) for line in logs]
+
+
+def acknowledge(subscription: str, inbox: Output) -> tuple[list[Output], list[str]]:
+    """What is written and logged when a department has read the record itself, and when it was a damaged one."""
+    record = Record(inbox.topic, 0, 1, 0, inbox.key, inbox.value, inbox.headers)
+    damaged = record._replace(offset=2, value=(inbox.value or b"")[:-1])
+    acknowledged = Acknowledged([subscription], catalog(), lambda: datetime.now(UTC))
+    with capture_logs() as logs:
+        receipt, letter = map(acknowledged.receipt, (record, damaged))
+    assert (receipt.topic, letter.topic) == ("delivery.receipts.v1", "delivery.dead-letters.v1")
+    return [receipt, letter], [json.dumps(line, default=str, ensure_ascii=False) for line in logs]
+
+
+def test_a_department_on_kafka_can_read_its_inbox_and_nothing_else() -> None:
+    """What stands there is in its view and nothing more, as the test above shows of every record of an inbox."""
+    readable = [right for right in rights_of("works") if right.operation == "READ" and right.kind == "TOPIC"]
+    assert [right.name for right in readable] == ["inbox.works", "answer-problems.works"]
+    assert not any(right.is_prefix for right in readable)
+    assert {right.user for right in rights_of("works")} == {"dept-works"}
+    assert [right for right in rights_of("works", is_paused=True) if right in readable] == readable[1:]
+    # The only right by prefix is of groups, and no other subscription's group begins so.
+    (prefix,) = [right for right in rights_of("works") if right.is_prefix]
+    assert prefix.kind == "GROUP" and not "dept-works-bidding".startswith(prefix.name)
 
 
 def test_the_marks_are_found_where_they_may_be(wide_map: HubMap) -> None:

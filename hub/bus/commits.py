@@ -1,0 +1,52 @@
+"""What groups have committed, seen and set from outside of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from hub.bus.batch import Place
+from hub.errors import BrokerError
+
+_PATIENCE_SECONDS = 10.0
+
+
+class GroupOffsets:
+    """Commits of any groups, by place. All methods raise BrokerError. Thread-safe as the client is."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._admin = AdminClient({"bootstrap.servers": bootstrap, "client.id": "hub-commits", "log_level": 2})
+
+    def read(self, groups: Collection[str]) -> dict[str, dict[Place, int]]:
+        """Group -> place -> offset that a next owner would read; what was never committed is not there."""
+        # The client takes one group a call; all calls are under way at once.
+        asked = {
+            group: self._admin.list_consumer_group_offsets(
+                [ConsumerGroupTopicPartitions(group)], request_timeout=_PATIENCE_SECONDS
+            )[group]
+            for group in groups
+        }
+        found: dict[str, dict[Place, int]] = {}
+        for group, answer in asked.items():
+            try:
+                partitions = answer.result().topic_partitions or []
+            except KafkaException as error:
+                raise BrokerError(f"group {group}: {error.args[0].str()}") from error
+            found[group] = {(each.topic, each.partition): each.offset for each in partitions if each.offset >= 0}
+        return found
+
+    def write(self, group: str, offsets: Mapping[Place, int]) -> None:
+        """Commits for a group in which no process is."""
+        partitions = [TopicPartition(*place, offset) for place, offset in offsets.items()]
+        asked = self._admin.alter_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(group, partitions)], request_timeout=_PATIENCE_SECONDS
+        )
+        try:
+            answered = asked[group].result().topic_partitions or []
+        except KafkaException as error:
+            raise BrokerError(f"group {group}: {error.args[0].str()}") from error
+        for each in answered:
+            if each.error is not None:
+                raise BrokerError(f"group {group}, {each.topic}/{each.partition}: {each.error.str()}")

@@ -1,0 +1,93 @@
+"""Reads spans of partitions: from an offset up to another, outside any group."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple, cast
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from hub.bus.batch import Place
+from hub.bus.clients import new_consumer
+from hub.bus.records import Headers, Record
+from hub.errors import BrokerError
+
+_BATCH = 1000
+
+
+class Span(NamedTuple):
+    """From ``start`` on (``None``: from the oldest record that is left) up to ``end``, without it."""
+
+    start: int | None
+    end: int
+
+
+class SpanReader:
+    """Keeps one consumer. One object serves one thread."""
+
+    def __init__(self, bootstrap: str, *, patience_seconds: float = 30.0) -> None:
+        self._bootstrap, self._patience_seconds = bootstrap, patience_seconds
+        self._consumer: Consumer | None = None
+
+    def end_of(self, place: Place) -> int:
+        """The offset that the next record of a partition gets. Raises BrokerError."""
+        try:
+            _, end = self._open().get_watermark_offsets(TopicPartition(*place), timeout=self._patience_seconds)
+        except KafkaException as error:
+            raise BrokerError(f"{place[0]}/{place[1]}: {error}") from error
+        return int(end)
+
+    def read(self, spans: Mapping[Place, Span]) -> Iterator[list[Record]]:
+        """Records batch by batch, those of a partition in its order. Raises BrokerError if nothing is heard for
+        ``patience_seconds``. What retention has taken is passed over."""
+        consumer, left = self._open(), dict(spans)
+        try:
+            consumer.assign([
+                TopicPartition(*place, OFFSET_BEGINNING if span.start is None else span.start)
+                for place, span in left.items()
+            ])
+            heard_at = time.monotonic()
+            while left:
+                records: list[Record] = []
+                for message in consumer.consume(_BATCH, 0.2):
+                    place, error = (message.topic() or "", message.partition() or 0), message.error()
+                    heard_at = time.monotonic()
+                    if place not in left:
+                        continue
+                    if error is not None:
+                        if error.code() == KafkaError._PARTITION_EOF:
+                            del left[place]
+                        elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
+                            raise BrokerError(f"{place[0]}: {error.str()}")
+                        continue
+                    offset = message.offset() or 0
+                    if offset < left[place].end:
+                        records.append(Record(
+                            *place, offset, message.timestamp()[1], message.key(), message.value(),
+                            cast(Headers, message.headers() or []),
+                        ))
+                    if offset >= left[place].end - 1:
+                        del left[place]
+                if records:
+                    yield records
+                elif time.monotonic() - heard_at > self._patience_seconds:
+                    raise BrokerError(f"{self._bootstrap}: nothing heard for {self._patience_seconds:.0f} s")
+        except KafkaException as error:
+            raise BrokerError(f"{self._bootstrap}: {error}") from error
+        finally:
+            consumer.unassign()
+
+    def close(self) -> None:
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+    def _open(self) -> Consumer:
+        if self._consumer is None:
+            self._consumer = new_consumer(
+                self._bootstrap, group="hub-reader", client_id="span-reader",
+                # Small fetches: what lies behind a span is not wanted.
+                **{"enable.partition.eof": True, "queued.min.messages": _BATCH, "queued.max.messages.kbytes": 4096},
+            )
+        return self._consumer
