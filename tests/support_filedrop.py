@@ -174,6 +174,8 @@ class Drop:
     def packages(self, count: int = 1) -> list[Package]:
         """The packages in the outbox, once there are so many."""
         self.desk.wait(lambda: self.department.home.exists() and len(self.department.names()) >= count)
+        # The folder shows a package a moment before the box knows of it.
+        self.desk.wait(lambda: not self.box._fresh and all(each.package for each in self.box._offers.values()))
         return self.department.packages()
 
     def answers(self) -> list[dict[str, Any]]:

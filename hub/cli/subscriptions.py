@@ -107,10 +107,10 @@ def list_settings(data: Data = None, as_json: AsJson = False) -> None:
         print_json(shown)
     else:
         for each in shown:
-            where = each["folder"] or each["url"]
+            where = each["folder"] or each["url"] or ""
             if kafka := each["kafka"]:
                 where = f"kafka {kafka['topic']} user {kafka['user']}, {kafka['unacknowledged']} not acknowledged"
-            shown_as = (each["subscription"], each["state"], where or "", each["changed_by"] or "", each["delivery"])
+            shown_as = (each["subscription"], each["state"], where, each["changed_by"] or "", each["delivery"])
             typer.echo("\t".join(shown_as))
     raise typer.Exit(0 if all(each["state"] == "open" for each in shown) else 1)
 

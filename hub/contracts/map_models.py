@@ -85,7 +85,7 @@ class SubscriptionModel(Model):
     measures: tuple[str, ...] = ()
     delivery: Literal["webhook", "pull", "file", "kafka"] = "webhook"
     retry: Literal["brisk", "standard", "patient"] = "standard"
-    fallback: Literal["pull"] | None = None
+    fallback: Literal["pull", "file"] | None = None
 
 
 class DueModel(Model):

@@ -28,9 +28,10 @@ _FIELDS = (
 
 
 class Sent(NamedTuple):
-    """What was handed over: enough to prove it later beside the notice itself. ``file`` is the package it went in.
+    """What was handed over: enough to prove it later beside the notice itself.
 
-    The digest is over the body; on Kafka over the record's own value, which nobody signs.
+    The digest is over the body; on Kafka over the record's own value, which nobody signs. ``file`` is the package
+    that it went in.
     """
 
     content_digest: str

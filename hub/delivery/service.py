@@ -15,8 +15,8 @@ import structlog
 from hub.bus.address_guard import AddressGuard
 from hub.bus.flow import Flow
 from hub.bus.outlet import AttemptFailedError
-from hub.bus.reader import Backlog
 from hub.bus.records import Output
+from hub.bus.spans import Backlog
 from hub.bus.table_loader import TableLoader
 from hub.contracts.catalog import Catalog
 from hub.delivery.commands import COMMANDS_TOPIC

@@ -20,7 +20,7 @@ from hub.contracts.map import HubMap
 from hub.delivery.answers import AnswerDesk
 from hub.delivery.filedrop.box import Packing
 from hub.delivery.filedrop.columns import Columns
-from hub.delivery.filedrop.sender import Drop, FileSender
+from hub.delivery.filedrop.sender import Drop, FileSender, WebhookOrFileSender
 from hub.delivery.handshake import shake_hands
 from hub.delivery.message import read_notices
 from hub.delivery.pull import PullBox
@@ -121,7 +121,10 @@ def build_delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoi
     means = delivery_means(settings, hub_map, catalog)
     senders: dict[str, Sender] = {}
     for name, entry in hub_map.subscriptions.items():
-        if entry.delivery == "webhook" and entry.fallback != "pull":
+        if entry.delivery == "webhook" and entry.fallback == "file":
+            drop = file_drop(settings, hub_map, catalog)
+            senders[name] = WebhookOrFileSender(name, means, drop, retry=entry.retry)
+        elif entry.delivery == "webhook" and entry.fallback is None:
             senders[name] = WebhookSender(name, means, retry=entry.retry)
         elif entry.delivery == "file":
             senders[name] = FileSender(name, means, file_drop(settings, hub_map, catalog), retry=entry.retry)

@@ -42,12 +42,12 @@ def file_sender(bootstrap: str, redis_url: str, root: Path, secret: str) -> File
     index = NoticeIndex(redis.Redis.from_url(redis_url))
     index.rebuild([])
     drop = Drop(
-        root, Columns(catalog, MEASURES), AnswerDesk(catalog, index, lambda name: [], now), index, PACKING, TIMING
+        root, Columns(catalog, MEASURES), AnswerDesk(catalog, index, lambda name: [], now), index, PACKING, TIMING,
+        lock_seconds=0.05,
     )
     sender = FileSender(NAME, Means(
         bootstrap, catalog, index, vault, AddressGuard(), EveryDay(), now, "test", shutdown_seconds=5.0,
     ), drop)
-    sender.LOCK_SECONDS = 0.05
     sender.use(replace(SubscriptionSettings(NAME, revision=1).with_key(secret, vault, now())))
     return sender
 

@@ -246,7 +246,7 @@ def _written(package: _Package) -> dict[str, Any]:
         "ended_at": package.ended_at.isoformat() if package.ended_at else None,
         "notices": {
             notice_id: {
-                "digest": held.sent.content_digest, "signed_at": _seconds(held.sent.signed_at),
+                "digest": held.sent.content_digest, "signed_at": _seconds(held.sent),
                 "signature": held.sent.signature, "is_received": held.verdict.is_received if held.verdict else None,
                 "reason": held.verdict.reason if held.verdict else None, "is_settled": held.is_settled,
             }
@@ -255,14 +255,15 @@ def _written(package: _Package) -> dict[str, Any]:
     }
 
 
-def _seconds(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp())
+def _seconds(sent: Sent) -> int:
+    assert sent.signed_at is not None  # what goes into a package is signed
+    return int(sent.signed_at.timestamp())
 
 
 def _read(raw: dict[str, Any]) -> _Package:
     notices = {}
     for notice_id, each in raw["notices"].items():
-        at = None if each["signed_at"] is None else datetime.fromtimestamp(each["signed_at"], UTC)
+        at = datetime.fromtimestamp(each["signed_at"], UTC)
         verdict = None if each["is_received"] is None else Verdict(each["is_received"], each["reason"])
         sent = Sent(each["digest"], at, each["signature"], raw["package"])
         notices[notice_id] = Held(sent, verdict, each["is_settled"])
