@@ -171,6 +171,6 @@ def acknowledge(clerk: filedrop.Department, read: set[str]) -> set[str]:
     """Reads what lies in the folder and says of each package that it came; ids so far."""
     for package in clerk.packages():
         if not package.notices.keys() <= read:
-            read |= package.notices.keys()
+            read.update(package.notices)
             clerk.put(f"{package.name}.ack.json", {"received": "all"})
     return read
