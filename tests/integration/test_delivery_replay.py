@@ -15,7 +15,7 @@ from hub.bus.reader import read_topics
 from hub.delivery.alerts import ALERTS_TOPIC
 from hub.delivery.answers import AnswerDesk
 from hub.delivery.filedrop.box import Packing
-from hub.delivery.filedrop.reader import Timing
+from hub.delivery.filedrop.inbox import Timing
 from hub.delivery.filedrop.sender import Drop, WebhookOrFileSender
 from hub.delivery.pull import PullBox
 from hub.delivery.service import Means, WebhookSender, group_of
