@@ -42,7 +42,8 @@ def main(bootstrap: str, secret: str, *endpoints: str) -> None:
     for name, _, url in (each.partition("=") for each in endpoints):
         engine = DeliveryEngine(
             name, WebhookTransport(WebhookEndpoint(url, secret), now), catalog, now, NoIndex(), waits,
-            backlog=Backlog(bootstrap, topic=f"inbox.{name}", group=group_of(name)), policy=POLICY, schedule=SCHEDULE, circuit=Circuit(delay=0.1, longest=0.5),
+            backlog=Backlog(bootstrap, topic=f"inbox.{name}", group=group_of(name)), policy=POLICY, schedule=SCHEDULE,
+            circuit=Circuit(delay=0.1, longest=0.5),
         )
         flows[name] = Flow(
             engine, name=f"delivery-{name}", topics=[f"inbox.{name}", COMMANDS_TOPIC], group=group_of(name),
