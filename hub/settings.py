@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,6 +48,15 @@ class Settings(BaseSettings):
         description="private networks where departments may listen, e.g. 10.20.0.0/16,fd12::/32; default: none, "
         "or this machine alone where an embedded hub runs",
     )
+    drop_dir: Path | None = Field(
+        None, description="folder of the file drop, which departments without a server share; default <data>/drop"
+    )
+    drop_window_seconds: float = Field(30.0, gt=0, description="how long a package of notices is gathered")
+    drop_max_notices: int = Field(500, ge=1, le=10_000, description="notices of one package")
+    drop_max_bytes: int = Field(
+        4 * 1024 * 1024, ge=1, description="bytes of the notices of one package, as they are signed"
+    )
+    drop_form: Literal["xlsx", "csv"] = Field("xlsx", description="form of the tables in a package")
     replication: int | None = Field(None, ge=1, description="replicas of every topic instead of the map's")
     web_host: str = Field("127.0.0.1", description="address that the web side listens on")
     web_port: int = Field(8080, ge=0, description="port of the web side; 0 takes a free one")
@@ -112,6 +121,10 @@ class Settings(BaseSettings):
     @property
     def endpoints(self) -> Path:
         return self.endpoints_file or self.data / "endpoints.yaml"
+
+    @property
+    def drop(self) -> Path:
+        return self.drop_dir or self.data / "drop"
 
     def masked(self) -> dict[str, str]:
         """Every setting as text, secrets as stars: what a process logs when it starts."""

@@ -107,6 +107,8 @@ class Flow:
         self._full_since: float | None = None
         self._failure: BaseException | None = None
         self._session = 0
+        #: The last session in which a write was not acknowledged.
+        self._broken = 0
         self._producer: Producer | None = None
         #: What was acknowledged, for the reading thread; any thread may have polled.
         self._acknowledged: deque[tuple[_Ticket, KafkaError | None]] = deque()
@@ -259,6 +261,18 @@ class Flow:
             self._produce(output, ticket)
         self.metrics.outputs += len(outputs)
 
+    async def write(self, outputs: Sequence[Output]) -> bool:
+        """Writes outputs that are of no record; whether they and all written before are acknowledged. In the loop.
+
+        After ``False`` nobody knows: the caller does it again, under the same ids.
+        """
+        session, producer = self._session, self._producer
+        if producer is None or self._broken == session:
+            return False
+        self.finish(None, outputs)
+        left = await asyncio.to_thread(producer.flush, self._shutdown_seconds)
+        return left == 0 and self._broken != session and self._session == session
+
     def _settle(self) -> None:
         """Takes what was acknowledged; in the reading thread alone, as all that touches the trackers."""
         while self._acknowledged:
@@ -279,6 +293,8 @@ class Flow:
 
     def _produce(self, output: Output, ticket: _Ticket) -> None:
         def on_delivery(error: KafkaError | None, _message: Any) -> None:
+            if error is not None:
+                self._broken = ticket.session
             self._acknowledged.append((ticket, error))
 
         producer = self._producer
@@ -290,6 +306,7 @@ class Flow:
                 partition=output.partition, on_delivery=on_delivery,
             )
         except KafkaException as error:
+            self._broken = ticket.session
             self._failure = self._failure or BrokerError(f"{output.topic}: {error}")
 
     def _commit(self, consumer: Consumer, *, is_waiting: bool) -> None:

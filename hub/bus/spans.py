@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import NamedTuple, cast
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from hub.bus.batch import Place
 from hub.bus.clients import new_consumer
+from hub.bus.commits import GroupOffsets
 from hub.bus.records import Headers, Record
 from hub.errors import BrokerError
 
@@ -91,3 +92,28 @@ class SpanReader:
                 **{"enable.partition.eof": True, "queued.min.messages": _BATCH, "queued.max.messages.kbytes": 4096},
             )
         return self._consumer
+
+
+class Backlog:
+    """What a group has still to read of a topic, to look ahead; it joins no group and commits nothing.
+
+    Called with partitions it gives the records of each from the group's commit to the end of now, in their order.
+    Raises BrokerError.
+    """
+
+    def __init__(self, bootstrap: str, *, topic: str, group: str) -> None:
+        self._bootstrap, self._topic, self._group = bootstrap, topic, group
+
+    def __call__(self, partitions: Collection[int]) -> Iterator[Record]:
+        committed = GroupOffsets(self._bootstrap).read([self._group])[self._group]
+        reader = SpanReader(self._bootstrap)
+        try:
+            spans: dict[Place, Span] = {}
+            for place in ((self._topic, number) for number in partitions):
+                start, end = committed.get(place), reader.end_of(place)
+                if end > (start or 0):
+                    spans[place] = Span(start, end)
+            for records in reader.read(spans) if spans else ():
+                yield from records
+        finally:
+            reader.close()

@@ -50,7 +50,8 @@ def _method_of(settings: Settings, name: str) -> str:
 
 
 def _describe(
-    name: str, found: SubscriptionSettings | None, method: str, direct: Mapping[str, Any] | None = None
+    settings: Settings, name: str, found: SubscriptionSettings | None, method: str,
+    direct: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """``direct`` is how a department comes in by Kafka, where that is its way."""
     found = found or SubscriptionSettings(name)
@@ -66,6 +67,7 @@ def _describe(
         "kafka": direct,
         "revision": found.revision,
         "url": shown_url(found.url) if found.url else None,
+        "folder": str(settings.drop / name) if method == "file" else None,
         "is_verified": found.is_verified,
         "is_paused": found.is_paused,
         "rate_per_minute": found.rate_per_minute,
@@ -89,22 +91,27 @@ def _describe(
 
 @app.command("list")
 def list_settings(data: Data = None, as_json: AsJson = False) -> None:
-    """Every subscription of the map: whether it is open, its address, who changed it last. Exit 1 if one is not."""
+    """Every subscription of the map: whether it is open, its address or folder, who changed it last, and its way.
+    Exit 1 if one is not open."""
     with errors_as_sentences():
         settings = settings_of(data)
         names = wiring.open_map(settings).subscriptions
         with closing(KafkaPublisher(settings.bootstrap, client_id="hub-subscriptions")) as publisher:
             found = _desk(settings, publisher).read()
         direct = wiring.direct_state(settings, wiring.open_map(settings).delivered_by("kafka"))
-        shown = [_describe(name, found.get(name), entry.delivery, direct.get(name)) for name, entry in names.items()]
+        shown = [
+            _describe(settings, name, found.get(name), entry.delivery, direct.get(name))
+            for name, entry in names.items()
+        ]
     if as_json:
         print_json(shown)
     else:
         for each in shown:
-            where = each["url"]
+            where = each["folder"] or each["url"] or ""
             if kafka := each["kafka"]:
                 where = f"kafka {kafka['topic']} user {kafka['user']}, {kafka['unacknowledged']} not acknowledged"
-            typer.echo("\t".join((each["subscription"], each["state"], where or "", each["changed_by"] or "")))
+            shown_as = (each["subscription"], each["state"], where, each["changed_by"] or "", each["delivery"])
+            typer.echo("\t".join(shown_as))
     raise typer.Exit(0 if all(each["state"] == "open" for each in shown) else 1)
 
 
@@ -118,7 +125,7 @@ def show(name: Name, data: Data = None, as_json: AsJson = False) -> None:
             desk = _desk(settings, publisher)
             found, history = desk.read().get(name), desk.history(name)
         direct = wiring.direct_state(settings, [name]) if method == "kafka" else {}
-    described = _describe(name, found, method, direct.get(name))
+    described = _describe(settings, name, found, method, direct.get(name))
     described["history"] = [
         {"revision": each.revision, "changed_at": instant_text(each.changed_at), "changed_by": each.changed_by,
          "reason": each.reason}
@@ -327,7 +334,7 @@ def _change(
             )
         then()
         direct = wiring.direct_state(settings, [name]) if method == "kafka" else {}
-    described = _describe(name, changed, method, direct.get(name))
+    described = _describe(settings, name, changed, method, direct.get(name))
     if as_json:
         print_json({**described, **shown})
         return

@@ -83,9 +83,9 @@ class SubscriptionModel(Model):
     purpose: str
     basis: str
     measures: tuple[str, ...] = ()
-    delivery: Literal["webhook", "pull", "kafka"] = "webhook"
+    delivery: Literal["webhook", "pull", "file", "kafka"] = "webhook"
     retry: Literal["brisk", "standard", "patient"] = "standard"
-    fallback: Literal["pull"] | None = None
+    fallback: Literal["pull", "file"] | None = None
 
 
 class DueModel(Model):

@@ -23,19 +23,21 @@ Outcome = Literal["delivered", "parked", "expired", "superseded", "dropped"]
 _FIELDS = (
     "receipt_id", "notice_id", "event_id", "event_type", "correlation_id", "subject", "department_code", "status",
     "attempts", "http_status", "endpoint", "action", "sequence", "place", "content_digest", "signed_at", "signature",
-    "reason", "first_attempt_at", "finished_at",
+    "file", "reason", "first_attempt_at", "finished_at",
 )
 
 
 class Sent(NamedTuple):
     """What was handed over: enough to prove it later beside the notice itself.
 
-    The digest is over the body; on Kafka over the record's own value, which nobody signs.
+    The digest is over the body; on Kafka over the record's own value, which nobody signs. ``file`` is the package
+    that it went in.
     """
 
     content_digest: str
     signed_at: datetime | None = None
     signature: str | None = None
+    file: str | None = None
 
 
 class Tried(NamedTuple):
@@ -50,7 +52,7 @@ class ReceiptWriter:
     """Receipts of one subscription. ``method`` is a code of ``delivery-method``."""
 
     def __init__(self, catalog: Catalog, subscription: str, method: str) -> None:
-        constants = {"subscription": subscription, "method": method, "file": None}
+        constants = {"subscription": subscription, "method": method}
         self._write = compile_writer(catalog.schema(RECEIPT_SCHEMA), constants, _FIELDS)
 
     def write(
@@ -81,6 +83,7 @@ class ReceiptWriter:
             notice["action"].encode(), notice["sequence"],
             f"{record.topic}/{record.partition}/{record.offset}".encode(),
             utf8(sent.content_digest if sent else None), millis(sent.signed_at if sent else None),
-            utf8(sent.signature if sent else None), utf8(reason), millis(tried.first_at), millis(now),
+            utf8(sent.signature if sent else None), utf8(sent.file if sent else None), utf8(reason),
+            millis(tried.first_at), millis(now),
         ))
         return Output(RECEIPTS_TOPIC, record.key, value, to_headers(caused))

@@ -15,8 +15,8 @@ import structlog
 from hub.bus.address_guard import AddressGuard
 from hub.bus.flow import Flow
 from hub.bus.outlet import AttemptFailedError
-from hub.bus.reader import Backlog
 from hub.bus.records import Output
+from hub.bus.spans import Backlog
 from hub.bus.table_loader import TableLoader
 from hub.contracts.catalog import Catalog
 from hub.delivery.commands import COMMANDS_TOPIC
@@ -29,6 +29,7 @@ from hub.delivery.transport import Transport
 from hub.delivery.vault import Vault
 from hub.delivery.waits import WAITS_TOPIC
 from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
+from hub.domain.circuit import Circuit
 from hub.domain.retry import SCHEDULES
 from hub.domain.urgency import Urgency, WorkingDays
 from hub.domain.webhook import SigningKey, parse_secret
@@ -118,7 +119,7 @@ class Sender(ABC):
 
     def __init__(
         self, subscription: str, means: Means, transport: Transport, gate: Gate, *, method: str, max_open: int = 2000,
-        retry: str = "standard", other: OtherWay | None = None,
+        retry: str = "standard", other: OtherWay | None = None, circuit: Circuit | None = None,
     ) -> None:
         self._name, self._means, self._gate = subscription, means, gate
         self._settings_log = SettingsLog(means.catalog)
@@ -127,8 +128,8 @@ class Sender(ABC):
         self._engine = DeliveryEngine(
             subscription, transport, means.catalog, means.now, means.index, waits,
             backlog=Backlog(means.bootstrap, topic=f"inbox.{subscription}", group=group_of(subscription)),
-            gate=gate, method=method, schedule=SCHEDULES[retry], urgency=Urgency(means.calendar), fallback=other,
-            on_gone=self._disabled, rule_version=means.rule_version,
+            gate=gate, circuit=circuit, method=method, schedule=SCHEDULES[retry], urgency=Urgency(means.calendar),
+            fallback=other, on_gone=self._disabled, rule_version=means.rule_version,
         )
         self._flow = Flow(
             self._engine, name=f"delivery-{subscription}", topics=[f"inbox.{subscription}", COMMANDS_TOPIC],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,12 +11,18 @@ from hub.bus.address_guard import AddressGuard, parse_networks
 from hub.bus.follower import Follower
 from hub.bus.http_client import HttpClient
 from hub.bus.publisher import KafkaPublisher, Publisher
+from hub.bus.reader import read_topics
 from hub.bus.table_loader import TableLoader
 from hub.contracts.calendars import load_calendars
 from hub.contracts.catalog import Catalog
 from hub.contracts.endpoints import Endpoints
 from hub.contracts.map import HubMap
+from hub.delivery.answers import AnswerDesk
+from hub.delivery.filedrop.box import Packing
+from hub.delivery.filedrop.columns import Columns
+from hub.delivery.filedrop.sender import Drop, FileSender, WebhookOrFileSender
 from hub.delivery.handshake import shake_hands
+from hub.delivery.message import read_notices
 from hub.delivery.pull import PullBox
 from hub.delivery.service import Means, Puller, PullSender, Sender, WebhookSender, group_of
 from hub.delivery.settings import SETTINGS_TOPIC, SettingsLog, SubscriptionSettings
@@ -22,9 +30,9 @@ from hub.delivery.settings_desk import Change, SettingsDesk, SettingsTable
 from hub.delivery.vault import Vault
 from hub.delivery.waits import WAITS_TOPIC, Waiting, WaitLog
 from hub.domain.webhook import parse_secret
-from hub.errors import InputError
+from hub.errors import IndexUnavailableError, InputError
 from hub.settings import Settings
-from hub.state.notice_index import NoticeIndex
+from hub.state.notice_index import Notice, NoticeIndex
 from hub.wiring.direct import build_direct
 from hub.wiring.parts import Service, Together, file_secret, open_catalog, open_map, open_redis, utc_now
 
@@ -106,15 +114,20 @@ async def verify_address(settings: Settings, current: SubscriptionSettings, url:
 
 
 def build_delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoints: Endpoints) -> Service:
-    """A sender for each subscription that is pushed: a dead endpoint keeps its own queue and slows no other.
+    """A sender for each subscription that is pushed or gets files: a dead one keeps its own queue and slows no other.
 
     What may be fetched, be it as the other way only, is held by the web side, which departments ask.
     """
     means = delivery_means(settings, hub_map, catalog)
-    senders = {
-        name: WebhookSender(name, means, retry=entry.retry) for name, entry in hub_map.subscriptions.items()
-        if entry.delivery == "webhook" and entry.fallback != "pull"
-    }
+    senders: dict[str, Sender] = {}
+    for name, entry in hub_map.subscriptions.items():
+        if entry.delivery == "webhook" and entry.fallback == "file":
+            drop = file_drop(settings, hub_map, catalog)
+            senders[name] = WebhookOrFileSender(name, means, drop, retry=entry.retry)
+        elif entry.delivery == "webhook" and entry.fallback is None:
+            senders[name] = WebhookSender(name, means, retry=entry.retry)
+        elif entry.delivery == "file":
+            senders[name] = FileSender(name, means, file_drop(settings, hub_map, catalog), retry=entry.retry)
 
     def tell(changed: SubscriptionSettings) -> None:
         if changed.subscription in senders:
@@ -126,6 +139,45 @@ def build_delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoi
     table.fill(settings_in_force(settings, hub_map, catalog, endpoints))
     handed_out = {group_of(name): sender for name, sender in senders.items()}
     return Together({**handed_out, **direct.services, "settings": table})
+
+
+def file_drop(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Drop:
+    """What the file drop stands on. A folder of its own is made; one that was named has to be there."""
+    if settings.drop_dir is None:
+        settings.drop.mkdir(parents=True, exist_ok=True)
+    notices = FilledIndex(settings, hub_map, catalog)
+    columns = Columns(catalog, {id: str(entry["title"]) for id, entry in hub_map.measures.items()})
+    packing = Packing(
+        settings.drop_window_seconds, settings.drop_max_notices, settings.drop_max_bytes, settings.drop_form
+    )
+    # Files are verified by their reader: the desk is not asked to.
+    return Drop(settings.drop, columns, AnswerDesk(catalog, notices, lambda name: [], utc_now), notices, packing)
+
+
+class FilledIndex:
+    """The index of notices for the delivery process, which runs without it and may be there before the web side.
+
+    What is not found is looked for in the inboxes once, and again no sooner than in a minute.
+    """
+
+    PAUSE_SECONDS = 60.0
+
+    def __init__(self, settings: Settings, hub_map: HubMap, catalog: Catalog) -> None:
+        self._index, self._catalog = NoticeIndex(open_redis(settings)), catalog
+        self._settings, self._inboxes = settings, [f"inbox.{name}" for name in hub_map.subscriptions]
+        self._lock, self._not_before = threading.Lock(), 0.0
+
+    def get(self, notice_id: str) -> Notice | None:
+        """Raises IndexUnavailableError, BrokerError."""
+        try:
+            return self._index.get(notice_id)
+        except IndexUnavailableError:
+            with self._lock:
+                if time.monotonic() < self._not_before:
+                    raise
+                self._not_before = time.monotonic() + self.PAUSE_SECONDS
+                self._index.rebuild(read_notices(read_topics(self._settings.bootstrap, self._inboxes), self._catalog))
+            return self._index.get(notice_id)
 
 
 def fetched_senders(

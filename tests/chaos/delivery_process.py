@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 
 from hub.bus.flow import Flow
-from hub.bus.reader import Backlog
+from hub.bus.spans import Backlog
 from hub.bus.table_loader import TableLoader
 from hub.contracts.catalog import Catalog
 from hub.delivery.commands import COMMANDS_TOPIC
@@ -42,8 +42,8 @@ def main(bootstrap: str, secret: str, *endpoints: str) -> None:
     for name, _, url in (each.partition("=") for each in endpoints):
         engine = DeliveryEngine(
             name, WebhookTransport(WebhookEndpoint(url, secret), now), catalog, now, NoIndex(), waits,
-            backlog=Backlog(bootstrap, topic=f"inbox.{name}", group=group_of(name)), policy=POLICY, schedule=SCHEDULE,
-            circuit=Circuit(delay=0.1, longest=0.5),
+            backlog=Backlog(bootstrap, topic=f"inbox.{name}", group=group_of(name)),
+            policy=POLICY, schedule=SCHEDULE, circuit=Circuit(delay=0.1, longest=0.5),
         )
         flows[name] = Flow(
             engine, name=f"delivery-{name}", topics=[f"inbox.{name}", COMMANDS_TOPIC], group=group_of(name),

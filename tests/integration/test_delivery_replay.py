@@ -6,21 +6,28 @@ import threading
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi.testclient import TestClient
 
 from hub.bus.reader import read_topics
 from hub.delivery.alerts import ALERTS_TOPIC
+from hub.delivery.answers import AnswerDesk
+from hub.delivery.filedrop.box import Packing
+from hub.delivery.filedrop.reader import Timing
+from hub.delivery.filedrop.sender import Drop, WebhookOrFileSender
 from hub.delivery.pull import PullBox
 from hub.delivery.service import Means, WebhookSender, group_of
-from hub.delivery.settings import new_key
+from hub.delivery.settings import SubscriptionSettings, new_key
 from hub.web.app import create_app
+from tests import support_filedrop as filedrop
 from tests.integration import test_pull
 from tests.integration.test_delivery_settings import (
     GUARD,
     NAME,
     RECEIPTS,
+    VAULT,
     delivery,
     desk,
     now,
@@ -39,6 +46,13 @@ if TYPE_CHECKING:
     from tests.conftest import CreateTopics, KafkaLike
 
 __all__ = ["desk"]
+
+
+class Nobody:
+    """Knows no notice: nobody answers here."""
+
+    def get(self, notice_id: str) -> None:
+        return None
 
 
 def ends(kafka: KafkaLike) -> dict[str, str]:
@@ -117,3 +131,46 @@ def test_what_a_dead_endpoint_does_not_take_is_fetched_before_its_period_ends(
     assert {(each["notice_id"], each["status"], each["method"]) for each in receipts} == {
         (id, "delivered", "pull") for id in taken
     }
+
+
+def test_what_a_dead_endpoint_does_not_take_goes_into_the_folder_before_its_period_ends(
+    kafka: KafkaLike, create_topics: CreateTopics, desk: SettingsDesk, tmp_path: Path
+) -> None:
+    create_topics(ALERTS_TOPIC, partitions=1)
+    by, key = now() + timedelta(hours=5), new_key("hmac")
+    desk_of_answers = AnswerDesk(catalog(), Nobody(), lambda name: [], now)
+    drop = Drop(
+        tmp_path, filedrop.columns(), desk_of_answers, Nobody(), Packing(window_seconds=0.1), Timing(0.05, 0.05, 0.0)
+    )
+    with Receiver(otherwise=Status(503)) as receiver:
+        sender = WebhookOrFileSender(
+            NAME, Means(kafka.bootstrap, catalog(), NoIndex(), VAULT, GUARD, EveryDay(), now, "test"), drop
+        )
+        sender.use(set_up(receiver.url, key)(SubscriptionSettings(NAME)))
+        thread = threading.Thread(target=sender.run)
+        thread.start()
+        try:
+            put(kafka, notice("A", 1, deliver_by=by), notice("A", 2, deliver_by=by), notice("B", 3, deliver_by=by))
+            clerk = filedrop.Department(tmp_path / NAME, key)
+            read: set[str] = set()
+            wait_until(lambda: acknowledge(clerk, read) == {notice_id("A", 1), notice_id("A", 2), notice_id("B", 3)},
+                       "all in packages", 0.1)
+            wait_until(partial(has_ended, kafka, 3), "the receipts", 0.1)
+        finally:
+            sender.stop()
+            thread.join(30)
+            assert not thread.is_alive()
+    assert receiver.effects == []
+    receipts = [catalog().decode(record.value or b"")[1] for record in read_topics(kafka.bootstrap, [RECEIPTS])]
+    assert {(each["status"], each["method"], each["file"] is not None) for each in receipts} == {
+        ("delivered", "file", True)
+    }
+
+
+def acknowledge(clerk: filedrop.Department, read: set[str]) -> set[str]:
+    """Reads what lies in the folder and says of each package that it came; ids so far."""
+    for package in clerk.packages():
+        if not package.notices.keys() <= read:
+            read |= package.notices.keys()
+            clerk.put(f"{package.name}.ack.json", {"received": "all"})
+    return read

@@ -8,6 +8,8 @@ a receipt or the reason of a dead letter.
 from __future__ import annotations
 
 import json
+import tempfile
+import zipfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,12 +28,14 @@ from hub.contracts.map import HubMap
 from hub.contracts.views import action_for
 from hub.delivery.direct import Acknowledged
 from hub.delivery.engine import DeliveryEngine
+from hub.delivery.filedrop.box import Packing
 from hub.delivery.rights import rights_of
 from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
 from hub.domain.webhook import new_secret
 from hub.routing.stage import RoutingStage
 from tests.support_contracts import IDENTITY_NUMBER, PHONE, catalog, records, sample
 from tests.support_delivery import Desk, NoIndex
+from tests.support_filedrop import Drop, table
 from tests.support_outlets import QUICK
 from tests.unit.test_routing import changed_map, event, hub_map
 
@@ -129,6 +133,65 @@ def test_nothing_outside_the_view_leaves(wide_map: HubMap, name: str, view: str,
     if view != "full":
         assert IDENTITY_NUMBER.encode() not in body
     assert not any(secret in text for secret in (IDENTITY_NUMBER, PHONE) for text in around)
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("name", TOPICS)
+@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_nothing_outside_the_view_stands_in_a_file(
+    wide_map: HubMap, name: str, view: str, data: st.DataObject,
+) -> None:
+    """The same of packages: names and contents of all files, compressed or not, the hub's own ledger among them."""
+    schema = catalog().schema(name)
+    value = data.draw(records(schema))
+    marks: dict[str, Field] = {}
+    marked(schema.fields, value, marks, [0])
+    hidden = set(what_is_hidden(marks, view, value["party_kind"] == "01"))
+    topic = TOPICS[name]
+    (happened,) = RoutingStage(wide_map, catalog()).handle([event(topic, hub_map().topics[topic].events[0], **value)])
+    subscription = f"s{list(TOPICS).index(name)}-{view}"
+    (inbox,) = [output for output in happened if output.topic == f"inbox.{subscription}"]
+    with tempfile.TemporaryDirectory() as root, capture_logs() as logs:
+        written, files = drop_out(Path(root), subscription, inbox, data.draw(st.sampled_from(["xlsx", "csv"])))
+    texts = [content.decode() for path, content in files.items() if path.endswith(".jsonl")]
+    tables = [content for path, content in files.items() if not path.endswith((".jsonl", ".json", ".sig"))]
+    assert len(texts) == 1 and tables
+    for mark in hidden:
+        for path, content in files.items():
+            assert mark.encode() not in content and mark not in path, (path, marks[mark].name)
+    beside = [content.decode() for path, content in files.items() if path.endswith((".json", ".sig"))]
+    beside += [*files, json.dumps(logs, default=str, ensure_ascii=False)]
+    beside += [str(catalog().decode(output.value or b"")[1]) for output in written]
+    for mark in marks:
+        assert not any(mark in text for text in beside), marks[mark].name
+    shown = [mark for mark in marks if mark not in hidden and mark in texts[0]]
+    assert all(any(mark.encode() in content for content in tables) for mark in shown), "the table shows what it may"
+    if view != "full":
+        assert not any(IDENTITY_NUMBER.encode() in content for content in files.values())
+    assert not any(secret in text for secret in (IDENTITY_NUMBER, PHONE) for text in beside)
+
+
+def drop_out(root: Path, subscription: str, inbox: Output, form: Any) -> tuple[list[Output], dict[str, bytes]]:
+    """What is written on the log and in the folders when a notice goes out as a file and is refused; workbooks
+    unpacked."""
+    drop = Drop(root, name=subscription, packing=Packing(window_seconds=0.001, form=form))
+    try:
+        drop.desk.take([Record(inbox.topic, 0, 1, 0, inbox.key, inbox.value, inbox.headers)])
+        drop.desk.wait(lambda: (root / subscription / "outbox").exists() and bool(drop.department.names()))
+        (package,) = drop.department.names()
+        drop.department.put(f"{package}.ack.csv", table(("通知编号", "收到情况", "拒收原因"), ("全部", "拒收", "重复")))
+        assert drop.look() == 1
+    finally:
+        drop.close()
+    files: dict[str, bytes] = {}
+    for path in root.rglob("*"):
+        if path.suffix == ".xlsx":
+            with zipfile.ZipFile(path) as book:
+                files |= {f"{path.name}/{member}": book.read(member) for member in book.namelist()}
+        elif path.is_file():
+            files[str(path.relative_to(root))] = path.read_bytes()
+    return [output for output in drop.desk.written if "receipts" in output.topic], files
 
 
 def deliver(subscription: str, inbox: Output) -> tuple[Refusing, list[Output], list[str]]:
