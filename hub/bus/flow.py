@@ -35,8 +35,8 @@ from hub.errors import BrokerError, HubError
 T = TypeVar("T")
 log = structlog.get_logger()
 _BATCH = 500
-#: One part in so many of the open records has to finish before a full flow reads on: what is read one by one costs a hop
-#: between threads, and a write to the index, each.
+#: One in so many of the open records has to finish before a full flow reads on: what is read one by one costs a hop
+#: between threads and a write to the index each.
 _REFILL = 16
 #: Who is full for less than this is not paused: see ``_is_held``.
 _HOLD_SECONDS = 1.0

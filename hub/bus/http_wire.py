@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from typing import Literal, NamedTuple, cast
 
-from httptools import HttpParserError, HttpResponseParser
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from hub.domain.retry import is_permanent, is_success
 
@@ -60,6 +60,8 @@ class HttpConnection(asyncio.Protocol):
         self._loop = loop
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[Reply] | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
         self._parser = HttpResponseParser(self)
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
@@ -99,12 +101,11 @@ class HttpConnection(asyncio.Protocol):
         self.used += 1
         waiter: asyncio.Future[Reply] = self._loop.create_future()
         self._waiter = waiter
-        timer = self._loop.call_at(deadline, self._expire)
+        self._watch(deadline)
         try:
             transport.write(request)
             return await waiter
         finally:
-            timer.cancel()
             self._waiter = None
             # Also where the task was cancelled: what is still to come must not answer the next request.
             if not self._is_whole:
@@ -128,8 +129,23 @@ class HttpConnection(asyncio.Protocol):
         else:
             self._fail(error)
 
-    def _expire(self) -> None:
-        self._end(TimeoutError())
+    def _watch(self, deadline: float) -> None:
+        """One timer serves many requests: it looks again where a later one has moved the deadline."""
+        self._deadline = deadline
+        if self._timer is not None and self._timer.when() > deadline:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(deadline, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if self._loop.time() < self._deadline:
+            self._watch(self._deadline)
+        else:
+            self._end(TimeoutError())
 
     # -- asyncio's side -------------------------------------------------------------------------
 
@@ -144,7 +160,7 @@ class HttpConnection(asyncio.Protocol):
         self._wire_bytes += len(data)
         try:
             self._parser.feed_data(data)
-        except HttpParserError as error:
+        except (HttpParserError, HttpParserUpgrade) as error:
             self._is_broken = True
             if self._is_whole:
                 self._succeed()  # what came behind the answer is no matter of ours
@@ -168,6 +184,8 @@ class HttpConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_broken = True
         self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
         if exc is None and self._has_head and not self._is_framed:
             self._is_whole = True  # its end is its length
         cause = type(exc).__name__ if exc else "the connection ended"
