@@ -15,6 +15,10 @@ from hub.domain.where import faults_of, is_date
 from hub.errors import ContractError
 
 
+#: Where routing remembers who was sent what.
+_HOLDINGS = "routing.holdings.v1"
+
+
 @dataclass(frozen=True)
 class MapFault:
     """One fault: line (from 1), place as dotted path, what is wrong, what would be right."""
@@ -76,6 +80,8 @@ class Checker:
             yield from self.known((*path, "department"), subscription.get("department"), self.departments, "department")
             for index, measure in enumerate(_list(subscription.get("measures"))):
                 yield from self.known((*path, "measures", index), measure, self.measures, "measure")
+        if self.section("subscriptions") and _HOLDINGS not in self.topics:
+            yield self.fault(("subscriptions",), f"subscriptions without {_HOLDINGS}", "it says who is to be recalled")
         for name, clock in self.section("clocks").items():
             yield from clock_faults(self, ("clocks", name), clock)
         replication, in_sync = self.raw.get("replication", 3), self.raw.get("min_in_sync", 2)

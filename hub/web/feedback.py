@@ -22,6 +22,7 @@ from hub.bus.records import Output
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
 from hub.domain.events import Envelope, new_traceparent, output_id
+from hub.domain.recall import effect_of
 from hub.domain.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, SignatureError, parse_verifier, verify
 from hub.errors import ContractError, HubError
 from hub.state.notice_index import Notice
@@ -35,7 +36,6 @@ SOURCE = "/web/feedback"
 MAX_BODY_BYTES = 65_536
 #: The measure of a notice that takes back an earlier one: what was restricted is free again.
 LIFT_MEASURE = "解除限制"
-_RECALLS = (".removed", ".withdrawn")
 _log = structlog.get_logger()
 
 
@@ -104,6 +104,7 @@ def feedback_router(
                 "feedback_id": feedback_id,
                 **feedback.model_dump(),
                 "department_code": notice.department_code,
+                "action": notice.action,
                 "way": "http",
                 # As it came, with what was signed: the department cannot deny it, and nobody can alter it unseen.
                 "content": body,
@@ -180,5 +181,5 @@ def check_answer(feedback: Feedback, notice: Notice | None) -> Notice:
 
 
 def _is_expected(measure: str, notice: Notice) -> bool:
-    is_recall = notice.event_type.endswith(_RECALLS)
+    is_recall = (notice.action or effect_of(notice.event_type)) == "lift"
     return measure in notice.expected_measures or (is_recall and measure == LIFT_MEASURE)
