@@ -14,7 +14,6 @@ from hub.contracts.yaml_lines import LineMap
 from hub.domain.where import faults_of, is_date
 from hub.errors import ContractError
 
-
 #: Where routing remembers who was sent what.
 _HOLDINGS = "routing.holdings.v1"
 
