@@ -70,7 +70,8 @@ def read_holdings(settings: Settings, subject: str | None = None) -> list[Held]:
 
 
 def _line(held: Held) -> str:
-    parts = [_STATES[_state(held)].partition(" / ")[0], held.subject, held.subscription, held.correlation_id, f"已送达 {_told(held.delivered)}"]
+    state = _STATES[_state(held)].partition(" / ")[0]
+    parts = [state, held.subject, held.subscription, held.correlation_id, f"已送达 {_told(held.delivered)}"]
     if held.on_the_way is not None:
         parts.append(f"在途 {_told(held.on_the_way)}")
     if held.is_lifted:

@@ -16,7 +16,7 @@ import structlog
 from hub.bus.records import Headers, Output
 from hub.bus.table_loader import Loader
 from hub.contracts.catalog import Catalog
-from hub.contracts.flat import array, compile_item, compile_writer, zigzag
+from hub.contracts.flat import array, compile_item, compile_writer, number
 from hub.domain.recall import Holder, Holding, NoticeAction
 
 HOLDINGS = "routing.holdings.v1"
@@ -51,9 +51,26 @@ class HoldingCodec:
         ]
         return self._write((
             holding.topic.encode(), holding.correlation_id.encode(), holding.subject.encode(),
-            holding.event_type.encode(), holding.sequence, array([zigzag(each) for each in holding.routed]),
+            holding.event_type.encode(), holding.sequence, array([number(each) for each in holding.routed]),
             holding.changed_at, array(holders),
         ))
+
+    def first(
+        self, topic: bytes, correlation_id: bytes, subject: bytes, event_type: bytes, sequence: int, now: int,
+        holders: Sequence[bytes],
+    ) -> bytes:
+        """The first holding of a fact, out of what the headers of its event hold; most have no other.
+
+        ``holders`` are what ``holder`` gives; the rest is as ``encode`` writes it.
+        """
+        routed = array((number(sequence),))
+        return self._write((topic, correlation_id, subject, event_type, sequence, routed, now, array(holders)))
+
+    def holder(
+        self, subscription: bytes, view: bytes, action: bytes, notice_id: bytes, sequence: int, now: int
+    ) -> bytes:
+        """One holder, encoded."""
+        return self._holder((subscription, view, action, notice_id, sequence, now))
 
     def decode(self, value: bytes) -> Holding:
         """Raises ContractError or PoisonError where the bytes are no holding."""
@@ -74,7 +91,7 @@ class HoldingTable:
     """
 
     def __init__(self, catalog: Catalog, loader: Loader | None, kept: Callable[[str], timedelta]) -> None:
-        self._codec, self._loader, self._kept = HoldingCodec(catalog), loader, kept
+        self.codec, self._loader, self._kept = HoldingCodec(catalog), loader, kept
         self._tables: dict[int, dict[bytes, bytes]] = {}
         self._assigned: set[tuple[str, int]] = set()
         self._undo: list[tuple[dict[bytes, bytes], bytes, bytes | None]] = []
@@ -99,13 +116,17 @@ class HoldingTable:
         if table is None:
             table = self._restore(partition)
         value = table.get(key)
-        return None if value is None else self._codec.decode(value)
+        return None if value is None else self.codec.decode(value)
 
     def put(self, partition: int, key: bytes, holding: Holding, headers: Headers) -> Output:
         """From now on it is so; returns the record that says it."""
+        return self.put_value(partition, key, self.codec.encode(holding), headers)
+
+    def put_value(self, partition: int, key: bytes, value: bytes, headers: Headers) -> Output:
+        """As ``put``, of a holding that is encoded already."""
         table = self._tables[partition]
         self._undo.append((table, key, table.get(key)))
-        value = table[key] = self._codec.encode(holding)
+        table[key] = value
         return Output(HOLDINGS, key, value, headers, partition)
 
     def begin(self) -> None:
@@ -126,7 +147,7 @@ class HoldingTable:
         outputs: list[Output] = []
         for partition in self._restored:
             table = self._tables.get(partition, {})
-            gone = [key for key, value in table.items() if self._is_over(self._codec.decode(value), now)]
+            gone = [key for key, value in table.items() if self._is_over(self.codec.decode(value), now)]
             for key in gone:
                 del table[key]
             outputs += [Output(HOLDINGS, key, None, [], partition) for key in gone]
@@ -164,7 +185,7 @@ class HoldingTable:
     def _is_newer(self, value: bytes, known: bytes) -> bool:
         """What was routed only grows. Less of it, behind more, was written late by an owner that had lost the
         partition without knowing, and does not count."""
-        return len(self._codec.decode(value).routed) >= len(self._codec.decode(known).routed)
+        return len(self.codec.decode(value).routed) >= len(self.codec.decode(known).routed)
 
 
 def _holder(found: Mapping[str, Any]) -> Holder:

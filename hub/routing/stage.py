@@ -136,7 +136,7 @@ class RoutingStage(Stage):
         event.schema, table, decision = found
         outputs: list[Output] = []
         said: list[bytes] = []
-        sent: list[Holder] = []
+        sent: list[tuple[Match, str]] = []
         for match in decision.matches:
             why = match.reason
             if match.action != match.rule.action and match.rule.kind == "channel":
@@ -145,7 +145,7 @@ class RoutingStage(Stage):
             outputs.append(output)
             said.append(one)
             if match.rule.kind == "subscription":
-                sent.append(_holder(match, self._builder.view_of(match), id, event.sequence, now))
+                sent.append((match, id))
         outputs.append(self._decision(event, now, said, decision, bool(outputs)))
         # A fact that was taken back before anybody got it is noted, too: an older version that comes late, or again
         # under another map, is sent to nobody.
@@ -162,18 +162,35 @@ class RoutingStage(Stage):
         return self._builder.decision(event, now, said, [*withheld, *of.unsent], reason)
 
     def _remember(
-        self, key: bytes, holding: Holding | None, event: Input, sent: Sequence[Holder], now: Now
+        self, key: bytes, holding: Holding | None, event: Input, sent: Sequence[tuple[Match, str]], now: Now
     ) -> Output:
+        headers = event.caused(output_id(event.event_id, "holding"), EVENT_TYPE, now.text)
+        partition, view_of = event.record.partition, self._builder.view_of
+        if holding is None:
+            codec, given, moment = self._holdings.codec, event.headers, now.milliseconds
+            first = [
+                codec.holder(
+                    match.target.encode(), view_of(match).encode(), match.action.encode(), id.encode(),
+                    event.sequence, moment,
+                )
+                for match, id in sent
+            ]
+            value = codec.first(
+                event.record.topic.encode(), event.correlation, given["ce_subject"], given["ce_type"],
+                event.sequence, moment, first,
+            )  # fmt: skip
+            return self._holdings.put_value(partition, key, value, headers)
         this = Holding(
             event.record.topic, event.correlation.decode(), event.subject, event.event_type, event.sequence,
             (event.sequence,), now.milliseconds, (),
         )
-        headers = event.caused(output_id(event.event_id, "holding"), EVENT_TYPE, now.text)
-        return self._holdings.put(event.record.partition, key, after(holding, this, sent), headers)
-
-
-def _holder(match: Match, view: str, notice_id: str, sequence: int, now: Now) -> Holder:
-    return Holder(match.target, view, cast("NoticeAction", match.action), notice_id, sequence, now.milliseconds)
+        told = [
+            Holder(
+                match.target, view_of(match), cast("NoticeAction", match.action), id, event.sequence, now.milliseconds
+            )
+            for match, id in sent
+        ]
+        return self._holdings.put(partition, key, after(holding, this, told), headers)
 
 
 def _builder(hub_map: HubMap, catalog: Catalog) -> OutputBuilder:
