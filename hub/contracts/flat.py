@@ -67,8 +67,13 @@ def array(items: Sequence[bytes]) -> bytes:
     return zigzag(len(items)) + b"".join(items) + b"\x00" if items else b"\x00"
 
 
-def _number(value: int) -> bytes:
-    return SMALL[value] if 0 <= value < 4096 else zigzag(value)
+#: The moment of a batch stands in each of its records, several times.
+_large = lru_cache(maxsize=1024)(zigzag)
+
+
+def number(value: int) -> bytes:
+    """An Avro int or long, looked up where it is small or came just before."""
+    return SMALL[value] if 0 <= value < 4096 else _large(value)
 
 
 @lru_cache(maxsize=1 << 16)  # all days of a century and a half
@@ -88,7 +93,7 @@ _EXPRESSIONS: Mapping[str, str] = {
     "array": "v",
 }
 _NAMES: Mapping[str, Any] = {
-    "small": SMALL, "zigzag": zigzag, "number": _number, "day": _date,
+    "small": SMALL, "zigzag": zigzag, "number": number, "day": _date,
     "NULL": b"\x00", "SOME": b"\x02", "TRUE": b"\x01", "FALSE": b"\x00",
 }
 
