@@ -239,17 +239,18 @@ class OutputBuilder:
                 given["ce_subject"],
                 event.sequence,
                 match.action.encode(),
-                self._deliver_by(event, name),
+                self._deliver_by(event, name, match.action),
                 now.milliseconds,
                 self._project(event, view),
             )
         )
         return id, Output(f"inbox.{name}", event.record.key, value, event.caused(id, given["ce_type"], now.text))
 
-    def _deliver_by(self, event: Input, subscription: str) -> int | None:
+    def _deliver_by(self, event: Input, subscription: str, action: str) -> int | None:
         if not self._deadlines.knows(event.event_type, subscription):
             return None
-        return millis(self._deadlines.of(event.event_type, subscription, event.value()))
+        came_in = datetime.fromtimestamp(event.record.timestamp / 1000, UTC)
+        return millis(self._deadlines.of(event.event_type, subscription, action, event.value(), came_in))
 
     def _disclosure_order(self, match: Match, event: Input, now: Now, reason: str | None) -> tuple[str, Output]:
         channel, id = match.target, output_id(event.event_id, match.rule.id)

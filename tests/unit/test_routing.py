@@ -316,3 +316,10 @@ def test_a_notice_names_the_end_of_its_period() -> None:
     # Without a calendar nothing is said of it.
     [notice] = values(handle(listed), "inbox.works-bidding")
     assert notice["deliver_by"] is None
+    # The recall has a period of its own, which counts from the day on which the removal came in.
+    removed = event(NOTICES, "blacklist.notice.removed", list_kind="serious", listed_date=date(2026, 9, 15))
+    later = {"ce_id": b"later", "ce_sequence": b"3"}
+    removed = removed._replace(headers=[(name, later.get(name, value)) for name, value in removed.headers])
+    [outputs] = stage.handle([removed])
+    [notice] = values(outputs, "inbox.works-bidding")
+    assert (notice["action"], notice["deliver_by"]) == ("lift", datetime(2026, 3, 5, 16, tzinfo=UTC))
