@@ -123,6 +123,9 @@ CASES = [
     Case("act-and-answer", "delivery.receipt.delivered",
          {"subscription": "works-bidding", "finished_at": MORNING, "action": "apply"}, date(2026, 3, 9),
          "discipline.feedback.acted", {"subscription": "works-bidding", "action": None}),
+    Case("register-notice", "delivery.receipt.delivered",
+         {"subscription": "works-bidding", "finished_at": MORNING, "action": "apply"}, date(2026, 3, 4),
+         "discipline.feedback.registered", {"subscription": "works-bidding", "action": "apply"}),
     Case("recall-notice", "blacklist.notice.removed", {"list_kind": "abnormal"},
          date(2026, 3, 5), "delivery.receipt.delivered",
          {"subscription": "government-procurement", "event_type": "blacklist.notice.removed", "action": "lift"}),
@@ -194,7 +197,7 @@ def test_an_event_starts_its_clock_and_another_meets_it(case: Case) -> None:
     state = clock(case.rule, started)
     assert (state.status, state.due_on) == (Status.RUNNING, case.due_on)
     if case.meet is not None:
-        met = signals(case.meet, moment(5, 15), **case.meeting)
+        met = signals(case.meet, moment(4, 15), **case.meeting)
         state = clock(case.rule, [*started, *met])
         assert (state.status, state.due_on) == (Status.MET, case.due_on)
 
@@ -284,11 +287,15 @@ def test_a_recall_and_what_it_takes_back_keep_out_of_each_others_clocks(action: 
     delivered = {(s.rule, s.kind) for s in signals("delivery.receipt.delivered", MORNING, **told)}
     answered = {(s.rule, s.kind) for s in signals("discipline.feedback.acted", MORNING, **of)}
     if action == "lift":
-        assert delivered == {("recall-notice", "meet"), ("answer-recall", "start"), ("act-and-answer", "cancel")}
+        assert delivered == {
+            ("recall-notice", "meet"), ("answer-recall", "start"), ("act-and-answer", "cancel"),
+            ("register-notice", "cancel"),
+        }  # fmt: skip
         assert answered == {("answer-recall", "meet")}
     else:
         # Receipts and answers of a time that knew no recall count as they did then.
         assert delivered == {
             ("push-blacklist-notice", "meet"), ("act-and-answer", "start"), ("answer-recall", "cancel"),
+            ("register-notice", "start"),
         }  # fmt: skip
-        assert answered == {("act-and-answer", "meet")}
+        assert answered == {("act-and-answer", "meet"), ("register-notice", "meet")}

@@ -233,7 +233,9 @@ def test_a_recall_starts_its_own_clock_and_ends_those_of_the_listing() -> None:
     assert signals(outputs, "cancel") == []
     outputs = routed(log, 2, "amended", list_kind="abnormal")
     assert signals(outputs, "start") == [("recall-notice", BIDDING)]
-    assert signals(outputs, "cancel") == [("push-blacklist-notice", BIDDING), ("act-and-answer", BIDDING)]
+    assert signals(outputs, "cancel") == [
+        ("push-blacklist-notice", BIDDING), ("act-and-answer", BIDDING), ("register-notice", BIDDING),
+    ]
     # Applied anew: there is nothing left to take back.
     outputs = routed(log, 3, "amended", list_kind="serious")
     assert (signals(outputs, "start"), signals(outputs, "cancel")) == ([], [("recall-notice", BIDDING)])
