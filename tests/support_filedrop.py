@@ -19,7 +19,8 @@ from hub.delivery.answers import AnswerDesk
 from hub.delivery.engine import DeliveryEngine
 from hub.delivery.filedrop.box import FileBox, Packing
 from hub.delivery.filedrop.columns import Columns
-from hub.delivery.filedrop.reader import FolderReader, Timing
+from hub.delivery.filedrop.inbox import Timing
+from hub.delivery.filedrop.reader import FolderReader
 from hub.domain.circuit import Circuit
 from hub.domain.webhook import new_secret, parse_secret
 from hub.state.notice_index import Notice
@@ -31,7 +32,7 @@ NAME = "procurement"
 KEY = new_secret("hmac")
 MEASURES = {"restrict-government-procurement": "依法限制参加政府采购活动"}
 AT_ONCE = Timing(look_seconds=0.05, settle_seconds=0.0, signature_seconds=0.0)
-QUICKLY = Packing(window_seconds=0.02)
+QUICKLY = Packing(window_seconds=0.1)
 
 
 def now() -> datetime:

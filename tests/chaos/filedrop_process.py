@@ -18,7 +18,7 @@ from hub.contracts.catalog import Catalog
 from hub.delivery.answers import AnswerDesk
 from hub.delivery.filedrop.box import Packing
 from hub.delivery.filedrop.columns import Columns
-from hub.delivery.filedrop.reader import Timing
+from hub.delivery.filedrop.inbox import Timing
 from hub.delivery.filedrop.sender import Drop, FileSender
 from hub.delivery.service import Means
 from hub.delivery.settings import SubscriptionSettings

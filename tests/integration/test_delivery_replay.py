@@ -15,7 +15,7 @@ from hub.bus.reader import read_topics
 from hub.delivery.alerts import ALERTS_TOPIC
 from hub.delivery.answers import AnswerDesk
 from hub.delivery.filedrop.box import Packing
-from hub.delivery.filedrop.reader import Timing
+from hub.delivery.filedrop.inbox import Timing
 from hub.delivery.filedrop.sender import Drop, WebhookOrFileSender
 from hub.delivery.pull import PullBox
 from hub.delivery.service import Means, WebhookSender, group_of
@@ -171,6 +171,6 @@ def acknowledge(clerk: filedrop.Department, read: set[str]) -> set[str]:
     """Reads what lies in the folder and says of each package that it came; ids so far."""
     for package in clerk.packages():
         if not package.notices.keys() <= read:
-            read |= package.notices.keys()
+            read.update(package.notices)
             clerk.put(f"{package.name}.ack.json", {"received": "all"})
     return read

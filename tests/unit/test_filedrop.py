@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from hub.delivery.commands import Command, write_command
 from hub.delivery.filedrop.box import Packing
 from hub.delivery.filedrop.columns import Columns
 from hub.delivery.filedrop.layout import PACKAGE, Layout, write_whole
+from hub.delivery.filedrop.ledger import KEEP
 from hub.delivery.filedrop.sheets import Sheet, is_formula, write_csv, write_xlsx
 from tests.support_contracts import catalog, sample
 from tests.support_delivery import read
@@ -214,6 +215,44 @@ def test_a_department_may_take_the_files_away(drops: Callable[..., Drop]) -> Non
     second.look()
     assert second.desk.ends() == {notice_id("A", 1): "delivered"}
     assert second.department.files("outbox") == []
+
+
+def test_what_ended_long_ago_is_removed(drops: Callable[..., Drop]) -> None:
+    drop = drops()
+    drop.desk.take(batch("A", "B"))
+    drop.desk.wait(lambda: len(drop.box._offers) == 2)
+    (package,) = drop.packages()
+    drop.department.put(f"{package.name}.ack.json", {"received": [notice_id("A", 1)]})
+    drop.look()
+    drop.box.ledger.file_away(datetime.now(UTC) + 2 * KEEP)
+    assert drop.department.names() == [package.name], "it waits for the other one, however long"
+    drop.department.put(f"{package.name}.ack.json", {"received": "all"})
+    drop.look()
+    drop.box.ledger.file_away(datetime.now(UTC) + KEEP - timedelta(minutes=1))
+    assert len(drop.department.files("archive")) == 4
+    drop.box.ledger.file_away(datetime.now(UTC) + KEEP + timedelta(minutes=1))
+    assert drop.department.files("archive") == [] == list(drop.box.layout.own.iterdir())
+    assert not drop.box.ledger.knows(package.name)
+
+
+def test_a_ledger_that_cannot_be_read_costs_a_repeat_and_no_more(drops: Callable[..., Drop]) -> None:
+    first = drops()
+    first.desk.take(batch("A"))
+    (package,) = first.packages()
+    first.desk.wait(lambda: first.box.ledger.package_of(notice_id("A", 1)) == package.name)
+    (first.box.layout.own / f"{package.name}.json").write_bytes(b"{")
+    second = drops(before=first)
+    second.desk.take(batch("A"))
+    found = second.packages(2)
+    assert [list(each.notices) for each in found] == [[notice_id("A", 1)]] * 2
+
+
+def test_without_a_key_nothing_goes_out(drops: Callable[..., Drop]) -> None:
+    drop = drops()
+    drop.box.keys = []
+    drop.desk.take(batch("A", "B"))
+    drop.desk.wait(lambda: not drop.desk.engine.wants_more())
+    assert drop.department.files("outbox") == []
 
 
 @pytest.mark.parametrize("step", range(1, 20))

@@ -17,7 +17,8 @@ import openpyxl
 import pytest
 from structlog.testing import capture_logs
 
-from hub.delivery.filedrop.reader import Timing
+from hub.delivery.filedrop.box import Packing
+from hub.delivery.filedrop.inbox import Timing
 from hub.delivery.filedrop.replies import parse_day
 from hub.delivery.filedrop.sheets import Sheet, write_xlsx
 from hub.delivery.filedrop.tables import MAX_BYTES, UnreadableError, read_tables
@@ -53,10 +54,9 @@ def open_scene(tmp_path: Path) -> Iterator[Callable[..., Scene]]:
     made: list[Drop] = []
 
     def make(**more: Any) -> Scene:
-        drop = Drop(tmp_path, **more)
+        drop = Drop(tmp_path, packing=Packing(window_seconds=10.0, max_notices=3), **more)
         made.append(drop)
         drop.desk.take([notice(subject, 1)._replace(offset=place) for place, subject in enumerate("ABC")])
-        drop.desk.wait(lambda: len(drop.box._offers) == 3)
         (package,) = drop.packages()
         return Scene(drop, drop.department, package)
 

@@ -5,5 +5,6 @@
     package     the files of one package             ledger     what went out and what was said of it
     box         the transport: gathers, writes, waits
     tables      tables that a clerk filled in        replies    what they say
-    results     what became of it, row by row        reader     from inbox/ to receipts and answers
+    results     what became of it, row by row        inbox      which files have come whole
+    reader      from inbox/ to receipts, answers     sender     all of it as the sender of a subscription
 """

@@ -26,6 +26,7 @@ from hub.delivery.filedrop.package import Notice, TableForm, build, name_of
 from hub.delivery.receipts import Sent
 from hub.delivery.transport import Taken, WithdrawnError
 from hub.domain.webhook import SIGNATURE_HEADER, SigningKey, sign
+from hub.errors import HubError, OutletError
 
 #: Notices that are offered at a time, each of another subject.
 MAX_OFFERED = 4000
@@ -247,9 +248,11 @@ class FileBox:
             self._attach(notice_id, offer)
 
     def _put_out(self, bodies: Mapping[str, bytes]) -> str:
-        """Writes one package; in a thread. Raises OSError, and then nothing of it is there."""
+        """Writes one package; in a thread. Raises OSError or OutletError, and then nothing of it is there."""
         self.layout.prepare()
         at, keys = self._now().replace(microsecond=0), list(self.keys)
+        if not keys:
+            raise OutletError("no key signs")
         base = name = name_of(self.subscription, list(bodies), at.astimezone(_SHANGHAI))
         number = 2
         while self.ledger.knows(name) or (self.layout.outbox / (name + MANIFEST)).exists():
@@ -274,4 +277,6 @@ class FileBox:
 def _failed(error: Exception) -> AttemptFailedError:
     if isinstance(error, OSError):
         return AttemptFailedError(f"the folder takes no file: {error.strerror or type(error).__name__}")
+    if isinstance(error, HubError):
+        return AttemptFailedError(str(error))
     return AttemptFailedError(f"fault of the hub: {type(error).__name__}")

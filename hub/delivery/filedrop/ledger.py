@@ -63,6 +63,8 @@ class Ledger:
         self._lock = threading.Lock()
         self._packages: dict[str, _Package] = {}
         self._latest: dict[str, _Package] = {}
+        #: The package that is being written; the department may see it a moment before that has ended.
+        self._begun: _Package | None = None
 
     def open(self) -> None:
         """Reads the folder back, and clears away what was being written when the last owner ended."""
@@ -114,6 +116,8 @@ class Ledger:
     def package_of(self, notice_id: str) -> str | None:
         """The package that carried a notice last."""
         with self._lock:
+            if self._begun is not None and notice_id in self._begun.notices:
+                return self._begun.name
             found = self._latest.get(notice_id)
             return found.name if found is not None else None
 
@@ -122,13 +126,13 @@ class Ledger:
         package = _Package(name, at, {notice_id: Held(each) for notice_id, each in sent.items()})
         with self._lock:
             self._save(package)
-            self._packages[name] = package
+            self._packages[name] = self._begun = package
 
     def is_out(self, name: str) -> None:
         """It was written. Raises nothing: the manifest that is there says the same at the next start."""
         with self._lock:
             package = self._packages[name]
-            package.is_out = True
+            package.is_out, self._begun = True, None
             self._add(package)
             try:
                 self._save(package)
@@ -139,6 +143,7 @@ class Ledger:
         """It could not be written."""
         with self._lock:
             self._packages.pop(name, None)
+            self._begun = None
         remove(self._layout.own / f"{name}.json")
 
     def say(self, name: str, verdicts: Mapping[str, Verdict], at: datetime) -> dict[str, Outcome]:

@@ -10,15 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import stat
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 
@@ -26,10 +22,11 @@ from hub.bus.records import Output
 from hub.delivery.answers import AnswerDesk, NoticeReader, Signed
 from hub.delivery.filedrop.box import FileBox
 from hub.delivery.filedrop.columns import NOTICE_ID, Columns
-from hub.delivery.filedrop.layout import package_of, replace_whole, sync
+from hub.delivery.filedrop.inbox import MAX_SIGNATURE_BYTES, Inbox, Letter, Stamp, Timing
+from hub.delivery.filedrop.layout import package_of
 from hub.delivery.filedrop.ledger import Verdict
 from hub.delivery.filedrop.replies import Ack, Fault, Place, Reply, Said, column_of, read_replies
-from hub.delivery.filedrop.results import Result, write_result
+from hub.delivery.filedrop.results import Result
 from hub.delivery.filedrop.tables import MAX_BYTES, UnreadableError
 from hub.domain.problem import ProblemError
 from hub.domain.webhook import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER, SignatureError, parse_verifier, verify
@@ -39,40 +36,12 @@ from hub.state.notice_index import Notice
 SOURCE = "/delivery/filedrop"
 #: A file may lie there while the hub rests; to play it again changes nothing, since it names its package and notices.
 SIGNATURE_AGE = timedelta(days=30)
-_MAX_SIGNATURE_BYTES = 16_384
-#: Files looked at, and bytes read, in one go; what is beyond has its turn next time.
-_MAX_FILES, _MAX_READ = 1000, 4 * MAX_BYTES
-#: Being written, or open in Excel or WPS.
-_UNFINISHED_STARTS, _UNFINISHED_ENDS = (".", "~$"), (".tmp", ".part", ".crdownload", ".filepart")
 _ANSWERS = (".answers.xlsx", ".answers.csv", ".answers.json", ".answers.jsonl")
 _ACKS = ("", ".ack", ".form")
 _log = structlog.get_logger()
 
 #: Writes outputs, and says whether they and all that was written before are safe on Kafka.
 Write = Callable[[Sequence[Output]], Awaitable[bool]]
-
-
-class Timing(NamedTuple):
-    """How often is looked, how long a file has to keep still, how long its signature may come after it; seconds."""
-
-    look_seconds: float = 2.0
-    settle_seconds: float = 2.0
-    signature_seconds: float = 60.0
-
-
-class _Stamp(NamedTuple):
-    size: int
-    modified: int
-
-
-class _Letter(NamedTuple):
-    """A file that has settled; ``content`` is ``None`` if it is too large to be read."""
-
-    name: str
-    stamp: _Stamp
-    content: bytes | None
-    signature: bytes | None
-    age_seconds: float
 
 
 @dataclass
@@ -94,14 +63,14 @@ class FolderReader:
     def __init__(
         self, box: FileBox, columns: Columns, desk: AnswerDesk, notices: NoticeReader, write: Write,
         keys: Callable[[], tuple[Sequence[str], Sequence[str]]], now: Callable[[], datetime], *,
-        timing: Timing | None = None, monotonic: Callable[[], float] = time.monotonic,
+        timing: Timing | None = None,
     ) -> None:
-        self._box, self._layout, self._columns = box, box.layout, columns
+        self._box, self._columns = box, columns
         self._desk, self._notices, self._write, self._keys = desk, notices, write, keys
-        self._now, self._monotonic, self._timing = now, monotonic, timing or Timing()
-        self._seen: dict[str, tuple[_Stamp, float]] = {}
+        self._now, self._timing = now, timing or Timing()
+        self._inbox = Inbox(box.layout, now, self._timing)
         #: What is done but for its result: a full disk must not have it done again and again.
-        self._done: dict[str, tuple[_Stamp, Result]] = {}
+        self._done: dict[str, tuple[Stamp, Result]] = {}
         self._log = _log.bind(subscription=box.subscription)
 
     async def run(self) -> None:
@@ -117,7 +86,9 @@ class FolderReader:
         """Reads what has settled; how many files are done. Raises OSError if there is no folder to look into."""
         await self._box.open()
         count = 0
-        for letter in await asyncio.to_thread(self._collect):
+        letters = await asyncio.to_thread(self._inbox.collect)
+        self._done = {letter.name: self._done[letter.name] for letter in letters if letter.name in self._done}
+        for letter in letters:
             try:
                 count += await self._handle(letter)
             except Exception as error:  # one file must not keep the others waiting
@@ -128,57 +99,9 @@ class FolderReader:
         await asyncio.to_thread(self._box.ledger.file_away, self._now())
         return count
 
-    # -- looking --------------------------------------------------------------------------------
-
-    def _collect(self) -> list[_Letter]:
-        """The files that have kept still for long enough, the oldest first."""
-        self._layout.prepare()
-        with os.scandir(self._layout.inbox) as entries:
-            names = sorted(entry.name for _, entry in zip(range(_MAX_FILES), entries, strict=False))
-        stamps = {name: stamp for name in names if (stamp := self._stamp(name)) is not None}
-        clock = self._monotonic()
-        seen = self._seen
-        self._seen = {
-            name: seen[name] if name in seen and seen[name][0] == stamp else (stamp, clock)
-            for name, stamp in stamps.items()
-        }
-        self._done = {name: done for name, done in self._done.items() if name in stamps}
-        found: list[_Letter] = []
-        read = 0
-        for name, (stamp, since) in sorted(self._seen.items(), key=lambda item: item[1][0].modified):
-            is_open = any(f"~${part}" in names for part in (name, name[2:]))
-            if name.endswith(".sig") or is_open or clock - since < self._timing.settle_seconds:
-                continue
-            signature = f"{name}.sig"
-            if signature in self._seen and clock - self._seen[signature][1] < self._timing.settle_seconds:
-                continue
-            read += stamp.size if stamp.size <= MAX_BYTES else 0
-            if read > _MAX_READ:
-                break
-            content = self._content(name, MAX_BYTES) if stamp.size <= MAX_BYTES else None
-            signed = self._content(signature, _MAX_SIGNATURE_BYTES) if signature in self._seen else None
-            found.append(_Letter(name, stamp, content, signed, clock - since))
-        return found
-
-    def _stamp(self, name: str) -> _Stamp | None:
-        """Size and time of a plain file that is not being written; ``None`` for anything else."""
-        if name.startswith(_UNFINISHED_STARTS) or name.lower().endswith(_UNFINISHED_ENDS):
-            return None
-        try:
-            # A link could lead anywhere, a pipe would hold up whoever opens it.
-            state = os.stat(self._layout.inbox / name, follow_symlinks=False)
-        except OSError:
-            return None
-        return _Stamp(state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else None
-
-    def _content(self, name: str, most: int) -> bytes:
-        handle = os.open(self._layout.inbox / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(handle, "rb") as file:
-            return file.read(most + 1)
-
     # -- one file -------------------------------------------------------------------------------
 
-    async def _handle(self, letter: _Letter) -> bool:
+    async def _handle(self, letter: Letter) -> bool:
         """Whether the file is done; otherwise it stays where it is and comes again."""
         known = self._done.get(letter.name)
         if known is not None and known[0] == letter.stamp:
@@ -191,7 +114,7 @@ class FolderReader:
             if not await self._act(work):
                 return False
             self._done[letter.name] = letter.stamp, result
-        await asyncio.to_thread(self._finish, letter, result)
+        await asyncio.to_thread(self._inbox.finish, letter, result)
         del self._done[letter.name]
         self._log.info(
             "filedrop.read", received=result.received, refused=result.refused, answered=result.answered,
@@ -199,11 +122,11 @@ class FolderReader:
         )
         return True
 
-    def _waits_for_signature(self, letter: _Letter) -> bool:
+    def _waits_for_signature(self, letter: Letter) -> bool:
         is_needed = bool(self._keys()[0]) and not letter.name.lower().endswith(".jsonl")
         return is_needed and letter.signature is None and letter.age_seconds < self._timing.signature_seconds
 
-    def _read(self, letter: _Letter) -> _Work:
+    def _read(self, letter: Letter) -> _Work:
         """What the file says, sorted; in a thread. Raises IndexUnavailableError while nobody can tell."""
         work = _Work(Result(letter.name))
         package, is_known = self._kind(letter.name)
@@ -231,14 +154,14 @@ class FolderReader:
         forms = [f"{middle}{end}" for middle in _ACKS for end in (".xlsx", ".csv", ".json")]
         return package, package is not None and lower[len(package) :] in forms
 
-    def _check_signature(self, letter: _Letter, content: bytes) -> None:
+    def _check_signature(self, letter: Letter, content: bytes) -> None:
         own, shared = self._keys()
         if letter.signature is None:
             if own and not letter.name.lower().endswith(".jsonl"):
                 raise UnreadableError("文件没有签名", f"本订阅的文件须签名：请一并放入 {letter.name}.sig")
             return
         try:
-            raw = json.loads(letter.signature[:_MAX_SIGNATURE_BYTES])
+            raw = json.loads(letter.signature[:MAX_SIGNATURE_BYTES])
             headers = {str(name).lower(): str(value) for name, value in raw.items()}
         except (ValueError, AttributeError, RecursionError):
             raise UnreadableError("签名文件不是 JSON 对象", f"请写入 {ID_HEADER} 等三个签名头") from None
@@ -370,28 +293,6 @@ class FolderReader:
             return False
         await self._box.settle(told)
         return True
-
-    def _finish(self, letter: _Letter, result: Result) -> None:
-        """Writes the result, then moves the file and its signature; in a thread. Raises OSError."""
-        name, content = write_result(result)
-        replace_whole(self._layout.results / name, content)
-        if self._stamp(letter.name) != letter.stamp:
-            return  # another file has come under its name, to be read in its turn
-        for each in (letter.name, f"{letter.name}.sig"):
-            target = self._free(self._layout.done / each)
-            try:
-                os.rename(self._layout.inbox / each, target)
-            except FileNotFoundError:
-                continue  # there is no signature, or the department took the file back
-        sync(self._layout.done)
-
-    def _free(self, path: Path) -> Path:
-        """``path``, or one beside it where a file of that name is there already."""
-        if not path.exists():
-            return path
-        at = self._now().strftime("%Y%m%d%H%M%S%f")
-        return path.with_name(f"{path.stem[:200]}.{at}{path.suffix}")
-
 
 def _said(error: Exception) -> str:
     """What is wrong, without names of files: they come from outside."""

@@ -16,8 +16,9 @@ from hub.bus.outlet import AttemptFailedError
 from hub.delivery.answers import AnswerDesk, NoticeReader
 from hub.delivery.filedrop.box import MAX_OFFERED, FileBox, Packing
 from hub.delivery.filedrop.columns import Columns
+from hub.delivery.filedrop.inbox import Timing
 from hub.delivery.filedrop.layout import Layout
-from hub.delivery.filedrop.reader import FolderReader, Timing
+from hub.delivery.filedrop.reader import FolderReader
 from hub.delivery.gate import Gate
 from hub.delivery.service import Means, Sender, WebhookSender
 from hub.delivery.settings import SubscriptionSettings
