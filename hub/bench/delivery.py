@@ -1,8 +1,8 @@
 """``hub bench delivery``: signed notices a second to one endpoint and to many, and how soon one arrives.
 
 The endpoints are one server process on this machine. The reference is the plain loop that a careful programmer
-writes: the same client library, so many connections, bodies at hand, one signature each; it reads nothing, keeps
-no order and records nothing.
+writes with aiohttp: so many connections, bodies at hand, one signature each; it reads nothing, keeps no order and
+records nothing.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ and it is that address which is connected to: between check and connection nothi
 from __future__ import annotations
 
 import socket
-import ssl
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
@@ -22,7 +21,8 @@ from hub.errors import InputError, UsageError
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
-_AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
+#: As ``socket.getaddrinfo`` has it.
+AddressInfo = tuple[int | socket.AddressFamily, int | socket.SocketKind, int, str, tuple[object, ...]]
 #: Behind it stands an IPv4 address that a translator of the network connects to (RFC 6052).
 _NAT64 = IPv6Network("64:ff9b::/96")
 #: What is assigned to the open network at all; everything else of IPv6 is local, special or unassigned.
@@ -102,7 +102,7 @@ class AddressGuard:
         """What can be said of ``url`` before anything is looked up: form, scheme, and a literal address.
 
         Raises ForbiddenAddressError, which quotes nothing. Whoever connects checks again, by the
-        ``connector``: this is for the person who has just entered the address.
+        ``socket_factory``: this is for the person who has just entered the address.
         """
         scheme, host = split_url(url)
         try:
@@ -111,25 +111,20 @@ class AddressGuard:
             return
         self.check(host, is_encrypted=scheme == "https")
 
-    def connector(self, *, is_encrypted: bool, limit: int, tls: ssl.SSLContext | None = None) -> aiohttp.TCPConnector:
-        """Opens connections to what was checked, and only those; names are looked up anew for each.
+    def socket_factory(self, *, is_encrypted: bool) -> Callable[[AddressInfo], socket.socket]:
+        """Makes sockets for what may be connected to, and only those."""
 
-        One connector serves one scheme. Whoever makes it closes it.
-        """
-
-        def open_socket(info: _AddressInfo) -> socket.socket:
+        def open_socket(info: AddressInfo) -> socket.socket:
             family, kind, number, _, address = info
             # The one place that a literal address passes, which is never looked up.
             self.check(str(address[0]), is_encrypted=is_encrypted)
             return socket.socket(family, kind, number)
 
-        return aiohttp.TCPConnector(
-            limit=limit,
-            resolver=_CheckedResolver(self, self._resolver(), is_encrypted),
-            use_dns_cache=False,
-            socket_factory=open_socket,
-            ssl=tls or True,
-        )
+        return open_socket
+
+    def resolver(self, *, is_encrypted: bool) -> AbstractResolver:
+        """Looks names up for connections of one scheme; whoever asks for it closes it."""
+        return _CheckedResolver(self, self._resolver(), is_encrypted)
 
 
 class _CheckedResolver(AbstractResolver):

@@ -8,6 +8,8 @@ from typing import Any
 
 from confluent_kafka import KafkaError
 
+from hub.bus.records import Output
+
 #: Objects between two looks of the garbage collector. A batch of 2,000 records is some 100,000 objects that die
 #: together by their counts; looking for cycles among them every 700 took a tenth of a lane's time.
 _YOUNG, _MIDDLE, _OLD = 50_000, 20, 20
@@ -30,11 +32,13 @@ class LaneMetrics:
 class Batch:
     """Outputs on their way, and the offsets that they stand for."""
 
-    __slots__ = ("error", "offsets", "pending")
+    __slots__ = ("behind", "error", "offsets", "pending")
 
     def __init__(self, offsets: dict[Place, int]) -> None:
         self.offsets = offsets
         self.pending = 0
+        #: What is written when all of it is acknowledged: of one key the latest alone.
+        self.behind: dict[tuple[str, bytes | None], Output] = {}
         self.error: KafkaError | None = None
 
     def on_delivery(self, error: KafkaError | None, _message: Any) -> None:

@@ -35,6 +35,9 @@ from hub.errors import BrokerError, HubError
 T = TypeVar("T")
 log = structlog.get_logger()
 _BATCH = 500
+#: One in so many of the open records has to finish before a full flow reads on: what is read one by one costs a hop
+#: between threads and a write to the index each.
+_REFILL = 16
 #: Who is full for less than this is not paused: see ``_is_held``.
 _HOLD_SECONDS = 1.0
 
@@ -209,7 +212,8 @@ class Flow:
         A pause throws away what the client has fetched, and fetching it again costs more than it saves: it is
         for those who are full or shut for longer.
         """
-        is_full = self._open >= self._max_open or not self._handler.wants_more()
+        most = self._max_open if self._full_since is None else self._max_open - self._max_open // _REFILL
+        is_full = self._open >= most or not self._handler.wants_more()
         now = time.monotonic()
         if not is_full:
             self._full_since = None

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
 
-import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
 
-from hub.bus.address_guard import AddressGuard, ForbiddenAddressError, split_url
+from hub.bus.address_guard import AddressGuard, ForbiddenAddressError
+from hub.bus.http_pool import ConnectError, ConnectionPool, Target, target_of
+from hub.bus.http_wire import Reply, WireError
 from hub.bus.outlet import AttemptFailedError
 from hub.domain.retry import is_permanent, is_success, retry_after_seconds
 
-#: More than any receipt or problem document; an answer beyond it is cut, not read into memory.
-MAX_ANSWER_BYTES = 65_536
-#: Of an answer's head: one line of it, and how many. An honest one has a dozen of some 100 bytes.
-MAX_HEADER_BYTES = 8_190
-MAX_HEADERS = 64
 TIMEOUT_SECONDS = 15.0
-#: So long connections are used again, counted from the first of them and not from the last request:
-#: a name that moves, or a certificate that ends, is noticed within it however busy the connection is.
+#: So long a connection is used again, counted from its opening and not from the last request: a name that moves,
+#: or a certificate that ends, is noticed within it however busy the connection is.
 KEEP_SECONDS = 60.0
+#: What may be sent twice without asking (RFC 9110, 9.2.2): if a kept connection turns out to have ended.
+_IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 
 #: ``refused``: nobody listens; ``unresolved``: the name has no address; ``cut``: the connection ended
 #: in the middle; ``tls``: no encryption came about, but not for the certificate's sake; ``malformed``:
@@ -68,7 +69,7 @@ class Answer:
 
 
 class HttpClient:
-    """Sessions of the stage's own loop, made with the first request, kept until ``close``.
+    """Connections of the stage's own loop, made with the first request, kept until ``close``.
 
     ``guard`` judges every address that is connected to; without one any address is, which is for
     addresses that an operator alone can enter. ``tls`` replaces the system's trust.
@@ -90,7 +91,7 @@ class HttpClient:
         self._tls = tls
         self._keep_seconds = keep_seconds
         self._monotonic = monotonic
-        self._sessions: dict[str, _Session] = {}
+        self._pools: dict[str, ConnectionPool] = {}
 
     async def request(
         self,
@@ -108,112 +109,94 @@ class HttpClient:
         in time (all of it, down to the last byte of the body), connection refused or cut, an
         address that is forbidden or whose certificate is not trusted, 3xx, 408, 425, 429, 5xx. Its
         text names the status or the kind of error, never the body, nor the address, which may
-        carry a token.
+        carry a token. ValueError for a header that would be two.
         """
         try:
-            scheme, _ = split_url(url)
-            async with (
-                self._session(scheme) as session,
-                session.request(
-                    method, url, data=body, headers={"Accept-Encoding": "identity", **headers}, allow_redirects=False,
-                    timeout=aiohttp.ClientTimeout(total=timeout_seconds),
-                ) as response,
-            ):
-                status = response.status
-                if is_success(status) or is_permanent(status):
-                    content = await _read_bounded(response, needs_all=needs_body)
-                    return Answer(status, content, response.headers)
-                wish = retry_after_seconds(response.headers, self._now())
+            target = target_of(url)
+            reply = await self._exchange(method, target, _request(method, target, headers, body), timeout_seconds,
+                                         needs_body=needs_body)
         except TimeoutError:
             raise RequestFailedError(f"no answer within {timeout_seconds:g} s", "timeout") from None
-        except (aiohttp.ClientError, OSError) as error:
+        except ForbiddenAddressError as error:
+            raise RequestFailedError(f"not connected: {error}", "forbidden-address") from None
+        except ConnectError as error:
             kind, text = _describe(error)
             raise RequestFailedError(text, kind) from None
+        except WireError as error:
+            what = "no HTTP answer" if error.kind == "malformed" else "no answer"
+            raise RequestFailedError(f"{what}: {error}", error.kind) from None
+        status = reply.status
+        fields = CIMultiDictProxy(CIMultiDict(
+            (name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers
+        ))
+        if is_success(status) or is_permanent(status):
+            return Answer(status, reply.body, fields)
+        wish = retry_after_seconds(fields, self._now())
         raise RequestFailedError(f"HTTP status {status}", "status", status=status, retry_after_seconds=wish)
 
     async def close(self) -> None:
-        for kept in self._sessions.values():
-            await kept.session.close()
-        self._sessions.clear()
+        for pool in self._pools.values():
+            await pool.close()
+        self._pools.clear()
 
-    @asynccontextmanager
-    async def _session(self, scheme: str) -> AsyncIterator[aiohttp.ClientSession]:
-        before = kept = self._sessions.get(scheme)
-        if kept is None or self._monotonic() - kept.made_at > self._keep_seconds:
-            kept = self._sessions[scheme] = _Session(self._open(scheme), self._monotonic())
-        kept.in_use += 1
-        try:
-            if before is not None and before is not kept:
-                await self._retire(before)
-            yield kept.session
-        finally:
-            kept.in_use -= 1
-            if kept.is_retired:
-                await self._retire(kept)
+    async def _exchange(
+        self, method: str, target: Target, request: bytes, timeout_seconds: float, *, needs_body: bool
+    ) -> Reply:
+        deadline = asyncio.get_running_loop().time() + timeout_seconds
+        pool = self._pools.get(target.scheme) or self._open(target.scheme)
+        while True:
+            connection = await pool.take(target, deadline)
+            try:
+                return await connection.exchange(request, deadline=deadline, needs_body=needs_body)
+            except WireError as error:
+                # The server ended a kept connection while the request was on its way.
+                if not (error.is_silent and connection.used > 1 and method in _IDEMPOTENT):
+                    raise
+            finally:
+                pool.give_back(target, connection)
 
-    @staticmethod
-    async def _retire(kept: _Session) -> None:
-        """What is still under way in it ends first; new requests go elsewhere."""
-        kept.is_retired = True
-        if not kept.in_use:
-            await kept.session.close()
-
-    def _open(self, scheme: str) -> aiohttp.ClientSession:
-        if self._guard is None:
-            connector = aiohttp.TCPConnector(limit=self._max_connections, ssl=self._tls or True)
-        else:
-            connector = self._guard.connector(
-                is_encrypted=scheme == "https", limit=self._max_connections, tls=self._tls
-            )
-        return aiohttp.ClientSession(
-            connector=connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            max_line_size=MAX_HEADER_BYTES,
-            max_field_size=MAX_HEADER_BYTES,
-            max_headers=MAX_HEADERS,
+    def _open(self, scheme: str) -> ConnectionPool:
+        pool = self._pools[scheme] = ConnectionPool(
+            scheme, limit=self._max_connections, guard=self._guard, tls=self._tls, keep_seconds=self._keep_seconds,
+            monotonic=self._monotonic,
         )
+        return pool
 
 
-@dataclass(slots=True)
-class _Session:
-    session: aiohttp.ClientSession
-    made_at: float
-    in_use: int = 0
-    is_retired: bool = False
+def _request(method: str, target: Target, headers: Mapping[str, str], body: bytes) -> bytes:
+    """A whole request. Raises ValueError for a header with a line break or another sign that no header has."""
+    head = f"{_first_lines(method, target)}Content-Length: {len(body)}\r\n"
+    for name, value in headers.items():
+        line = f"{name}: {value}"
+        if not line.isprintable():
+            raise ValueError(f"header {name!r} holds a sign that no header has")
+        head += line + "\r\n"
+    return head.encode() + b"\r\n" + body
 
 
-def _describe(error: Exception) -> tuple[FailureKind, str]:
+@lru_cache(maxsize=256)
+def _first_lines(method: str, target: Target) -> str:
+    """What every request to one place begins with."""
+    lines = [
+        f"{method} {target.path} HTTP/1.1", f"Host: {target.authority}", "User-Agent: gannan-hub", "Accept: */*",
+        "Accept-Encoding: identity",
+    ]
+    if target.user is not None:
+        lines.append(f"Authorization: Basic {base64.b64encode(':'.join(target.user).encode()).decode()}")
+    if not all(line.isprintable() for line in lines):
+        raise ForbiddenAddressError("the address is not a URL")
+    return "".join(line + "\r\n" for line in lines)
+
+
+def _describe(error: ConnectError) -> tuple[FailureKind, str]:
     """The kind of ``error`` and a sentence that quotes nothing of the address."""
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    cause = error.cause
     if isinstance(cause, ForbiddenAddressError):
         return "forbidden-address", f"not connected: {cause}"
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        found = error.certificate_error
-        reason = getattr(found, "verify_message", "") or type(found).__name__
-        return "certificate", f"the certificate is not trusted: {reason}"
-    if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return "tls", f"no encrypted connection: {getattr(error.os_error, 'reason', None) or type(error).__name__}"
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
+    if error.step == "lookup":
         return "unresolved", "the name has no address"
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return "refused", f"no answer: {type(cause).__name__}"
-    if isinstance(error, aiohttp.InvalidURL):
-        return "forbidden-address", "not connected: the address is not a URL"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return "malformed", f"no HTTP answer: {type(error).__name__}"
-    return "cut", f"no answer: {type(error).__name__}"
-
-
-async def _read_bounded(response: aiohttp.ClientResponse, *, needs_all: bool) -> bytes:
-    body = bytearray()
-    try:
-        async for chunk in response.content.iter_chunked(16_384):
-            body += chunk
-            if len(body) >= MAX_ANSWER_BYTES:
-                response.close()  # the rest would arrive on a connection that is used again
-                break
-    except (aiohttp.ClientError, TimeoutError, OSError):
-        # The status has said all when the body is not needed: asking again would only repeat it.
-        if needs_all:
-            raise
-    return bytes(body[:MAX_ANSWER_BYTES])
+    if isinstance(cause, ssl.CertificateError):
+        return "certificate", f"the certificate is not trusted: {cause.verify_message or type(cause).__name__}"
+    if isinstance(cause, ssl.SSLError):
+        return "tls", f"no encrypted connection: {cause.reason or type(cause).__name__}"
+    return "refused", f"no answer: {type(cause).__name__}"

@@ -5,6 +5,9 @@
 Fetching and handling the next batches goes on while earlier ones wait for their acknowledgements
 (at most ``max_in_flight``); commits follow in order, only up to the lowest finished batch. The lane owns
 poison records, infrastructure errors, rebalances, back-pressure and the drain at shutdown.
+
+A record that says that something was said is written behind it: outputs for ``behind`` topics go out when all others of
+their batch are acknowledged, and the commit waits for them, too.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -51,6 +54,7 @@ class Lane:
         group: str,
         bootstrap: str,
         dead_letters: str | None = None,
+        behind: Collection[str] = (),
         rule_version: str = "",
         max_batch: int = 2000,
         max_in_flight: int = 8,
@@ -63,7 +67,7 @@ class Lane:
     ) -> None:
         self._stage, self._name, self._topics = stage, name, list(topics)
         self._group, self._bootstrap = group, bootstrap
-        self._dead_letters = dead_letters or name
+        self._dead_letters, self._behind = dead_letters or name, frozenset(behind)
         self._rule_version = rule_version
         self._max_batch, self._max_in_flight = max_batch, max_in_flight
         self._tick_seconds = tick_seconds
@@ -155,27 +159,31 @@ class Lane:
     def _produce(self, offsets: dict[Place, int], outputs: Sequence[Sequence[Output]]) -> Batch:
         batch = Batch(offsets)
         self._in_flight.append(batch)
-        producer, on_delivery = self._producer, batch.on_delivery
+        behind = self._behind
         for of_record in outputs:
-            for topic, key, value, headers, partition in of_record:
-                batch.pending += 1
-                try:
-                    produce(
-                        producer, topic, value, key, headers=headers, partition=partition, on_delivery=on_delivery
-                    )
-                except KafkaException as error:
-                    raise BrokerError(f"{topic}: {error}") from error
-                self.metrics.outputs += 1
+            for output in of_record:
+                if output.topic in behind:
+                    batch.behind[output.topic, output.key] = output
+                else:
+                    self._send(batch, output)
         self._producer.poll(0)
         return batch
+
+    def _send(self, batch: Batch, output: Output) -> None:
+        topic, key, value, headers, partition = output
+        batch.pending += 1
+        try:
+            produce(
+                self._producer, topic, value, key, headers=headers, partition=partition, on_delivery=batch.on_delivery
+            )
+        except KafkaException as error:
+            raise BrokerError(f"{topic}: {error}") from error
+        self.metrics.outputs += 1
 
     def _handle(self, consumer: Consumer, records: list[Record]) -> Sequence[Sequence[Output]]:
         try:
             outputs = self._try(consumer, records)
-            if len(outputs) != len(records):
-                # A short answer would commit a record whose outputs nobody wrote.
-                raise PoisonError(f"{self._name} answered {len(records)} records with {len(outputs)} lists.")
-            self._check_sizes(outputs)
+            self._check(records, outputs)
             return outputs
         except _AbandonedError:
             raise
@@ -184,6 +192,16 @@ class Lane:
                 return [[self._bury(records[0], error)]]
             self._log.warning("batch failed, looking for the poison record by record", error=_reason(error))
         return [self._handle(consumer, [record])[0] for record in records]
+
+    def _check(self, records: Sequence[Record], outputs: Sequence[Sequence[Output]]) -> None:
+        try:
+            if len(outputs) != len(records):
+                # A short answer would commit a record whose outputs nobody wrote.
+                raise PoisonError(f"{self._name} answered {len(records)} records with {len(outputs)} lists.")
+            self._check_sizes(outputs)
+        except PoisonError:
+            self._stage.take_back()
+            raise
 
     def _check_sizes(self, outputs: Sequence[Sequence[Output]]) -> None:
         for of_record in outputs:
@@ -277,6 +295,12 @@ class Lane:
             batch = self._in_flight[0]
             if batch.error is not None:
                 raise BrokerError(batch.error.str())
+            if batch.behind:
+                behind, batch.behind = batch.behind, {}
+                for output in behind.values():
+                    self._send(batch, output)
+                self._producer.poll(0)
+                continue
             self._in_flight.popleft()
             self._uncommitted.update(batch.offsets)
         if self._uncommitted and time.monotonic() - self._last_commit >= self._commit_seconds:

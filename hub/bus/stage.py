@@ -26,6 +26,9 @@ class Stage:
     def handle(self, records: Sequence[Record]) -> Sequence[Sequence[Output]]:
         raise NotImplementedError
 
+    def take_back(self) -> None:
+        """What the last ``handle`` returned was not taken: what it remembers of those records is to be forgotten."""
+
     def on_assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
         """These partitions are ours from now on; called before their first record."""
 

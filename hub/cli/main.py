@@ -29,6 +29,7 @@ _GROUPS = {
     "clocks": "hub.cli.clocks",
     "dead-letters": "hub.cli.dead_letters",
     "deliveries": "hub.cli.deliveries",
+    "holdings": "hub.cli.holdings",
     "subscriptions": "hub.cli.subscriptions",
     "bench": "hub.cli.bench",
     "sandbox": "hub.cli.sandbox",

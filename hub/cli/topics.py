@@ -9,8 +9,11 @@ import typer
 
 from hub import wiring
 from hub.bus.access import AccessChange
+from hub.bus.reader import read_topics
 from hub.bus.topics import Change
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
+from hub.ops.holdings import HOLDINGS, holders_of
+from hub.settings import Settings
 
 app = typer.Typer(help="主题地图 / the map of topics", no_args_is_help=True)
 
@@ -24,8 +27,9 @@ def plan_topics(data: Data = None, as_json: AsJson = False) -> None:
     with errors_as_sentences():
         settings = settings_of(data)
         changes, access = wiring.plan_cluster(settings, wiring.open_map(settings))
+        gone = _warn_of_holders(settings)
     _print([*changes, *access], as_json, "The cluster is as the map says.")
-    raise typer.Exit(1 if access or any(change.kind != "unknown" for change in changes) else 0)
+    raise typer.Exit(1 if gone or access or any(change.kind != "unknown" for change in changes) else 0)
 
 
 @app.command("apply")
@@ -46,6 +50,7 @@ def apply_topics(
     with errors_as_sentences():
         settings = settings_of(data)
         changes, access = wiring.apply_cluster(settings, wiring.open_map(settings), allow or (), revoke or ())
+        _warn_of_holders(settings)
     _print([*changes, *access], as_json, "Nothing to change.", are_made=True)
 
 
@@ -61,6 +66,21 @@ def check_map(as_json: AsJson = False) -> None:
         f"map {hub_map.version}: {len(hub_map.topics)} topics, {len(hub_map.routes)} routes, "
         f"{len(hub_map.subscriptions)} subscriptions, {len(hub_map.clocks)} clocks"
     )
+
+
+def _warn_of_holders(settings: Settings) -> bool:
+    """Names on stderr who holds facts and is not in the map any more; whether there is any."""
+    catalog = wiring.open_catalog(settings)
+    known = wiring.open_map(settings, catalog).subscriptions
+    counts = holders_of(read_topics(settings.bootstrap, [HOLDINGS]), catalog)
+    gone = {name: count for name, count in sorted(counts.items()) if name not in known}
+    for name, count in gone.items():
+        typer.echo(
+            f"! 订阅 {name} 不在地图中，仍持有 {count:,} 件 / is not in the map and still holds facts: recalls cannot "
+            "reach it. Put it back with ended_on.",
+            err=True,
+        )
+    return bool(gone)
 
 
 def _print(changes: list[Change | AccessChange], as_json: bool, nothing: str, *, are_made: bool = False) -> None:

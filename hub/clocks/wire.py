@@ -16,6 +16,7 @@ from hub.domain.clock_firing import Alert, AlertKind
 from hub.domain.clocks import Change, ClockRule, ClockState, Signal, SignalKind, Status
 from hub.domain.events import Envelope, output_id
 from hub.domain.plain import instant_text, whole_millis
+from hub.domain.where import FirstFailing, compile_where
 from hub.errors import ContractError
 
 SIGNALS = "clock.signals.v1"
@@ -79,7 +80,7 @@ class SignalReader:
     def __init__(self, rules: Mapping[str, ClockRule], departments: Mapping[str, str]) -> None:
         self._rules = rules
         self._departments = departments
-        self._by_type: dict[str, list[tuple[SignalKind, ClockRule]]] = defaultdict(list)
+        self._by_type: dict[str, list[tuple[SignalKind, ClockRule, FirstFailing | None]]] = defaultdict(list)
         for rule in rules.values():
             kinds: tuple[tuple[SignalKind, tuple[str, ...]], ...] = (
                 # A start comes first: an event that starts and meets at once leaves a met clock.
@@ -87,8 +88,9 @@ class SignalReader:
                 ("suspend", rule.suspended_by), ("resume", rule.resumed_by),
             )
             for kind, types in kinds:
+                condition = compile_where(_condition(rule, kind))
                 for type in types:
-                    self._by_type[type].append((kind, rule))
+                    self._by_type[type].append((kind, rule, condition))
 
     def of_signal(self, value: Mapping[str, Any], sequence: int = 0) -> Signal:
         """The signal that routing wrote. ContractError if its rule or kind is none of ours."""
@@ -113,13 +115,18 @@ class SignalReader:
 
     def of_receipt(self, envelope: Envelope, value: Mapping[str, Any]) -> Iterator[Signal]:
         """What a receipt or an answer means to each rule that names its type."""
-        for kind, rule in self._by_type.get(envelope.type, ()):
+        if value.get("action", "") is None:
+            # Of a time when nothing told a recall from what it takes back: it counts as it did then.
+            value = {**value, "action": "apply"}
+        for kind, rule, condition in self._by_type.get(envelope.type, ()):
             target = value.get(rule.per) if rule.per != "event" else None
             if rule.per != "event" and target is None:
                 continue  # a delivery says nothing of a clock that runs for each channel
             if rule.subscriptions and target not in rule.subscriptions:
                 continue
             if kind != "start" and not _can_speak_to(rule, value.get("event_type")):
+                continue
+            if condition is not None and condition(value) is not None:
                 continue
             is_subscriber = rule.owner == "subscriber"
             owner = value.get("department_code") if is_subscriber else self._departments.get(rule.owner)
@@ -129,6 +136,14 @@ class SignalReader:
                 counts_from=_to_date(value.get(rule.counts_from)) if kind == "start" else None,
                 owner_department=owner,
             )
+
+
+def _condition(rule: ClockRule, kind: SignalKind) -> Mapping[str, Any]:
+    """What has to hold of a receipt or an answer for this kind of signal."""
+    conditions: Mapping[str, Mapping[str, Any]] = {
+        "start": rule.where, "meet": rule.met_where, "cancel": rule.cancelled_where,
+    }
+    return conditions.get(kind, {})
 
 
 class StateWriter:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from hub.contracts.catalog import Catalog
 from hub.contracts.map_checks import MapFault, check_references
+from hub.contracts.map_clock_checks import ACTION
 from hub.contracts.map_models import (
     ChannelModel,
     ClockModel,
@@ -22,10 +23,12 @@ from hub.contracts.map_models import (
     TopicModel,
 )
 from hub.contracts.yaml_lines import LineMap, load_with_lines, load_yaml
+from hub.domain.calendar import start_of
 from hub.domain.clocks import ClockRule, Due, DueUnit
 from hub.domain.direct import answers_of, problems_of
+from hub.domain.recall import Subscriber, effect_of
 from hub.domain.routing import Action, OutputKind, Rule, RuleTable, public_action
-from hub.domain.where import compile_where
+from hub.domain.where import FirstFailing, compile_where
 from hub.errors import ContractError
 
 
@@ -136,7 +139,9 @@ class HubMap:
     def rule_tables(self) -> dict[tuple[str, str], RuleTable]:
         """(topic, event type) -> what applies to it, for every event that the map knows."""
         return {
-            (name, event): RuleTable(list(self._rules(name, event)))
+            (name, event): RuleTable(
+                list(self._rules(name, event)), self._subscribers(name, event), effect_of(event)
+            )
             for name in self.routed_topics()
             for event in self.model.topics[name].events
         }
@@ -159,33 +164,41 @@ class HubMap:
                         frozenset(route.where) if first_failing else frozenset(),
                         falls_back_to="withdraw" if action == "amend" else None,
                     )
-        for name, subscription in self.subscriptions.items():
-            if subscription.from_ == topic and event in subscription.events:
-                yield Rule(
-                    f"subscription:{name}",
-                    "subscription",
-                    name,
-                    "notify",
-                    compile_where(subscription.where),
-                    frozenset(subscription.where),
-                )
         for name, clock in self.model.clocks.items():
             yield from self._clock_rules(name, clock, event, action)
+
+    def _subscribers(self, topic: str, event: str) -> dict[str, Subscriber]:
+        """All subscriptions, as they stand to an event type of a topic."""
+        return {
+            name: Subscriber(
+                name,
+                f"subscription:{name}",
+                entry.view,
+                reads=entry.from_ == topic,
+                is_asked=entry.from_ == topic and event in entry.events,
+                first_failing=compile_where(entry.where),
+                fields=frozenset(entry.where),
+                ended_at=int(start_of(entry.ended_on).timestamp() * 1000) if entry.ended_on else None,
+            )
+            for name, entry in self.subscriptions.items()
+        }
 
     def _clock_rules(self, name: str, clock: ClockModel, event: str, action: Action) -> Iterator[Rule]:
         per: OutputKind | None = clock.per if clock.per in ("channel", "subscription") else None
         only = frozenset(clock.subscriptions)
         if event in clock.starts_on:
+            where, asked = _split(clock.where, per)
             yield Rule(
                 f"clock:{name}:start",
                 "clock",
                 name,
                 "start",
-                compile_where(clock.where),
-                frozenset(clock.where) | ({clock.counts_from} if clock.counts_from else frozenset()),
+                compile_where(where),
+                frozenset(where) | ({clock.counts_from} if clock.counts_from else frozenset()),
                 falls_back_to="cancel" if action == "amend" else None,
                 per=per,
                 only_targets=only,
+                asked=asked,
             )
         if event in clock.met_by:
             where = dict(clock.met_where)
@@ -194,14 +207,25 @@ class HubMap:
                 ids = departments_of(clock.departments, self.departments)
                 where["department_code"] = [str(self.departments[id]["code"]) for id in ids]
             yield Rule(f"clock:{name}:meet", "clock", name, "meet", compile_where(where), frozenset(where))
-        others: tuple[tuple[Action, tuple[str, ...]], ...] = (
-            ("cancel", clock.cancelled_by),
-            ("suspend", clock.suspended_by),
-            ("resume", clock.resumed_by),
+        others: tuple[tuple[Action, tuple[str, ...], Mapping[str, Any]], ...] = (
+            ("cancel", clock.cancelled_by, clock.cancelled_where),
+            ("suspend", clock.suspended_by, {}),
+            ("resume", clock.resumed_by, {}),
         )
-        for kind, events in others:
+        for kind, events, condition in others:
             if event in events:
-                yield Rule(f"clock:{name}:{kind}", "clock", name, kind, per=per, only_targets=only)
+                where, asked = _split(condition, per)
+                yield Rule(
+                    f"clock:{name}:{kind}", "clock", name, kind, compile_where(where), frozenset(where),
+                    per=per, only_targets=only, asked=asked,
+                )  # fmt: skip
+
+
+def _split(where: Mapping[str, Any], per: OutputKind | None) -> tuple[dict[str, Any], FirstFailing | None]:
+    """(condition on the record's fields, condition on what the notice asks for) of a clock for each subscription."""
+    if per != "subscription" or ACTION not in where:
+        return dict(where), None
+    return {field: test for field, test in where.items() if field != ACTION}, compile_where({ACTION: where[ACTION]})
 
 
 def departments_of(names: Collection[str], departments: Mapping[str, Mapping[str, Any]]) -> tuple[str, ...]:
@@ -235,6 +259,9 @@ def _clock_rule(name: str, clock: ClockModel, departments: Mapping[str, Mapping[
         on_due=clock.on_due,
         every=clock.every,
         departments=departments_of(clock.departments, departments) if clock.per == "period" else (),
+        where=clock.where,
+        met_where=clock.met_where,
+        cancelled_where=clock.cancelled_where,
     )
 
 

@@ -14,6 +14,9 @@ from hub.contracts.yaml_lines import LineMap
 from hub.domain.where import faults_of, is_date
 from hub.errors import ContractError
 
+#: Where routing remembers who was sent what.
+_HOLDINGS = "routing.holdings.v1"
+
 
 @dataclass(frozen=True)
 class MapFault:
@@ -78,6 +81,8 @@ class Checker:
                 yield self.fault((*path, "fallback"), "fallback without delivery: webhook", "only a push can fail")
             for index, measure in enumerate(_list(subscription.get("measures"))):
                 yield from self.known((*path, "measures", index), measure, self.measures, "measure")
+        if self.section("subscriptions") and _HOLDINGS not in self.topics:
+            yield self.fault(("subscriptions",), f"subscriptions without {_HOLDINGS}", "it says who is to be recalled")
         for name, clock in self.section("clocks").items():
             yield from clock_faults(self, ("clocks", name), clock)
         replication, in_sync = self.raw.get("replication", 3), self.raw.get("min_in_sync", 2)

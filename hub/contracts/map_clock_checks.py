@@ -7,18 +7,25 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from hub.domain.recall import NOTICE_ACTIONS
+
 if TYPE_CHECKING:
     from hub.contracts.map_checks import Checker, MapFault
 
 Path = tuple[str | int, ...]
 Clock = Mapping[str, Any]
 
+#: Field of a notice that a clock for each subscription may ask for beside the fields of a record.
+ACTION = "action"
 _UNITS = "one of working_days, calendar_days, hours, months, years, by"
+#: Schemas of the hub's own records begin so.
+_OWN = "hub/"
 #: Days that a unit has at most: as many working days before the end lie before the beginning.
 _LONGEST = {"working_days": 1, "hours": 1, "calendar_days": 1, "months": 31, "years": 366}
 _OF_A_PERIOD = ("every", "departments")
 _NOT_OF_A_PERIOD = (
-    "starts_on", "where", "counts_from", "until", "cancelled_by", "suspended_by", "resumed_by", "repeats",
+    "starts_on", "where", "counts_from", "until", "cancelled_by", "cancelled_where", "suspended_by", "resumed_by",
+    "repeats",
 )  # fmt: skip
 
 
@@ -66,7 +73,7 @@ def _start(checker: Checker, path: Path, clock: Clock) -> Iterator[MapFault]:
     if not clock.get("starts_on"):
         yield checker.fault(path, "no event starts it", "starts_on, or per: period")
     schemas = checker.schemas_of(_list(clock.get("starts_on")))
-    yield from checker.where(path, clock.get("where"), schemas)
+    yield from _where(checker, path, clock, "where", "starts_on")
     for part in ("counts_from", "until"):
         yield from _date_field(checker, path, clock, part, schemas)
 
@@ -76,16 +83,36 @@ def _meet(checker: Checker, path: Path, clock: Clock) -> Iterator[MapFault]:
     if not events and clock.get("on_due") != "expire":
         yield checker.fault(path, "no event meets it", "met_by, or on_due: expire for a term that just ends")
     schemas = checker.schemas_of(events)
-    own = [name for name in schemas if str(name).startswith("hub/")]
-    for part in ("met_on", "met_where"):
-        if clock.get(part) and own:
-            yield checker.fault((*path, part), f"{part} with {own[0]}", "receipts and answers count as they are")
+    own = [name for name in schemas if str(name).startswith(_OWN)]
+    if clock.get("met_on") and own:
+        yield checker.fault((*path, "met_on"), f"met_on with {own[0]}", "receipts and answers count when they came")
     if own and clock.get("per") == "period":
         yield checker.fault((*path, "met_by"), f"{own[0]} with per: period", "an event of a department meets it")
-    facts = [name for name in schemas if name not in own]
+    yield from _where(checker, path, clock, "met_where", "met_by")
     if not own:
-        yield from checker.where(path, clock.get("met_where"), facts, "met_where")
-        yield from _date_field(checker, path, clock, "met_on", facts)
+        yield from _date_field(checker, path, clock, "met_on", schemas)
+    if clock.get("cancelled_where") and not clock.get("cancelled_by"):
+        yield checker.fault((*path, "cancelled_where"), "cancelled_where without cancelled_by", "name what cancels it")
+    yield from _where(checker, path, clock, "cancelled_where", "cancelled_by")
+
+
+def _where(checker: Checker, path: Path, clock: Clock, part: str, events: str) -> Iterator[MapFault]:
+    """A condition on the records that ``events`` name: of departments, of the hub itself, or of both."""
+    where = clock.get(part)
+    if not isinstance(where, dict):
+        return
+    named = _list(clock.get(events))
+    schemas = checker.schemas_of(named)
+    facts = [name for name in schemas if not str(name).startswith(_OWN)]
+    # A start or a cancellation reaches a clock for each subscription by a notice, and a notice says what it asks for.
+    is_by_notice = clock.get("per") == "subscription" and part != "met_where"
+    of_record = {name: test for name, test in where.items() if not (is_by_notice and name == ACTION)}
+    yield from checker.where(path, of_record, facts, part)
+    yield from checker.where(path, where, [name for name in schemas if name not in facts], part)
+    if ACTION in where and clock.get("per") == "subscription":
+        wanted = where[ACTION]
+        for value in wanted if isinstance(wanted, list) else [wanted]:
+            yield from checker.known((*path, part, ACTION), value, NOTICE_ACTIONS, "action of a notice")
 
 
 def _date_field(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -44,7 +44,7 @@ class TopicModel(Model):
 
     title: str
     schema_: str | None = Field(default=None, alias="schema", description="path under schemas/; none for raw bytes")
-    key: Literal["subject", "clock", "source", "endpoint", "calendar", "subscription", "notice"] = "subject"
+    key: Literal["subject", "clock", "source", "endpoint", "calendar", "subscription", "notice", "fact"] = "subject"
     events: tuple[EventType, ...] = ()
     partitions: int = Field(default=12, ge=1, le=1000)
     retention: Period = timedelta(days=1095)
@@ -86,6 +86,7 @@ class SubscriptionModel(Model):
     delivery: Literal["webhook", "pull", "file", "kafka"] = "webhook"
     retry: Literal["brisk", "standard", "patient"] = "standard"
     fallback: Literal["pull", "file"] | None = None
+    ended_on: date | None = None
 
 
 class DueModel(Model):
@@ -113,6 +114,7 @@ class ClockModel(Model):
     met_on: str | None = None
     meets: int = Field(default=1, ge=1, le=1000)
     cancelled_by: tuple[EventType, ...] = ()
+    cancelled_where: dict[str, Any] = {}
     suspended_by: tuple[EventType, ...] = ()
     resumed_by: tuple[EventType, ...] = ()
     repeats: bool = False

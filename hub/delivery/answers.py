@@ -22,6 +22,7 @@ from hub.contracts.cloudevents import to_headers
 from hub.contracts.documents import validated
 from hub.domain.events import Envelope, new_traceparent, output_id
 from hub.domain.problem import ProblemError, fault
+from hub.domain.recall import effect_of
 from hub.domain.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, SignatureError, parse_verifier, verify
 from hub.errors import ContractError
 from hub.state.notice_index import Notice
@@ -30,7 +31,6 @@ FEEDBACK_TOPIC = "discipline.feedback.v1"
 FEEDBACK_SCHEMA = "hub/discipline-feedback"
 #: The measure of a notice that takes back an earlier one: what was restricted is free again.
 LIFT_MEASURE = "解除限制"
-_RECALLS = (".removed", ".withdrawn")
 
 #: Codes of ``feedback-way``.
 Way = Literal["http", "file", "kafka", "portal"]
@@ -120,6 +120,7 @@ class AnswerDesk:
                 "feedback_id": feedback_id,
                 **answer.model_dump(),
                 "department_code": notice.department_code,
+                "action": notice.action,
                 "way": way,
                 "content": content,
                 "signed_as": signed.message_id if signed else None,
@@ -166,5 +167,5 @@ def check_answer(answer: Answer, notice: Notice | None) -> Notice:
 
 
 def _is_expected(measure: str, notice: Notice) -> bool:
-    is_recall = notice.event_type.endswith(_RECALLS)
+    is_recall = (notice.action or effect_of(notice.event_type)) == "lift"
     return measure in notice.expected_measures or (is_recall and measure == LIFT_MEASURE)

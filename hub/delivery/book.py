@@ -47,7 +47,8 @@ class Book:
             self.aside -= 0 if line.is_gone else 1
         self.flow.finish(None if item.wait is not None else item.record, outputs)
         self._lines.remove(line, item)
-        self._log.info(
+        # Thousands a second: the receipt tells of each on the log of events, this only where it is asked for.
+        self._log.debug(
             "delivery.finished", notice_id=item.notice_id, event_id=item.notice["event_id"], status=outcome,
             attempts=item.attempts, http_status=item.http_status,
         )

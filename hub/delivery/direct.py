@@ -128,7 +128,9 @@ class DirectReceipts:
                 until = time.monotonic() + wait
                 # The time between two looks is the group's: here partitions come and go, and nothing else comes.
                 while not self._stopping.is_set() and (left := until - time.monotonic()) > 0:
-                    sharing.poll(min(left, 0.5))
+                    said = sharing.poll(min(left, 0.5))
+                    if said is not None and (fault := said.error()) is not None:
+                        _log.warning("broker said", error=fault.str(), topic=said.topic())
         finally:
             with contextlib.suppress(HubError):
                 self._commit()

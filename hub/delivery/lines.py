@@ -10,6 +10,7 @@ from typing import Any
 
 from hub.bus.batch import Place
 from hub.bus.records import Record
+from hub.delivery.message import action_of
 from hub.delivery.waits import Wait
 from hub.domain.events import Envelope
 
@@ -113,7 +114,7 @@ class Lines:
 
     def note(self, record: Record, notice: Mapping[str, Any]) -> None:
         """Remembers what takes back a fact, also where its turn has not come."""
-        if notice["action"] == "lift":
+        if action_of(notice) == "lift":
             self._lifts[_place_of(record, notice)] = (record.offset, str(notice["notice_id"]))
 
     def remove(self, line: Line, item: Item) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from hub.bus.records import Record
 from hub.contracts.catalog import Catalog
 from hub.domain.plain import instant_text, to_json
+from hub.domain.recall import effect_of
 from hub.errors import ContractError, PoisonError
 from hub.state.notice_index import Notice
 
@@ -52,6 +53,7 @@ def to_body(notice: Mapping[str, Any], catalog: Catalog) -> bytes:
             "subject": notice["subject"],
             "subscription": notice["subscription"],
             "view": notice["view"],
+            "action": action_of(notice),
             "expected_measures": notice["expected_measures"],
             "legal_basis": notice["legal_basis"],
             "issued_at": issued_at,
@@ -73,7 +75,13 @@ def to_notice(notice: Mapping[str, Any]) -> Notice:
         department_code=notice["department_code"],
         expected_measures=tuple(notice["expected_measures"]),
         issued_at=notice["issued_at"],
+        action=action_of(notice),
     )
+
+
+def action_of(notice: Mapping[str, Any]) -> str:
+    """What a notice asks for: apply, amend or lift. The first version of its schema left that to the event's type."""
+    return str(notice.get("action") or effect_of(notice["event_type"]))
 
 
 def read_notices(records: Iterable[Record], catalog: Catalog) -> Iterator[Notice]:

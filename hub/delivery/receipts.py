@@ -10,6 +10,7 @@ from hub.bus.records import Output, Record
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
 from hub.contracts.flat import compile_writer, millis, utf8
+from hub.delivery.message import action_of
 from hub.domain.events import Envelope, output_id
 
 RECEIPTS_TOPIC = "delivery.receipts.v1"
@@ -80,7 +81,7 @@ class ReceiptWriter:
             receipt_id.encode(), notice["notice_id"].encode(), notice["event_id"].encode(),
             notice["event_type"].encode(), notice["correlation_id"].encode(), notice["subject"].encode(),
             notice["department_code"].encode(), outcome.encode(), tried.attempts, tried.http_status, utf8(endpoint),
-            notice["action"].encode(), notice["sequence"],
+            action_of(notice).encode(), notice["sequence"],
             f"{record.topic}/{record.partition}/{record.offset}".encode(),
             utf8(sent.content_digest if sent else None), millis(sent.signed_at if sent else None),
             utf8(sent.signature if sent else None), utf8(sent.file if sent else None), utf8(reason),

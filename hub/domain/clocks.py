@@ -6,11 +6,12 @@ What happens is folded in :mod:`hub.domain.clock_fold`; what falls due in :mod:`
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
 from functools import cache
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 from hub.domain.events import derive_id
 
@@ -92,6 +93,11 @@ class ClockRule:
     every: Literal["year", "month"] | None = None
     #: Ids of the departments that a clock per period runs for.
     departments: tuple[str, ...] = ()
+    #: Conditions on what starts, meets and cancels it, as the map has them. On events of departments routing has
+    #: judged them; on the hub's own receipts and on answers the clocks stage does.
+    where: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    met_where: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    cancelled_where: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     #: Digest of what decides a due date; a better title or another warning is no new version.
     version: str = field(init=False, compare=False)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 #: Root of all ids of the hub. Changing it would make every known event new: never change it.
@@ -79,13 +79,8 @@ class Envelope:
 
     def caused(self, *, id: str, source: str, type: str, time: datetime) -> Envelope:
         """Envelope of a record that this one is the direct cause of."""
-        return replace(
-            self,
-            id=id,
-            source=source,
-            type=type,
-            time=time,
-            causation_id=self.id,
-            natural_key=None,
-            digest=None,
+        # Not by replace(), which takes three times as long: every record that is written comes by here.
+        return Envelope(
+            id=id, source=source, type=type, subject=self.subject, time=time, correlation_id=self.correlation_id,
+            causation_id=self.id, traceparent=self.traceparent, sequence=self.sequence,
         )

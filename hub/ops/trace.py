@@ -17,6 +17,7 @@ _ORDER = (
     "routing.decisions",
     "disclosure.orders",
     "inbox.",
+    "routing.holdings",
     "disclosure.receipts",
     "delivery.receipts",
     "discipline.feedback",
@@ -92,7 +93,7 @@ def _say(record: Record, headers: dict[str, str], value: dict[str, Any]) -> str:
     if topic.endswith(".dead-letters.v1"):
         return f"dead letter: {headers.get(PREFIX + 'exception')}: {headers.get(PREFIX + 'message')}"
     if topic.startswith("routing.decisions"):
-        said = ", ".join(f"{out['action']} {out['target']}" for out in value.get("outputs", []))
+        said = ", ".join(f"{out['action']} {out['target']}{_because(out)}" for out in value.get("outputs", []))
         held = "".join(f"; withheld {held['rule']}: {held['reason']}" for held in value.get("withheld", []))
         return f"decided by map {value.get('map_version')}: {said or value.get('reason')}{held}"
     if topic.startswith("disclosure.orders"):
@@ -101,7 +102,10 @@ def _say(record: Record, headers: dict[str, str], value: dict[str, Any]) -> str:
         place = f", {value['public_reference']}" if value.get("public_reference") else ""
         return f"{value.get('channel')}: {value.get('status')}{place}{_because(value)}"
     if topic.startswith("inbox."):
-        return f"notice to {value.get('subscription')} in view {value.get('view')}"
+        return f"notice to {value.get('subscription')} in view {value.get('view')}: {value.get('action', 'apply')}"
+    if topic.startswith("routing.holdings"):
+        holders = [each["subscription"] for each in value.get("holders", []) if each["action"] != "lift"]
+        return f"version {value.get('sequence')} routed; held by {', '.join(holders) or 'nobody'}"
     if topic.startswith("delivery.receipts"):
         return f"{value.get('subscription')}: {value.get('status')} at attempt {value.get('attempts')}{_because(value)}"
     if topic.startswith("discipline.feedback"):

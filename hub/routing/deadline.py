@@ -21,7 +21,7 @@ DELIVERED = "delivery.receipt.delivered"
 
 
 class _Period(NamedTuple):
-    counts_from: str
+    counts_from: str | None
     first_failing: FirstFailing | None
     due: Due
     calendar: Calendar
@@ -30,7 +30,8 @@ class _Period(NamedTuple):
 class Deadlines:
     """The periods of notices, by event type and subscription, compiled once from the clocks of the map.
 
-    A clock counts here if it runs for each subscription, is met by delivery and counts from a date of the event.
+    A clock counts here if it runs for each subscription and is met by delivery. It counts from a date of the event or,
+    where it names none or that is empty, from the day on which the event came in, as the clock itself does.
     ``calendars`` are by name; of a clock whose calendar is not among them nothing is known.
     """
 
@@ -43,7 +44,7 @@ class Deadlines:
             calendar, rule = calendars.get(clock.calendar), rules[name]
             if clock.per != "subscription" or DELIVERED not in clock.met_by or calendar is None:
                 continue
-            if clock.counts_from is None or rule.due.unit == "hours":
+            if rule.due.unit == "hours":
                 continue
             period = _Period(clock.counts_from, compile_where(clock.where), rule.due, calendar)
             for event_type in clock.starts_on:
@@ -54,15 +55,21 @@ class Deadlines:
         """Whether any period may run: else the event need not be decoded for it."""
         return (event_type, subscription) in self._periods
 
-    def of(self, event_type: str, subscription: str, value: Mapping[str, Any]) -> datetime | None:
-        """The end of the period that ends first, as an instant in UTC; ``None`` if none runs."""
+    def of(
+        self, event_type: str, subscription: str, action: str, value: Mapping[str, Any], came_in: datetime
+    ) -> datetime | None:
+        """The end of the period that ends first, as an instant in UTC; ``None`` if none runs.
+
+        ``action`` is what the notice asks for, ``came_in`` when Kafka took the event, aware.
+        """
         found: datetime | None = None
+        fields = {**value, "action": action}
         for period in self._periods.get((event_type, subscription), ()):
-            if period.first_failing is not None and period.first_failing(value) is not None:
+            if period.first_failing is not None and period.first_failing(fields) is not None:
                 continue
-            start = value.get(period.counts_from)
-            if isinstance(start, datetime):
-                start = local_date(start)
+            start = value.get(period.counts_from) if period.counts_from else None
+            if isinstance(start, datetime) or start is None:
+                start = local_date(start or came_in)
             if isinstance(start, date):
                 end = end_of(last_day(period.due, start, period.calendar).date)
                 found = end if found is None or end < found else found

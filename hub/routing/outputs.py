@@ -28,8 +28,6 @@ _SIGNAL_TYPES = {
     "suspend": b"clock.signal.suspended",
     "resume": b"clock.signal.resumed",
 }
-#: What a notice asks for, by the last word of the event's type.
-_ASKED = {"amended": b"amend", "removed": b"lift", "withdrawn": b"lift"}
 _PERIOD = re.compile(r"([0-9]{4})(-(0[1-9]|1[0-2]))?")
 
 
@@ -195,8 +193,8 @@ class OutputBuilder:
         self._writers: dict[str, Callable[[Sequence[Any]], bytes]] = {}
         self._said: dict[tuple[str, str, str], tuple[bytes, bytes]] = {}
 
-    def build(self, match: Match, event: Input, now: Now, reason: str | None) -> tuple[bytes, Output]:
-        """(what the decision says of it, output) of one match."""
+    def build(self, match: Match, event: Input, now: Now, reason: str | None) -> tuple[bytes, str, Output]:
+        """(what the decision says of it, id, output) of one match."""
         rule = match.rule
         if rule.kind == "subscription":
             id, output = self._notice(match, event, now)
@@ -209,12 +207,18 @@ class OutputBuilder:
         if around is None:
             front = b"".join(text(part.encode()) for part in (rule.id, rule.kind, match.target))
             around = self._said[key] = (front, text(match.action.encode()))
-        return around[0] + text(id.encode()) + around[1], output
+        why = b"\x02" + text(reason.encode()) if reason else b"\x00"
+        return around[0] + text(id.encode()) + around[1] + why, id, output
+
+    def view_of(self, match: Match) -> str:
+        """The view of a notice: a recall's is that of what it takes back."""
+        return match.view or self._views["subscription", match.target]
 
     def _notice(self, match: Match, event: Input, now: Now) -> tuple[str, Output]:
         name, id = match.target, output_id(event.event_id, match.rule.id)
-        view = self._views["subscription", name]
-        write = self._writers.get(match.rule.id)
+        view = self.view_of(match)
+        key = f"{match.rule.id}:{view}"
+        write = self._writers.get(key)
         if write is None:
             constants = {
                 "subscription": name,
@@ -223,7 +227,7 @@ class OutputBuilder:
                 "map_version": self._version,
                 **self._notices[name],
             }
-            write = self._writers[match.rule.id] = compile_writer(self._inbox, constants, _NOTICE)
+            write = self._writers[key] = compile_writer(self._inbox, constants, _NOTICE)
         given = event.headers
         value = write(
             (
@@ -234,18 +238,19 @@ class OutputBuilder:
                 given["ce_source"],
                 given["ce_subject"],
                 event.sequence,
-                _ASKED.get(event.event_type.rpartition(".")[2], b"apply"),
-                self._deliver_by(event, name),
+                match.action.encode(),
+                self._deliver_by(event, name, match.action),
                 now.milliseconds,
                 self._project(event, view),
             )
         )
         return id, Output(f"inbox.{name}", event.record.key, value, event.caused(id, given["ce_type"], now.text))
 
-    def _deliver_by(self, event: Input, subscription: str) -> int | None:
+    def _deliver_by(self, event: Input, subscription: str, action: str) -> int | None:
         if not self._deadlines.knows(event.event_type, subscription):
             return None
-        return millis(self._deadlines.of(event.event_type, subscription, event.value()))
+        came_in = datetime.fromtimestamp(event.record.timestamp / 1000, UTC)
+        return millis(self._deadlines.of(event.event_type, subscription, action, event.value(), came_in))
 
     def _disclosure_order(self, match: Match, event: Input, now: Now, reason: str | None) -> tuple[str, Output]:
         channel, id = match.target, output_id(event.event_id, match.rule.id)
@@ -307,9 +312,12 @@ class OutputBuilder:
     def decision(
         self, event: Input, now: Now, said: Sequence[bytes], withheld: Sequence[tuple[str, str]], reason: str | None
     ) -> Output:
-        """The record of what was decided, also where nothing was. ``said`` is what ``build`` gave."""
+        """The record of what was decided, also where nothing was.
+
+        ``said`` is what ``build`` gave, ``withheld`` rules and why they put nothing out.
+        """
         id, record, given = output_id(event.event_id, "decision"), event.record, event.headers
-        held = [text(rule.encode()) + text(f"{field} does not hold".encode()) for rule, field in withheld]
+        held = [text(rule.encode()) + text(why.encode()) for rule, why in withheld]
         value = self._decision(
             (
                 id.encode(),

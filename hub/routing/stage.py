@@ -1,21 +1,30 @@
-"""The routing stage: every event ends in outputs, or in a recorded "matched nobody"."""
+"""The routing stage: every event ends in outputs, or in a recorded "matched nobody".
+
+It remembers on ``routing.holdings.v1`` who was sent what, so that whatever takes a fact back reaches those who got it.
+A version that stands there is routed already, and everything that it brought is on the log: read again, it brings
+nothing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from hub.bus.records import Output, Record
 from hub.bus.stage import Stage
+from hub.bus.table_loader import Loader
 from hub.contracts.catalog import Catalog
 from hub.contracts.codec import Schema
 from hub.contracts.map import HubMap
 from hub.domain.calendar import Calendar
-from hub.domain.routing import Decision, RuleTable
+from hub.domain.events import output_id
+from hub.domain.recall import Holder, Holding, NoticeAction, after, is_recallable, routed_before
+from hub.domain.routing import Decision, Match, RuleTable
 from hub.errors import ContractError, PoisonError
 from hub.routing.deadline import Deadlines
+from hub.routing.holdings import EVENT_TYPE, HoldingTable, key_of
 from hub.routing.outputs import ClockFields, Input, Now, OutputBuilder
 
 Reader = Callable[[bytes], Mapping[str, Any]]
@@ -30,8 +39,8 @@ class Router:
         self._schemas = {name: topic.schema_ for name, topic in hub_map.topics.items() if topic.schema_ is not None}
         self._readers: dict[tuple[str, str, bytes], tuple[Schema, RuleTable, Reader | None]] = {}
 
-    def route(self, topic: str, event_type: str, value: bytes | None) -> tuple[Schema | None, Decision | None]:
-        """Schema and decision; no decision where the map knows no such event on this topic.
+    def table(self, topic: str, event_type: str, value: bytes | None) -> tuple[Schema, RuleTable, Reader | None] | None:
+        """Schema, rules and reader of the fields that they ask for; ``None`` where the map knows no such event.
 
         Raises PoisonError where the value is missing or is no record of the topic's schema.
         """
@@ -42,10 +51,9 @@ class Router:
         if found is None:
             table = self._tables.get((topic, event_type))
             if table is None:
-                return None, None
+                return None
             found = self._readers[key] = self._compile(topic, table, value)
-        schema, table, read = found
-        return schema, table.decide(read(value) if read is not None else {})
+        return found
 
     def _compile(self, topic: str, table: RuleTable, value: bytes) -> tuple[Schema, RuleTable, Reader | None]:
         schema = self._catalog.identify(value)
@@ -53,49 +61,142 @@ class Router:
             raise PoisonError(f"{topic} carries {self._schemas.get(topic)}, not {schema.name}.")
         return schema, table, schema.prefix(table.fields) if table.fields else None
 
+    def decide(
+        self, record: Record, event_type: str, holding: Holding | None = None, sequence: int = 1
+    ) -> tuple[Schema, RuleTable, Decision] | None:
+        """What the rules make of an event; ``None`` where the map knows no such event on its topic.
+
+        Raises PoisonError as ``table`` does, or where the value cannot be read.
+        """
+        found = self.table(record.topic, event_type, record.value)
+        if found is None:
+            return None
+        schema, table, read = found
+        fields = read(record.value) if read is not None and record.value is not None else {}
+        return schema, table, table.decide(fields, holding, sequence, record.timestamp)
+
 
 class RoutingStage(Stage):
     """Events in, orders, notices, signals and decisions out; the subject stays the key.
 
-    ``calendars``, by name, are what the periods of notices are counted by; without one nothing is said of them.
+    ``loader`` reads ``routing.holdings.v1``; without it nobody holds anything to begin with. ``calendars``, by name,
+    are what the periods of notices are counted by; without one nothing is said of them.
     """
 
     def __init__(
-        self, hub_map: HubMap, catalog: Catalog, now: Callable[[], datetime] = lambda: datetime.now(UTC), *,
+        self,
+        hub_map: HubMap,
+        catalog: Catalog,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        loader: Loader | None = None,
+        *,
         calendars: Mapping[str, Calendar] = MappingProxyType({}),
     ) -> None:
         self._router = Router(hub_map, catalog)
         self._builder = _builder(hub_map, catalog, calendars)
         self._now = now
+        topics = hub_map.model.topics
+        #: Topics on which an event can take back what another said.
+        self._recallable = frozenset(name for name, topic in topics.items() if is_recallable(topic.events))
+        # What a former map had is as long as anything can be.
+        kept = {name: topic.retention for name, topic in topics.items()}
+        self._holdings = HoldingTable(catalog, loader, lambda topic: kept.get(topic, timedelta.max))
+
+    def on_assigned(self, partitions: Sequence[tuple[str, int]]) -> None:
+        self._holdings.on_assigned(partitions)
+
+    def on_revoked(self, partitions: Sequence[tuple[str, int]]) -> None:
+        self._holdings.on_revoked(partitions)
+
+    def take_back(self) -> None:
+        self._holdings.take_back()
+
+    def tick(self, now: datetime) -> Sequence[Sequence[Output]]:
+        return [self._holdings.forget_closed(now)]
 
     def handle(self, records: Sequence[Record]) -> list[list[Output]]:
         now = Now.of(self._now())
-        return [self._one(record, now) for record in records]
+        self._holdings.begin()
+        try:
+            return [self._one(record, now) for record in records]
+        except BaseException:
+            # All or nothing: the lane calls again for each record, and what none of them wrote must not be remembered.
+            self._holdings.take_back()
+            raise
 
     def _one(self, record: Record, now: Now) -> list[Output]:
         event = Input(record, None)
+        key, holding = b"", None
+        if record.topic in self._recallable:
+            key = key_of(record.topic, event.correlation)
+            holding = self._holdings.get(record.partition, key)
+            if routed_before(holding, event.sequence):
+                return []
         try:
-            event.schema, decision = self._router.route(record.topic, event.event_type, record.value)
+            found = self._router.decide(record, event.event_type, holding, event.sequence)
         except ContractError as error:
             raise PoisonError(str(error)) from error
-        if decision is None:
+        if found is None:
             nobody = f"matched nobody: the map knows no {event.event_type} on {record.topic}"
             return [self._builder.decision(event, now, (), (), nobody)]
+        event.schema, table, decision = found
         outputs: list[Output] = []
         said: list[bytes] = []
+        sent: list[tuple[Match, str]] = []
         for match in decision.matches:
-            why: str | None = None
+            why = match.reason
             if match.action != match.rule.action and match.rule.kind == "channel":
                 why = "no longer public: " + next(field for rule, field in decision.withheld if rule == match.rule.id)
-            one, output = self._builder.build(match, event, now, why)
+            one, id, output = self._builder.build(match, event, now, why)
             outputs.append(output)
             said.append(one)
-        reason: str | None = None
-        if not outputs:
-            held = "every rule held it back" if decision.withheld else "no rule asks for it"
-            reason = f"matched nobody: {held}"
-        outputs.append(self._builder.decision(event, now, said, decision.withheld, reason))
+            if match.rule.kind == "subscription":
+                sent.append((match, id))
+        outputs.append(self._decision(event, now, said, decision, bool(outputs)))
+        # A fact that was taken back before anybody got it is noted, too: an older version that comes late, or again
+        # under another map, is sent to nobody.
+        if key and (sent or holding is not None or (table.effect == "lift" and table.is_read)):
+            outputs.append(self._remember(key, holding, event, sent, now))
         return outputs
+
+    def _decision(self, event: Input, now: Now, said: Sequence[bytes], of: Decision, is_matched: bool) -> Output:
+        reason: str | None = None
+        if not is_matched:
+            held = "every rule held it back" if of.withheld else "no rule asks for it"
+            reason = f"matched nobody: {held}"
+        withheld = [(rule, f"{field} does not hold") for rule, field in of.withheld]
+        return self._builder.decision(event, now, said, [*withheld, *of.unsent], reason)
+
+    def _remember(
+        self, key: bytes, holding: Holding | None, event: Input, sent: Sequence[tuple[Match, str]], now: Now
+    ) -> Output:
+        headers = event.caused(output_id(event.event_id, "holding"), EVENT_TYPE, now.text)
+        partition, view_of = event.record.partition, self._builder.view_of
+        if holding is None:
+            codec, given, moment = self._holdings.codec, event.headers, now.milliseconds
+            first = [
+                codec.holder(
+                    match.target.encode(), view_of(match).encode(), match.action.encode(), id.encode(),
+                    event.sequence, moment,
+                )
+                for match, id in sent
+            ]
+            value = codec.first(
+                event.record.topic.encode(), event.correlation, given["ce_subject"], given["ce_type"],
+                event.sequence, moment, first,
+            )  # fmt: skip
+            return self._holdings.put_value(partition, key, value, headers)
+        this = Holding(
+            event.record.topic, event.correlation.decode(), event.subject, event.event_type, event.sequence,
+            (event.sequence,), now.milliseconds, (),
+        )
+        told = [
+            Holder(
+                match.target, view_of(match), cast("NoticeAction", match.action), id, event.sequence, now.milliseconds
+            )
+            for match, id in sent
+        ]
+        return self._holdings.put(partition, key, after(holding, this, told), headers)
 
 
 def _builder(hub_map: HubMap, catalog: Catalog, calendars: Mapping[str, Calendar]) -> OutputBuilder:

@@ -30,7 +30,6 @@ from hub.sandbox.problem import problem
 LIFT_MEASURE = "解除限制"
 STATUS_TITLES = {"acted": "已采取措施", "inapplicable": "不适用", "objected": "有异议", "registered": "已登记"}
 STATE_TITLES = {"pending": "待送达", "answered": "已送达", "refused": "被退回"}
-_RECALLS = (".removed", ".withdrawn")
 #: The message by which the hub asks whether who listens here wants what comes.
 VERIFICATION = "hub.endpoint.verification"
 #: Of a thousand notices: so many meet an objection, and so many more do not apply.
@@ -52,6 +51,7 @@ class NoticeData(BaseModel):
     notice_id: str
     event_id: str
     event_type: str
+    action: str = "apply"
     correlation_id: str
     subject: str
     subscription: str
@@ -77,7 +77,7 @@ def answer_notice(notice: NoticeData, received_at: datetime) -> dict[str, Any]:
     draw = int.from_bytes(hashlib.sha256(notice.notice_id.encode()).digest()[:8], "big")
     place = draw % 1000
     status, measure, reason = "acted", None, None
-    if notice.event_type.endswith(_RECALLS):
+    if notice.action == "lift":
         measure = LIFT_MEASURE
     elif place < _OBJECTED:
         status, reason = "objected", _OBJECTED_REASONS[draw // 1000 % len(_OBJECTED_REASONS)]

@@ -38,6 +38,8 @@ class Notice:
     department_code: str
     expected_measures: tuple[str, ...]
     issued_at: datetime
+    #: What it asks for: apply, amend or lift. ``None`` where an older entry does not say.
+    action: str | None = None
 
 
 class NoticeIndex:
@@ -114,6 +116,7 @@ def _to_hash(notice: Notice) -> dict[Any, Any]:  # redis-py's mapping is invaria
         "department_code": notice.department_code,
         "expected_measures": json.dumps(notice.expected_measures, ensure_ascii=False),
         "issued_at": notice.issued_at.isoformat(),
+        **({"action": notice.action} if notice.action is not None else {}),
     }
 
 
@@ -131,6 +134,7 @@ def _from_hash(notice_id: str, found: Mapping[str, str]) -> Notice | None:
             department_code=found["department_code"],
             expected_measures=tuple(json.loads(found["expected_measures"])),
             issued_at=datetime.fromisoformat(found["issued_at"]),
+            action=found.get("action"),
         )
     except (KeyError, ValueError) as error:
         # Not the department's fault, and a rebuild repairs it: not to be answered with "unknown".

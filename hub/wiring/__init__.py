@@ -14,6 +14,7 @@ from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import read_topics
 from hub.bus.stage import Stage
 from hub.bus.steady_clock import SteadyClock
+from hub.bus.table_loader import TableLoader
 from hub.bus.topics import admin, plan
 from hub.clocks.calendar_desk import CalendarDesk
 from hub.clocks.calendars import CalendarReader, publish_missing
@@ -38,6 +39,7 @@ from hub.errors import HubError, UsageError
 from hub.intake.service import IntakeService
 from hub.intake.session import IntakeSession, Means, tune_collector
 from hub.intake.sources import load_sources
+from hub.routing.holdings import HOLDINGS
 from hub.routing.stage import RoutingStage
 from hub.settings import Settings
 from hub.state.due_index import DueIndex
@@ -155,7 +157,10 @@ def build_service(settings: Settings, stage: str) -> Service:
     if stage == "delivery":
         return build_delivery(settings, hub_map, catalog, load_endpoints(settings.endpoints))
     builders: dict[str, Callable[[], Stage]] = {
-        "routing": lambda: RoutingStage(hub_map, catalog, calendars=load_calendars(settings.home)),
+        "routing": lambda: RoutingStage(
+            hub_map, catalog, loader=TableLoader(settings.bootstrap, topic=HOLDINGS),
+            calendars=load_calendars(settings.home),
+        ),
         "disclosure": lambda: _disclosure(catalog, load_endpoints(settings.endpoints)),
         "clocks": lambda: _clocks(settings, hub_map, catalog),
     }
@@ -188,6 +193,8 @@ def _lane(
         group=group,
         bootstrap=settings.bootstrap,
         dead_letters=dead_letters,
+        # That a version was routed is said when all that it brought is on the log.
+        behind=(HOLDINGS,),
         rule_version=hub_map.version,
         shutdown_seconds=settings.shutdown_seconds,
         tick_seconds=tick_seconds,

@@ -97,6 +97,8 @@ def test_each_commit_has_its_receipts_however_often_the_writer_is_killed(
             running[-1].kill()
             running[-1].wait()
             remove_members(kafka.bootstrap, [sharing_group(names)])
+        # Two at a time share the partitions.
+        launch()
         launch()
         total = acknowledge(1.0)
         assert total == len(names) * subjects * versions
@@ -107,8 +109,9 @@ def test_each_commit_has_its_receipts_however_often_the_writer_is_killed(
             offsets.write(group_of(name), dict.fromkeys(known, 0))
         time.sleep(1.0)
         assert len(receipts(kafka.bootstrap)) == count
-        running[-1].terminate()
-        assert running[-1].wait(60) == 0
+        for process in running[-2:]:
+            process.terminate()
+            assert process.wait(60) == 0
     finally:
         for process in running:
             process.kill()

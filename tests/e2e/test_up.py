@@ -45,8 +45,8 @@ ROWS, SEED = 600, 11
 UNUSED = {
     "enforcement.coercions.v1", "licensing.permits.v1", "clock.alerts.v1", "clock.terms.v1", "supervision.filings.v1",
     "enforcement.referrals.v1", "credit.repairs.v1",
-    # Every notice gets through, so nothing waits and nobody asks for anything.
-    "delivery.waits.v1", "delivery.commands.v1",
+    # Every notice gets through, so nothing waits, nobody is warned and nobody asks for anything.
+    "delivery.waits.v1", "delivery.alerts.v1", "delivery.commands.v1",
 }  # fmt: skip
 _ID_LIKE = re.compile(r"(?<![0-9A-Za-z])\d{17}[0-9Xx](?![0-9A-Za-z])")
 #: A trader of the generator's making; the code is valid in form and belongs to nobody.

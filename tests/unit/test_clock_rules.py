@@ -6,6 +6,7 @@ The expected days were counted by hand in the calendar of Gannan: in 2026 April 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -51,7 +52,12 @@ def signals(type: str, at: datetime = MORNING, *, row: str = "r1", **content: An
     record = Record(
         topic, 0, 0, int(at.timestamp() * 1000), subject.encode(), schema.encode(value), to_headers(envelope)
     )
-    [outputs] = RoutingStage(MAP, catalog(), lambda: at).handle([record])
+    stage = RoutingStage(MAP, catalog(), lambda: at)
+    if type.endswith(".removed"):
+        # A removal takes back what somebody got.
+        listed = replace(envelope, id=event_id("market", f"{row}listed", 1), type="blacklist.notice.listed", sequence=0)
+        stage.handle([record._replace(headers=to_headers(listed))])
+    [outputs] = stage.handle([record])
     found = [output for output in outputs if output.topic == "clock.signals.v1"]
     said = {"start": "started", "meet": "met", "cancel": "cancelled", "suspend": "suspended", "resume": "resumed"}
     for output in found:
@@ -113,10 +119,19 @@ CASES = [
          date(2026, 3, 30), "disclosure.receipt.published", receipt("blacklist.notice")),
     Case("push-blacklist-notice", "blacklist.notice.listed", {"list_kind": "abnormal", "listed_date": MONDAY},
          date(2026, 3, 16), "delivery.receipt.delivered",
-         {"subscription": "government-procurement", "event_type": "blacklist.notice.listed"}),
+         {"subscription": "government-procurement", "event_type": "blacklist.notice.listed", "action": "apply"}),
     Case("act-and-answer", "delivery.receipt.delivered",
-         {"subscription": "works-bidding", "finished_at": MORNING}, date(2026, 3, 9),
-         "discipline.feedback.acted", {"subscription": "works-bidding"}),
+         {"subscription": "works-bidding", "finished_at": MORNING, "action": "apply"}, date(2026, 3, 9),
+         "discipline.feedback.acted", {"subscription": "works-bidding", "action": None}),
+    Case("register-notice", "delivery.receipt.delivered",
+         {"subscription": "works-bidding", "finished_at": MORNING, "action": "apply"}, date(2026, 3, 4),
+         "discipline.feedback.registered", {"subscription": "works-bidding", "action": "apply"}),
+    Case("recall-notice", "blacklist.notice.removed", {"list_kind": "abnormal"},
+         date(2026, 3, 5), "delivery.receipt.delivered",
+         {"subscription": "government-procurement", "event_type": "blacklist.notice.removed", "action": "lift"}),
+    Case("answer-recall", "delivery.receipt.delivered",
+         {"subscription": "works-bidding", "finished_at": MORNING, "action": "lift"}, date(2026, 3, 9),
+         "discipline.feedback.acted", {"subscription": "works-bidding", "action": "lift"}),
     Case("accept-lead", "complaint.lead.received", {"received_date": MONDAY}, date(2026, 3, 11),
          "complaint.lead.accepted", {"accepted_date": date(2026, 3, 4)}),
     Case("mediate-complaint", "complaint.lead.accepted", {"lead_kind": "complaint", "accepted_date": MONDAY},
@@ -182,7 +197,7 @@ def test_an_event_starts_its_clock_and_another_meets_it(case: Case) -> None:
     state = clock(case.rule, started)
     assert (state.status, state.due_on) == (Status.RUNNING, case.due_on)
     if case.meet is not None:
-        met = signals(case.meet, moment(5, 15), **case.meeting)
+        met = signals(case.meet, moment(4, 15), **case.meeting)
         state = clock(case.rule, [*started, *met])
         assert (state.status, state.due_on) == (Status.MET, case.due_on)
 
@@ -263,3 +278,24 @@ def test_who_leaves_a_list_has_no_term_left() -> None:
     removed = signals("blacklist.notice.removed", moment(9, 1), list_kind="serious")
     for rule in ("open-early-removal", "end-serious-listing"):
         assert clock(rule, [*listed, *removed]).status is Status.CANCELLED
+
+
+@pytest.mark.parametrize("action", ["apply", "amend", "lift", None])
+def test_a_recall_and_what_it_takes_back_keep_out_of_each_others_clocks(action: str | None) -> None:
+    of: dict[str, Any] = {"subscription": "works-bidding", "action": action}
+    told = of | {"event_type": "blacklist.notice.amended", "finished_at": MORNING}
+    delivered = {(s.rule, s.kind) for s in signals("delivery.receipt.delivered", MORNING, **told)}
+    answered = {(s.rule, s.kind) for s in signals("discipline.feedback.acted", MORNING, **of)}
+    if action == "lift":
+        assert delivered == {
+            ("recall-notice", "meet"), ("answer-recall", "start"), ("act-and-answer", "cancel"),
+            ("register-notice", "cancel"),
+        }  # fmt: skip
+        assert answered == {("answer-recall", "meet")}
+    else:
+        # Receipts and answers of a time that knew no recall count as they did then.
+        assert delivered == {
+            ("push-blacklist-notice", "meet"), ("act-and-answer", "start"), ("answer-recall", "cancel"),
+            ("register-notice", "start"),
+        }  # fmt: skip
+        assert answered == {("act-and-answer", "meet"), ("register-notice", "meet")}

@@ -46,7 +46,8 @@ def test_a_decision_is_the_same_bytes(
     }
     variables = [name for name in names if name != "map_version"]
     write = compile_writer(DECISION, {"map_version": parts[7]}, variables)
-    encoded = [b"".join(text(part.encode()) for part in entry) for entry in outputs]
+    # A reason that is not there is one byte behind the rest.
+    encoded = [b"".join(text(part.encode()) for part in entry) + b"\x00" for entry in outputs]
     flat = write(
         [*(part.encode() for part in parts[:7]), 11, offset, moment, bool(outputs), array(encoded), array([]),
          None if reason is None else reason.encode()]
