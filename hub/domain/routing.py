@@ -118,7 +118,12 @@ class RuleTable:
             if action is not None:
                 matches.append(Match(rule, action, rule.target))
         unsent: list[Unsent] = []
-        if self._asked or holding is not None:
+        if holding is None and self.effect != "lift":
+            # Nearly every event: news of a fact that nobody was sent before.
+            for each in self._asked:
+                if each.wants(fields, moment):
+                    matches.append(Match(self._notices[each.name], "apply", each.name))
+        elif self._asked or holding is not None:
             sent, unsent = recipients(
                 self._subscribers, self.effect, fields, holding, sequence, moment, asked=self._asked
             )
