@@ -1,8 +1,8 @@
 """How fast the routing lane is, beside a plain confluent-kafka loop that writes the same outputs.
 
-Both read the same events and write, for each, one inbox record (the value passed on whole) and one
-routing decision, and commit. The reference does what a careful programmer writes first: decode, choose,
-encode, produce, flush, commit.
+Both read the same events and write, for each, one inbox record (the value passed on whole), one routing decision and
+who holds the fact now, and commit. The reference remembers nothing: it does what a careful programmer
+writes first: decode, choose, encode, produce, flush, commit.
 """
 
 from __future__ import annotations
@@ -135,9 +135,10 @@ def run_reference(bootstrap: str, catalog: Catalog, count: int, map_version: str
     notice = fastavro.parse_schema(catalog.schema("blacklist/notice").definition)
     inbox = fastavro.parse_schema(catalog.schema("hub/inbox-record").definition)
     decision = fastavro.parse_schema(catalog.schema("hub/routing-decision").definition)
+    holding = fastavro.parse_schema(catalog.schema("hub/holding").definition)
     frames = {
         name: b"\x00" + catalog.schema(name).id.to_bytes(4, "big")
-        for name in ("blacklist/notice", "hub/inbox-record", "hub/routing-decision")
+        for name in ("blacklist/notice", "hub/inbox-record", "hub/routing-decision", "hub/holding")
     }
 
     def encode(schema: Any, name: str, value: dict[str, Any]) -> bytes:
@@ -236,7 +237,36 @@ def run_reference(bootstrap: str, catalog: Catalog, count: int, map_version: str
                         ("ce_type", b"routing.event.decided"),
                     ],
                 )
-                written += 2
+                holder = {
+                    "subscription": SUBSCRIPTION,
+                    "view": "full",
+                    "action": "apply",
+                    "notice_id": notice_id,
+                    "sequence": 1,
+                    "since": now,
+                }
+                held = {
+                    "topic": TOPIC,
+                    "correlation_id": correlation,
+                    "subject": subject,
+                    "event_type": EVENT_TYPE,
+                    "sequence": 1,
+                    "routed": [1],
+                    "changed_at": now,
+                    "holders": [holder],
+                }
+                producer.produce(
+                    HOLDINGS,
+                    encode(holding, "hub/holding", held),
+                    f"{TOPIC}:{correlation}",
+                    headers=[
+                        *base,
+                        ("ce_id", output_id(id, "holding").encode()),
+                        ("ce_type", b"routing.holding.changed"),
+                    ],
+                    partition=message.partition(),
+                )
+                written += 3
             if messages:
                 producer.flush()
                 consumer.commit(asynchronous=False)
@@ -269,7 +299,7 @@ def bench_routing(bootstrap: str, catalog: Catalog, reference: Path, count: int,
     for _ in range(rounds):
         plain = run_reference(bootstrap, catalog, count, hub_map.version)
         pairs.append((plain, run_lane(bootstrap, catalog, hub_map, count)))
-        assert pairs[-1][0].outputs == pairs[-1][1].outputs == 2 * count
+        assert pairs[-1][0].outputs == pairs[-1][1].outputs == 3 * count
 
     def median(pick: Callable[[tuple[Measured, Measured]], float]) -> float:
         return round(statistics.median(map(pick, pairs)), 2)
@@ -277,7 +307,7 @@ def bench_routing(bootstrap: str, catalog: Catalog, reference: Path, count: int,
     return {
         "events": count,
         "rounds": rounds,
-        "outputs_per_event": 2,
+        "outputs_per_event": 3,
         "reference_events_per_second": median(lambda pair: pair[0].events_per_second),
         "lane_events_per_second": median(lambda pair: pair[1].events_per_second),
         "ratio": median(lambda pair: pair[1].events_per_second / pair[0].events_per_second),

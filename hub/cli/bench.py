@@ -65,7 +65,7 @@ def routing(
         return
     typer.echo(
         f"routing: {found['events']:,} events of {found['value_bytes']} bytes, {found['outputs_per_event']} outputs "
-        f"each (notice and decision), median of {found['rounds']}\n"
+        f"each (notice, decision, holding), median of {found['rounds']}\n"
         f"  reference loop  {found['reference_events_per_second']:>9,.0f} events/s  "
         f"{found['reference_cpu_micros']:.1f} µs CPU an event\n"
         f"  routing lane    {found['lane_events_per_second']:>9,.0f} events/s  "

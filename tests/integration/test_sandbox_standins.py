@@ -31,6 +31,7 @@ from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
 from hub.disclosure.stage import ChannelEndpoint, DisclosureStage
 from hub.domain.events import derive_id
 from hub.domain.plain import to_json
+from hub.domain.recall import effect_of
 from hub.domain.webhook import parse_secret, sign, verify
 from hub.sandbox.department import LIFT_MEASURE, NoticeData, answer_notice, create_department
 from hub.sandbox.disclosure_system import create_disclosure_system, holds_id_number
@@ -297,7 +298,8 @@ def notice_body(number: int, event_type: str = "blacklist.notice.listed", **data
     return to_json({"type": event_type, "timestamp": now(), "data": {
         "notice_id": f"notice-{number}", "event_id": f"event-{number}", "event_type": event_type,
         "correlation_id": f"entity-{number}", "subject": USCC, "subscription": "procurement",
-        "view": "partner", "expected_measures": ["restrict-government-procurement", "restrict-honours"],
+        "view": "partner", "action": effect_of(event_type),
+        "expected_measures": ["restrict-government-procurement", "restrict-honours"],
         "legal_basis": None, "issued_at": now(), "sequence": 1, "record": {"party_name": NAME}, **data,
     }})
 
