@@ -264,7 +264,7 @@ def run_reference(bootstrap: str, catalog: Catalog, count: int, map_version: str
                         ("ce_id", output_id(id, "holding").encode()),
                         ("ce_type", b"routing.holding.changed"),
                     ],
-                    partition=message.partition(),
+                    partition=cast(int, message.partition()),
                 )
                 written += 3
             if messages:
