@@ -7,6 +7,8 @@ list of problems are the engine's work.
 
 from hub.domain.identifiers import Judgement, judge
 from hub.errors import ContractError, InfrastructureError, InputError, UsageError
+from hub.intake.errors_file import write_errors
+from hub.intake.held import Held, HeldPortions
 from hub.intake.rows import (
     Batch,
     Counts,
@@ -21,16 +23,21 @@ from hub.intake.rows import (
     mask,
     mask_personal,
 )
+from hub.intake.settings import ConnectorSettings, MappingName, SourcePath, setting
 from hub.intake.sources import SourceConfig, SourceContext, load_sources
 
 __all__ = [
     "Batch",
+    "ConnectorSettings",
     "ContractError",
     "Counts",
+    "Held",
+    "HeldPortions",
     "InfrastructureError",
     "InputError",
     "Judgement",
     "LoggedProblem",
+    "MappingName",
     "Place",
     "Portion",
     "Problem",
@@ -40,9 +47,12 @@ __all__ = [
     "Source",
     "SourceConfig",
     "SourceContext",
+    "SourcePath",
     "UsageError",
     "judge",
     "load_sources",
     "mask",
     "mask_personal",
+    "setting",
+    "write_errors",
 ]

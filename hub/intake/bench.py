@@ -157,14 +157,16 @@ def _code(number: int) -> str:
 
 
 def _run(job: dict[str, str]) -> dict[str, float]:
-    config = SourceConfig(
-        name=job["name"],
-        folder=Path(job["folder"]),
-        department_code="11623000013999917X",
-        department_name="甘南州市场监督管理局",
-        region_code="623000",
-        mappings=["inspection-results"],
-        settle_seconds=0,
+    config = SourceConfig.of(
+        {
+            "name": job["name"],
+            "folder": Path(job["folder"]),
+            "department_code": "11623000013999917X",
+            "department_name": "甘南州市场监督管理局",
+            "region_code": "623000",
+            "mappings": ["inspection-results"],
+            "settle_seconds": 0,
+        }
     )
     catalog = Catalog.load(Path(job["root"]))
     session = build_intake(

@@ -41,7 +41,9 @@ class Row(NamedTuple):
     ``state_type`` is the event type that the row's own state calls for (recorded, removed,
     accepted, ...), ``amended_type`` the one for a change that leaves the state as it was.
     ``value`` has every field of the schema that the mapping fills, the party block among them.
-    ``warnings`` are problems that did not keep the row out.
+    ``warnings`` are problems that did not keep the row out. ``is_removed`` says that its system has the
+    row no more: ``value`` is then its last content, both types are that of the removal, and nothing
+    becomes of it where the row was never told, or its removal was told already.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class Row(NamedTuple):
     value: dict[str, Any]
     place: Place
     warnings: tuple[Problem, ...] = ()
+    is_removed: bool = False
 
 
 class RowFault(NamedTuple):

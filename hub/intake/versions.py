@@ -21,6 +21,7 @@ from hub.state.seen_index import SeenRow
 REJECTIONS_TOPIC = "intake.rejections.v1"
 REJECTION_SCHEMA = "hub/rejection"
 REJECTION_TYPE = "intake.row.rejected"
+_REMOVED = "\x1e\x1fremoved"
 
 
 def source_uri(name: str) -> str:
@@ -74,9 +75,11 @@ class EventWriter:
     def identify(self, row: Row) -> Identified:
         """The row's identity. The natural key is of the topic: two kinds of rows may share numbers."""
         natural = f"{self.target(row.kind)[0]}|{row.natural_key}"
-        return Identified(
-            row, natural, self._keyed(self._salt + natural, 16), self._keyed(canonical_text(row.value), 8)
-        )
+        content = canonical_text(row.value)
+        if row.is_removed:
+            # Its last content is that of the version before: only this tells them apart.
+            content += _REMOVED
+        return Identified(row, natural, self._keyed(self._salt + natural, 16), self._keyed(content, 8))
 
     def event(self, item: Identified, before: SeenRow | None, now: datetime) -> tuple[Output, SeenRow]:
         """The event for a row that is new or changed, and what the index holds of it afterwards.
