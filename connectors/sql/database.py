@@ -72,7 +72,10 @@ class Database:
         """Names of the columns, as the database says them."""
         statement = sa.select(sa.text("*")).select_from(source).where(sa.text("1 = 0"))
         with self.reading() as connection:
-            return list(connection.execute(statement).keys())
+            result = connection.execute(statement)
+            names = list(result.keys())
+            result.close()
+        return names
 
     def close(self) -> None:
         """Frees what is held; may be called twice."""

@@ -123,8 +123,8 @@ class SqlSource:
             reader = self._table.reader(self._table.names)
             statement, _ = self._table.select()
             with self._table.database.reading() as connection:
-                chunks = stream(connection, statement.limit(_TRIED))
-                rows = [self._load(dump(row)) for row in islice((row for rows in chunks for row in rows), _TRIED)]
+                chunks = list(stream(connection, statement.limit(_TRIED)))
+            rows = [self._load(dump(row)) for rows in chunks for row in rows]
             read = [reader.read_values(row, Place(self._settings.label, None, n)) for n, row in enumerate(rows, 1)]
         except (ContractError, InputError) as error:
             return [str(error)]

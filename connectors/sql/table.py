@@ -76,7 +76,9 @@ class Table:
 def stream(connection: sa.Connection, statement: sa.Select[Any]) -> Iterator[Rows]:
     """Rows as they come, some at a time; the database holds the rest."""
     result = connection.execute(statement)
-    rows = iter(result)
-    while chunk := [tuple(row) for row in islice(rows, FETCH)]:
-        yield chunk
-    result.close()
+    try:
+        rows = iter(result)
+        while chunk := [tuple(row) for row in islice(rows, FETCH)]:
+            yield chunk
+    finally:
+        result.close()
