@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
+from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from connectors.sql.source import SqlSource
-from hub.intake import Row, RowFault, SourceConfig
+from hub.intake import Counts, Row, RowFault, SourceConfig
 from hub.intake.build import source_context
 from tests.support_intake import catalog
 
@@ -78,10 +79,30 @@ def drain(source: SqlSource, *, start: int = 0, is_finished: bool = True) -> lis
         for batch in portion.batches(start):
             items += batch.items
         if is_finished:
-            from hub.intake import Counts
-
             portion.finish(Counts(read=len(items)), iter(()))
         portion.close()
         if not is_finished:
             break
     return items
+
+
+def records(bootstrap: str, topic: str, source: str) -> list[dict[str, Any]]:
+    """Headers (text) and value of every record of a source on a topic, by partition and offset."""
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test-sql", "enable.partition.eof": True,
+                         "enable.auto.commit": False})  # fmt: skip
+    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+    found, open_partitions = [], set(partitions)
+    while open_partitions:
+        for message in consumer.consume(5000, timeout=0.2):
+            error = message.error()
+            if error is not None:
+                assert error.code() == KafkaError._PARTITION_EOF
+                open_partitions.discard(message.partition())
+                continue
+            pairs = cast("list[tuple[str, bytes]]", message.headers())
+            headers: dict[str, Any] = {name: value.decode() for name, value in pairs}
+            if headers["ce_source"] == f"/sources/{source}":
+                found.append({**headers, "key": message.key(), "value": catalog().decode(message.value() or b"")[1]})
+    consumer.close()
+    return found

@@ -151,7 +151,7 @@ def relation(settings: SqlSettings, names: Sequence[str] = ()) -> sa.FromClause:
 def _complete(url: URL, password: str | None, base: Path | None) -> URL:
     driver = _DRIVERS.get(url.drivername, url.drivername)
     url = url.set(drivername=driver)
-    if password is not None:
+    if password is not None and url.get_backend_name() != "sqlite":
         url = url.set(password=password)
     if url.get_backend_name() == "sqlite" and url.database and base is not None:
         url = url.set(database=str(base / url.database))

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from connectors.sql import increasing
 from connectors.sql.database import DatabaseError
 from connectors.sql.source import SqlSource
+from connectors.sql.table import stream
 from hub.intake import Counts, Row, RowFault
 from tests.support_databases import PASSWORD, Server, mariadb, postgresql
 from tests.support_sql import (
@@ -124,16 +124,14 @@ def test_a_lost_connection_keeps_what_was_told(
     source = source_of(tables, tmp_path, monkeypatch, portion_rows=2000)
     told: list[str] = []
     cut = threading.Event()
-    whole = increasing.stream
-
     def torn(connection: sa.Connection, statement: Any) -> Iterator[Any]:
-        for number, rows in enumerate(whole(connection, statement)):
+        for number, rows in enumerate(stream(connection, statement)):
             if len(told) == 2000 and number == 1 and not cut.is_set():
                 cut.set()
                 _end_connections(tables)
             yield rows
 
-    monkeypatch.setattr(increasing, "stream", torn)
+    monkeypatch.setattr("connectors.sql.increasing.stream", torn)
     for _ in range(10):
         try:
             for portion in source.portions():
