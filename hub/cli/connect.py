@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hub.cli import connect_held
+from hub.cli.common import settings_of
 from hub.errors import HubError, UsageError
-from hub.settings import load
 
 if TYPE_CHECKING:
     from hub.intake.engine import Outcome
@@ -37,7 +37,7 @@ def list_sources(as_json: AsJson = False) -> None:
     from hub.intake.sources import load_sources
 
     with _errors():
-        sources = load_sources(load().sources)
+        sources = load_sources(settings_of().sources)
     if as_json:
         typer.echo(_dump([source.flat() for source in sources.values()]))
         return
@@ -55,7 +55,7 @@ def check(name: Name, as_json: AsJson = False) -> None:
     from hub.wiring import open_catalog
 
     with _errors():
-        settings = load()
+        settings = settings_of()
         sources = load_sources(settings.sources)
         if name not in sources:
             raise UsageError(f"There is no source {name!r}; there are: {', '.join(sources) or 'none'}.")
@@ -110,7 +110,7 @@ def run(
         from hub.intake.session import tune_collector
         from hub.wiring import build_intake
 
-        session = build_intake(load(), name)
+        session = build_intake(settings_of(), name)
         tune_collector()
         outcomes: list[Outcome] = []
         try:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hub.cli.common import AsJson, errors_as_sentences, print_json
+from hub.cli.common import AsJson, errors_as_sentences, print_json, settings_of
 from hub.errors import UsageError
-from hub.settings import load
 
 if TYPE_CHECKING:
     from hub.intake.held import HeldPortions
@@ -25,7 +24,7 @@ def _held(name: str) -> HeldPortions:
     from hub.intake.build import held_portions
     from hub.intake.sources import load_sources
 
-    settings = load()
+    settings = settings_of()
     sources = load_sources(settings.sources)
     if name not in sources:
         raise UsageError(f"There is no source {name!r}; there are: {', '.join(sources) or 'none'}.")

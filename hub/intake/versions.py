@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from hub.bus.records import Output
@@ -177,10 +178,16 @@ def canonical_text(value: Mapping[str, Any]) -> str:
     return "\x1e".join(
         [
             f"{name}\x1f{content if type(content) is str else _canonical(content)}"
-            for name, content in sorted(value.items())
-            if content is not None
+            for name in _sorted(tuple(value))
+            if (content := value[name]) is not None
         ]
     )
+
+
+@lru_cache(maxsize=4096)
+def _sorted(names: tuple[str, ...]) -> list[str]:
+    """Rows of one table have few sets of fields."""
+    return sorted(names)
 
 
 def _canonical(content: Any) -> str:

@@ -43,6 +43,11 @@ class CompiledGroup:
         self._others = [index for _, index, _ in self._members[1:]]
         self._parse = lru_cache(maxsize=_CACHE)(self._records)
 
+    @property
+    def places(self) -> list[int]:
+        """Indexes of the columns that the file has."""
+        return [index for _, index, _ in self._members if index >= 0]
+
     def read(self, cells: list[str], value: dict[str, Any]) -> GroupWarning | None:
         """Puts the array into ``value``; returns the first warning about a number, if any. Rows of the
         same text share the array: nobody changes it.

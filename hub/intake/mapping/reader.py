@@ -52,6 +52,10 @@ class RowReader:
         columns = Columns(layout, context)
         self._cells = [(cell.at, cell.field, cell.parse, cell.column) for cell in columns.cells]
         self._codes = columns.codes
+        self._plan = [(cell.at, cell.field, cell.parse, cell.native) for cell in columns.cells]
+        self._text_at = sorted(
+            {code.at for code in columns.codes} | {at for group in columns.groups for at in group.places}
+        )
         self._natives = {
             at: [cell for cell in columns.cells if cell.at == at] for at in {cell.at for cell in columns.cells}
         }
@@ -65,6 +69,7 @@ class RowReader:
         ]
         self._sensitive = columns.sensitive
         self._width = max(layout.columns.values(), default=0) + 1
+        self._blank = [""] * self._width
         self._footers = tuple(mapping.footers)
         self._heading_forms = {index: heading_form(text) for index, text in layout.written.items()}
         self._key = [(entry,) if isinstance(entry, str) else tuple(entry) for entry in mapping.natural_key]
@@ -88,6 +93,62 @@ class RowReader:
         """A row of a table: texts, numbers, dates, ``None``. A cell that could not be read from its
         system is the ``ValueFault`` that says so. ``removed_on`` is the day on which the row was missed,
         for one that its system has no more (only where the mapping has ``events.removed``)."""
+        found: Row | RowFault | None = self._read_quickly(raw, place)
+        if found is None:
+            found = self._read_carefully(raw, place)
+        if removed_on is None or type(found) is not Row:
+            return found
+        return self._removed(found, removed_on)
+
+    def _read_quickly(self, raw: Sequence[Any], place: Place) -> Row | None:
+        """The row, if all of it is as it should be: nothing is kept for a fault. ``None`` for any doubt."""
+        value = self._base.copy()
+        cells = self._blank.copy()
+        try:
+            for at, field, parse, native in self._plan:
+                content = raw[at]
+                if content.__class__ is str:
+                    if text := content.strip():
+                        if text[0] == "#" and text in SHEET_ERRORS:
+                            return None
+                        value[field] = parse(text)
+                elif content is not None:
+                    if content.__class__ is ValueFault:
+                        return None
+                    value[field] = native(content)
+            for at in self._text_at:
+                content = raw[at]
+                if content is not None:
+                    if content.__class__ is ValueFault:
+                        return None
+                    cells[at] = content.strip() if content.__class__ is str else as_text(content)
+            findings = self._read_codes(cells, value, None)
+            if findings is not None:
+                return None
+            for group in self._groups:
+                if group.read(cells, value):
+                    return None
+        except ValueFault:
+            return None
+        for field, other in self._late_defaults:
+            if value.get(field) is None and other in value:
+                value[field] = value[other]
+        for field, _ in self._required:
+            if value.get(field) is None:
+                return None
+        self._settle_party(value)
+        for requirement in self._mapping.requires:
+            if value.get(requirement.field) is None and requirement.when.holds(value):
+                return None
+        problems: list[Problem] = []
+        natural_key = self._natural_key(value, problems)
+        if problems:
+            return None
+        value["record_unique_identity"] = _identity(natural_key)
+        state, amended = self._state_type(value), self._mapping.events.changed
+        return Row(self._mapping.kind, natural_key, state, amended, value, place)
+
+    def _read_carefully(self, raw: Sequence[Any], place: Place) -> Row | RowFault:
         value = self._base.copy()
         cells: list[str] = []
         findings: _Findings | None = None
@@ -116,9 +177,7 @@ class RowReader:
                 cells.append(as_text(content))
         found = self._read(cells, value, findings, raw, place, is_file=False)
         assert found is not None, "a row of a table is data"
-        if removed_on is None or type(found) is not Row:
-            return found
-        return self._removed(found, removed_on)
+        return found
 
     def natural_key(self, raw: Sequence[Any]) -> str | None:
         """By what a row of a table is known, worked out from the columns behind it alone; ``None`` where

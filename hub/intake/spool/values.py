@@ -93,4 +93,4 @@ def _tag(value: Any) -> Any:
     return str(value)
 
 
-_encode = json.JSONEncoder(default=_tag, ensure_ascii=False, separators=(",", ":")).encode
+_encode = json.JSONEncoder(check_circular=False, default=_tag, ensure_ascii=False, separators=(",", ":")).encode
