@@ -153,10 +153,11 @@ def _complete(url: URL, password: str | None, base: Path | None) -> URL:
     url = url.set(drivername=driver)
     if password is not None and url.get_backend_name() != "sqlite":
         url = url.set(password=password)
-    if url.get_backend_name() == "sqlite" and url.database and base is not None:
-        url = url.set(database=str(base / url.database))
-        if not Path(url.database or "").exists():
-            raise ContractError(f"url: there is no file {url.database}")
+    if url.get_backend_name() == "sqlite" and url.database:
+        path = (base or Path()) / url.database
+        if not path.exists():  # or SQLite would make it
+            raise ContractError(f"url: there is no file {path}")
+        url = url.set(database=str(path))
     return url
 
 

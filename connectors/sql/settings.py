@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from hub.intake import ConnectorSettings, MappingName, SourcePath, setting
+from hub.intake import ConnectorSettings, EncodingName, MappingName, SourcePath, setting
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Words = list[str]
@@ -73,7 +73,7 @@ class SqlSettings(ConnectorSettings):
         "修改上限（行）", "A snapshot in which more rows differ from the last one is held.", 100_000
     )
     max_changed_share: Share = setting("修改上限（比例）", "The same as a share of the rows of the last one.", 0.5)
-    encoding: str = setting("字节编码", "How columns that come as bytes are read.", "gb18030")
+    encoding: EncodingName = setting("字节编码", "How columns that come as bytes are read.", "gb18030")
     time_zone: str = setting("时区", "Of times that come without one.", "Asia/Shanghai")
     connect_seconds: Annotated[int, Field(ge=1, le=300)] = setting(
         "连接超时（秒）", "No connection within this is a failure; it is tried again.", 10
@@ -95,15 +95,6 @@ class SqlSettings(ConnectorSettings):
             raise ValueError("no database address; it looks like postgresql://user@host/database") from None
         if url.password is not None:
             raise ValueError("holds a password: put it into password_env")
-        return value
-
-    @field_validator("encoding")
-    @classmethod
-    def _is_an_encoding(cls, value: str) -> str:
-        try:
-            b"".decode(value)
-        except LookupError:
-            raise ValueError("unknown encoding") from None
         return value
 
     @field_validator("time_zone")

@@ -107,11 +107,12 @@ class SqlSource:
         while not self._is_waiting() and time.monotonic() >= self._next_at:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             is_taken = self._mode.take(self._path("portion"))
-            if not self._mode.has_more:
-                self._next_at = time.monotonic() + self._settings.interval
+            self._next_at = 0.0 if self._mode.has_more else time.monotonic() + self._settings.interval
             if not is_taken:
                 return
             yield from self._spooled()
+            if not self._mode.has_more:
+                return  # however short the interval: whoever asked goes on first
 
     def waits(self) -> bool:
         return self._is_waiting() or self._mode.has_more

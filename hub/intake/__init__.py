@@ -1,8 +1,9 @@
 """Intake: what legacy systems know becomes events, once. This module is the connectors' SDK.
 
-A connector imports from here and from nowhere else in the hub. It offers a ``Source`` whose
-``Portion``s give ``Row``s and ``RowFault``s; versions, identities, publishing, positions and the
-list of problems are the engine's work.
+A connector imports from here, from ``hub.intake.mapping`` (cells to fields) and ``hub.intake.spool``
+(rows of living systems, and the base of small connectors), and from nowhere else in the hub. It offers a
+``Source`` whose ``Portion``s give ``Row``s and ``RowFault``s; versions, identities, publishing, positions
+and the list of problems are the engine's work. docs/connectors.md leads through it.
 """
 
 from hub.domain.identifiers import Judgement, judge
@@ -23,7 +24,7 @@ from hub.intake.rows import (
     mask,
     mask_personal,
 )
-from hub.intake.settings import ConnectorSettings, MappingName, SourcePath, setting
+from hub.intake.settings import ConnectorSettings, EncodingName, MappingName, SourcePath, setting
 from hub.intake.sources import SourceConfig, SourceContext, load_sources
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "ConnectorSettings",
     "ContractError",
     "Counts",
+    "EncodingName",
     "Held",
     "HeldPortions",
     "InfrastructureError",

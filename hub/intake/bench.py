@@ -191,7 +191,8 @@ def fill_table(url: str, password: str, rows: int) -> int:
                 copy.write_row(
                     (
                         number + 1, "JH2026-001", "2026年度双随机抽查计划", f"第{number % 12 + 1}批",
-                        f"JC-{number:08d}", f"合作市雪域牦牛乳业第{number % 50_000}分公司", codes[number % len(codes)], "扎西东智",
+                        f"JC-{number:08d}", f"合作市雪域牦牛乳业第{number % 50_000}分公司",
+                        codes[number % len(codes)], "扎西东智",
                         "年报公示信息检查", None, "合作市市场监督管理局", "才让卓玛、王实验",
                         day + timedelta(days=number % 28), _RESULTS[number % len(_RESULTS)],
                         day + timedelta(days=30 + number % 9), True, None, None,

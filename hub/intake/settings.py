@@ -24,6 +24,16 @@ def _mapping_seen_from_the_file(name: str, info: ValidationInfo) -> str:
     return str(Path(base) / name) if base is not None and name.endswith((".yaml", ".yml")) else name
 
 
+def _is_an_encoding(name: str) -> str:
+    try:
+        b" ".decode(name)
+    except LookupError:
+        raise ValueError("unknown encoding") from None
+    return name
+
+
+#: Name of an encoding of text.
+EncodingName = Annotated[str, AfterValidator(_is_an_encoding)]
 #: A path; a relative one is seen from the folder of ``sources.yaml``.
 SourcePath = Annotated[Path, AfterValidator(_seen_from_the_file)]
 #: The name of a mapping that the connector brings along, or a YAML file seen from ``sources.yaml``.

@@ -15,7 +15,7 @@ from pydantic import Field
 from hub.errors import ContractError, HubError, InputError
 from hub.intake.mapping import RowReader, check_mapping, layout_of, load_mapping
 from hub.intake.rows import Place, Row, RowFault
-from hub.intake.settings import ConnectorSettings, MappingName, setting
+from hub.intake.settings import ConnectorSettings, EncodingName, MappingName, setting
 from hub.intake.sources import SourceContext
 from hub.intake.spool.file import BATCH_ROWS, Spool, SpoolWriter
 from hub.intake.spool.portion import Reports, SpoolPortion
@@ -30,7 +30,7 @@ class TableSettings(ConnectorSettings):
 
     mapping: MappingName = setting("模板", "The mapping, a YAML file seen from the folder of this file.")
     every_seconds: Annotated[float, Field(gt=0)] = setting("读取间隔（秒）", "How often the table is read.", 300.0)
-    encoding: str = setting("字节编码", "How columns that come as bytes are read.", "gb18030")
+    encoding: EncodingName = setting("字节编码", "How columns that come as bytes are read.", "gb18030")
     errors: Literal["xlsx", "csv"] = setting("问题清单格式", "Form of the list of problems: `xlsx` or `csv`.", "xlsx")
 
 
