@@ -39,6 +39,7 @@ bench: $(STAMP) ## what the README claims, measured beside a reference
 	@$(BIN)/hub bench ids
 	@$(BIN)/hub bench routing $(if $(COUNT),--count $(COUNT))
 	@$(BIN)/hub bench intake $(if $(COUNT),--rows $(COUNT))
+	@$(BIN)/hub bench intake --sql $(if $(COUNT),--rows $(COUNT))
 	@$(BIN)/hub bench clocks --clocks $(if $(COUNT),$(COUNT),1000000)
 	@$(BIN)/hub bench delivery $(if $(COUNT),--notices $(COUNT))
 

@@ -40,11 +40,11 @@ def config(folder: Path, **more: Any) -> SourceConfig:
         "department_name": "甘南州市场监督管理局", "region_code": "623000", "mappings": KINDS,
         "settle_seconds": 0, **more,
     }
-    return SourceConfig(**given)
+    return SourceConfig.of(given)
 
 
 def open_folder(folder: Path, **more: Any) -> ExportFolder:
-    return ExportFolder(source_context(config(folder, **more), catalog()))
+    return ExportFolder(source_context(config(folder, **more), catalog(), folder / ".hub"))
 
 
 def inspection(number: int = 1, **more: str) -> dict[str, str]:

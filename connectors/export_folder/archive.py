@@ -9,8 +9,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from connectors.export_folder.errors_file import write_errors
 from hub.intake import Counts, LoggedProblem, Refusal
+from hub.intake.errors_file import write_errors
 
 DONE = "done"
 REFUSED = "refused"

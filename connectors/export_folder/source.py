@@ -10,11 +10,9 @@ from functools import cached_property
 from pathlib import Path
 
 from connectors.export_folder.archive import archive_finished, archive_refused
-from connectors.export_folder.columns import check_mapping
-from connectors.export_folder.compile import Convert, broken_row_fault, compile_mapping
 from connectors.export_folder.csv_table import CsvTable
 from connectors.export_folder.heading import Heading, find_heading
-from connectors.export_folder.mapping import ExportMapping, load_mapping
+from connectors.export_folder.settings import ExportFolderSettings
 from connectors.export_folder.table import BrokenRow, Content, Table, examine
 from connectors.export_folder.xlsx_table import XlsxTable
 from hub.intake import (
@@ -29,7 +27,10 @@ from hub.intake import (
     RowFault,
     SourceContext,
 )
+from hub.intake.mapping import RowMapping, RowReader, broken_row_fault, check_mapping, load_mapping
 
+#: Mappings that the connector brings along.
+MAPPINGS = Path(__file__).parent / "mappings"
 #: Rows of a batch: enough to spread the cost of a broker's and an index's answer, small in memory.
 BATCH_ROWS = 1000
 #: Ends of names that are our own, or a file that another program is still writing.
@@ -51,11 +52,16 @@ _NOT_OURS = (
 class ExportFolder:
     """Reads what lies in the source's folder. See ``hub.intake.Source`` for the contract."""
 
+    Settings = ExportFolderSettings
+
     def __init__(self, context: SourceContext) -> None:
+        settings = context.config.settings
+        assert isinstance(settings, ExportFolderSettings)
         self._context = context
-        self._config = context.config
-        self._mappings = {mapping.kind: mapping for mapping in map(load_mapping, context.config.mappings)}
-        if len(self._mappings) != len(context.config.mappings):
+        self._settings = settings
+        mappings = [load_mapping(name, MAPPINGS) for name in settings.mappings]
+        self._mappings = {mapping.kind: mapping for mapping in mappings}
+        if len(self._mappings) != len(mappings):
             raise ContractError(f"source {context.config.name}: two mappings have the same kind")
         for mapping in self._mappings.values():
             check_mapping(mapping, context)
@@ -63,7 +69,7 @@ class ExportFolder:
 
     @property
     def name(self) -> str:
-        return self._config.name
+        return self._context.config.name
 
     @property
     def topics(self) -> Mapping[str, str]:
@@ -74,21 +80,22 @@ class ExportFolder:
         return mapping.topic, mapping.schema_name
 
     def portions(self) -> Iterator[ExportFile]:
-        """Files that nobody writes any more, oldest first."""
+        """Files that nobody writes any more, oldest first. A folder that is missing is made."""
+        self._settings.folder.mkdir(parents=True, exist_ok=True)
         for path in self._waiting():
             if self._is_settled(path):
-                yield ExportFile(path, self._context, list(self._mappings.values()))
+                yield ExportFile(path, self._context, self._settings, list(self._mappings.values()))
 
     def waits(self) -> bool:
         return bool(self._waiting())
 
     def check(self) -> list[str]:
         """The folder, and the headings of every file in it; nothing is moved or published."""
-        if not self._config.folder.is_dir():
-            return [f"folder {self._config.folder} is missing"]
+        if not self._settings.folder.is_dir():
+            return [f"folder {self._settings.folder} is missing"]
         found = []
         for path in self._waiting():
-            portion = ExportFile(path, self._context, list(self._mappings.values()))
+            portion = ExportFile(path, self._context, self._settings, list(self._mappings.values()))
             try:
                 portion.open()
             except Refusal as refusal:
@@ -104,7 +111,7 @@ class ExportFolder:
 
     def _waiting(self) -> list[Path]:
         try:
-            entries = list(os.scandir(self._config.folder))
+            entries = list(os.scandir(self._settings.folder))
         except FileNotFoundError:
             return []
         files = []
@@ -118,7 +125,7 @@ class ExportFolder:
                 continue
             if not stat.S_ISDIR(status.st_mode):
                 files.append((status.st_mtime_ns, name))
-        return [self._config.folder / name for _, name in sorted(files)]
+        return [self._settings.folder / name for _, name in sorted(files)]
 
     def _is_settled(self, path: Path) -> bool:
         """Whether size and time of change have stayed for ``settle_seconds``, as seen by our own clock:
@@ -133,15 +140,18 @@ class ExportFolder:
         if seen is None or seen[:2] != mark:
             self._seen[path] = (*mark, now)
             # A file much older than we have been watching needs no second look.
-            return time.time() - status.st_mtime >= self._config.settle_seconds
-        return now - seen[2] >= self._config.settle_seconds
+            return time.time() - status.st_mtime >= self._settings.settle_seconds
+        return now - seen[2] >= self._settings.settle_seconds
 
 
 class ExportFile:
     """One file. See ``hub.intake.Portion`` for the contract."""
 
-    def __init__(self, path: Path, context: SourceContext, mappings: list[ExportMapping]) -> None:
+    def __init__(
+        self, path: Path, context: SourceContext, settings: ExportFolderSettings, mappings: list[RowMapping]
+    ) -> None:
         self.path = path
+        self._settings = settings
         self._context = context
         self._mappings = mappings
         self._table: Table | None = None
@@ -168,7 +178,7 @@ class ExportFile:
                 "The name holds a path or control characters.",
             )
         try:
-            return examine(self.path, self._context.config.max_file_bytes)
+            return examine(self.path, self._settings.max_file_bytes)
         except Refusal as refusal:
             return refusal
 
@@ -204,10 +214,10 @@ class ExportFile:
     def batches(self, rows_finished: int) -> Iterator[Batch]:
         """The rows behind the first ``rows_finished``. Raises ``InputError`` if the file changed."""
         heading = self.open()
-        convert = compile_mapping(heading, self._context)
+        reader = RowReader(heading.layout, self._context)
         read = skipped = 0
         items: list[Row | RowFault] = []
-        for item in self._items(heading, convert):
+        for item in self._items(heading, reader):
             if item is None:
                 skipped += 1
                 continue
@@ -221,7 +231,7 @@ class ExportFile:
         self._expect_unchanged()
         yield Batch(items, read, heading.sheet.done(), skipped)
 
-    def _items(self, heading: Heading, convert: Convert) -> Iterator[Row | RowFault | None]:
+    def _items(self, heading: Heading, reader: RowReader) -> Iterator[Row | RowFault | None]:
         name, sheet, first = self.name, heading.sheet.name, heading.row
         for number, cells in heading.sheet.rows():
             if number <= first:
@@ -230,7 +240,7 @@ class ExportFile:
             if isinstance(cells, BrokenRow):
                 yield broken_row_fault(cells.problem, cells.remedy, cells.text, place)
             elif any(cells):
-                yield convert(cells, place)
+                yield reader.read_texts(cells, place)
             else:
                 yield None
 
@@ -246,7 +256,7 @@ class ExportFile:
     def finish(self, counts: Counts, problems: Iterable[LoggedProblem]) -> None:
         assert self._heading is not None
         archive_finished(
-            self.path, self.sha256, self._heading.mapping.kind, counts, problems, self._context.config.errors
+            self.path, self.sha256, self._heading.mapping.kind, counts, problems, self._settings.errors
         )
 
     def refuse(self, refusal: Refusal) -> None:

@@ -16,6 +16,7 @@ import typer
 
 from hub import wiring
 from hub.bench.clocks import bench_clocks
+from hub.bench.databases import PASSWORD, postgresql
 from hub.bench.delivery import CONNECTIONS, ENDPOINTS, ISOLATED, RATE, DeliveryBench
 from hub.bench.routing import MAP, bench_routing
 from hub.bus.topics import TopicSpec, admin, apply
@@ -24,7 +25,8 @@ from hub.contracts.map import HubMap
 from hub.domain.check_digits import ALPHABET, organisation_check_character, uscc_check_character
 from hub.embedded.cluster import KafkaCluster
 from hub.embedded.valkey import Valkey
-from hub.intake.bench import bench_intake
+from hub.errors import UsageError
+from hub.intake.bench import bench_intake, bench_table
 from hub.settings import Settings, load
 
 app = typer.Typer(help="测量 / measurements", no_args_is_help=True)
@@ -77,14 +79,23 @@ def routing(
 
 @app.command()
 def intake(
-    rows: Annotated[int, typer.Option(min=1000, help="行数 / rows of the CSV")] = 1_000_000,
+    rows: Annotated[int, typer.Option(min=1000, help="行数 / rows of the CSV or the table")] = 1_000_000,
+    sql: Annotated[bool, typer.Option("--sql", help="读 PostgreSQL 的表 / a table of a PostgreSQL instead")] = False,
+    mode: Annotated[str, typer.Option(help="表的读取方式 / how: increasing or snapshot")] = "increasing",
     as_json: AsJson = False,
 ) -> None:
-    """A CSV of that many rows through the export connector to the broker: rows a second, peak memory."""
+    """A CSV (or a table) of that many rows through its connector to the broker: rows a second, peak memory."""
     with errors_as_sentences(), _embedded() as (settings, _):
         folder = settings.data / "bench"
         folder.mkdir()
-        found = bench_intake(settings.home, settings.bootstrap, settings.redis_url, folder, rows=rows)
+        means = (settings.home, settings.bootstrap, settings.redis_url, folder)
+        if not sql:
+            found = bench_intake(*means, rows=rows)
+        elif mode not in ("increasing", "snapshot"):
+            raise UsageError("--mode is increasing or snapshot.")
+        else:
+            with postgresql() as server:
+                found = bench_table(*means, server.url, PASSWORD, rows=rows, mode=mode)
     if as_json:
         print_json({name: getattr(found, name) for name in (*found.__dataclass_fields__, "rows_per_second")})
     else:

@@ -7,12 +7,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hub.cli import connect_held
+from hub.cli.common import settings_of
 from hub.errors import HubError, UsageError
-from hub.settings import load
 
 if TYPE_CHECKING:
     from hub.intake.engine import Outcome
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from hub.intake.session import IntakeSession
 
 app = typer.Typer(help="数据来源 / sources: what departments' systems send", no_args_is_help=True)
+
+app.add_typer(connect_held.app, name="held")
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="来源名称 / name of the source")]
@@ -29,18 +33,18 @@ _POLL_SECONDS = 0.5
 
 @app.command("list")
 def list_sources(as_json: AsJson = False) -> None:
-    """Sources of sources.yaml: name, connector, department, folder, mappings."""
+    """Sources of sources.yaml: name, connector, department, and what is set of the connector's own."""
     from hub.intake.sources import load_sources
 
     with _errors():
-        sources = load_sources(load().sources)
+        sources = load_sources(settings_of().sources)
     if as_json:
-        typer.echo(_dump([source.model_dump(mode="json") for source in sources.values()]))
+        typer.echo(_dump([source.flat() for source in sources.values()]))
         return
     for source in sources.values():
-        mappings = ",".join(source.mappings)
-        where = (source.department_name, str(source.folder), mappings)
-        typer.echo("\t".join((source.name, source.connector, *where)))
+        given = source.settings.model_dump(mode="json", exclude_unset=True)
+        own = " ".join(f"{name}={_short(value)}" for name, value in given.items())
+        typer.echo("\t".join((source.name, source.connector, source.department_name, own)))
 
 
 @app.command("check")
@@ -51,11 +55,11 @@ def check(name: Name, as_json: AsJson = False) -> None:
     from hub.wiring import open_catalog
 
     with _errors():
-        settings = load()
+        settings = settings_of()
         sources = load_sources(settings.sources)
         if name not in sources:
             raise UsageError(f"There is no source {name!r}; there are: {', '.join(sources) or 'none'}.")
-        source = build_source(sources[name], open_catalog(settings))
+        source = build_source(sources[name], open_catalog(settings), settings.data)
         problems = source.check()
     if as_json:
         typer.echo(_dump({"source": name, "ok": not problems, "problems": problems}))
@@ -65,6 +69,34 @@ def check(name: Name, as_json: AsJson = False) -> None:
         if not problems:
             typer.echo(f"{name}: 配置和待处理文件的表头均正常 / configuration and headings are in order")
     raise typer.Exit(1 if problems else 0)
+
+
+@app.command("schema")
+def schema(
+    connector: Annotated[str, typer.Argument(metavar="CONNECTOR", help="连接器 / connector, or `common`")],
+    as_json: AsJson = False,
+) -> None:
+    """What sources.yaml may say to a connector: a table in Markdown, or JSON Schema for a form."""
+    from hub.intake.registry import find_connector
+    from hub.intake.settings import settings_schema, settings_table
+    from hub.intake.sources import CommonSettings
+
+    with _errors():
+        model = CommonSettings if connector == "common" else find_connector(connector).Settings
+    typer.echo(_dump(settings_schema(model)) if as_json else settings_table(model), nl=as_json)
+
+
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="名称 / name, lower case with hyphens")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="写到哪里 / where to write it")] = Path(),
+) -> None:
+    """Writes a connector to begin with: one Python file, a mapping, a README. See docs/connectors.md."""
+    from hub.intake.template import write_template
+
+    with _errors():
+        for path in write_template(name, folder):
+            typer.echo(str(path))
 
 
 @app.command("run")
@@ -78,7 +110,7 @@ def run(
         from hub.intake.session import tune_collector
         from hub.wiring import build_intake
 
-        session = build_intake(load(), name)
+        session = build_intake(settings_of(), name)
         tune_collector()
         outcomes: list[Outcome] = []
         try:
@@ -176,6 +208,10 @@ def _progress() -> Iterator[_Bar]:
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         yield _RichBar(progress)
+
+
+def _short(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _dump(value: Any) -> str:

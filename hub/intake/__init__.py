@@ -1,12 +1,15 @@
 """Intake: what legacy systems know becomes events, once. This module is the connectors' SDK.
 
-A connector imports from here and from nowhere else in the hub. It offers a ``Source`` whose
-``Portion``s give ``Row``s and ``RowFault``s; versions, identities, publishing, positions and the
-list of problems are the engine's work.
+A connector imports from here, from ``hub.intake.mapping`` (cells to fields) and ``hub.intake.spool``
+(rows of living systems, and the base of small connectors), and from nowhere else in the hub. It offers a
+``Source`` whose ``Portion``s give ``Row``s and ``RowFault``s; versions, identities, publishing, positions
+and the list of problems are the engine's work. docs/connectors.md leads through it.
 """
 
 from hub.domain.identifiers import Judgement, judge
 from hub.errors import ContractError, InfrastructureError, InputError, UsageError
+from hub.intake.errors_file import write_errors
+from hub.intake.held import Held, HeldPortions
 from hub.intake.rows import (
     Batch,
     Counts,
@@ -21,16 +24,22 @@ from hub.intake.rows import (
     mask,
     mask_personal,
 )
+from hub.intake.settings import ConnectorSettings, EncodingName, MappingName, SourcePath, setting
 from hub.intake.sources import SourceConfig, SourceContext, load_sources
 
 __all__ = [
     "Batch",
+    "ConnectorSettings",
     "ContractError",
     "Counts",
+    "EncodingName",
+    "Held",
+    "HeldPortions",
     "InfrastructureError",
     "InputError",
     "Judgement",
     "LoggedProblem",
+    "MappingName",
     "Place",
     "Portion",
     "Problem",
@@ -40,9 +49,12 @@ __all__ = [
     "Source",
     "SourceConfig",
     "SourceContext",
+    "SourcePath",
     "UsageError",
     "judge",
     "load_sources",
     "mask",
     "mask_personal",
+    "setting",
+    "write_errors",
 ]

@@ -1,7 +1,7 @@
-"""How fast the export connector is, and how much memory it takes: a CSV of N rows, whole way through.
+"""How fast connectors are, and how much memory they take: a CSV or a table of N rows, whole way through.
 
 The connector runs in a process of its own, so that its memory is its own. The clock runs from the
-start of that process's intake to the last row stored; the making of the file is not counted.
+start of that process's intake to the last row stored; the making of file or table is not counted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 from hub.contracts.catalog import Catalog
 from hub.domain.check_digits import ALPHABET, organisation_check_character, uscc_check_character
@@ -87,13 +89,38 @@ def bench_intake(
     path = folder / f"bench-{run}.csv"
     write_export(path, rows, run)
     size = path.stat().st_size
+    entry = {"folder": str(folder), "mappings": ["inspection-results"], "settle_seconds": 0}
+    return _measure(root, bootstrap, redis_url, work_dir, {"name": f"bench-{run}", **entry}, rows, size)
+
+
+def bench_table(
+    root: Path, bootstrap: str, redis_url: str, work_dir: Path, url: str, password: str, *, rows: int, mode: str
+) -> BenchResult:
+    """The same for a table of a PostgreSQL, which is filled first. ``mode`` is ``increasing`` or ``snapshot``."""
+    size = fill_table(url, password, rows)
+    entry: dict[str, object] = {
+        "name": f"bench-{os.getpid()}-{time.monotonic_ns()}", "connector": "sql", "url": url, "password": password,
+        "table": "bench_inspection", "mapping": "inspection-results", "mode": mode, "every_seconds": 3600,
+    }  # fmt: skip
+    if mode == "increasing":
+        entry["cursor"] = "id"
+    return _measure(root, bootstrap, redis_url, work_dir, entry, rows, size)
+
+
+def _measure(
+    root: Path, bootstrap: str, redis_url: str, work_dir: Path, entry: dict[str, object], rows: int, size: int
+) -> BenchResult:
     job = {
         "root": str(root),
         "bootstrap": bootstrap,
         "redis_url": redis_url,
         "data_dir": str(work_dir),
-        "folder": str(folder),
-        "name": f"bench-{run}",
+        "entry": {
+            "department_code": "11623000013999917X",
+            "department_name": "甘南州市场监督管理局",
+            "region_code": "623000",
+            **entry,
+        },
     }
     done = subprocess.run(
         [sys.executable, "-m", "hub.intake.bench"],
@@ -145,6 +172,36 @@ def write_export(path: Path, rows: int, run: str, *, name: Callable[[int], str] 
             )
 
 
+def fill_table(url: str, password: str, rows: int) -> int:
+    """A table ``bench_inspection`` of that many inspection results, as the database types them; its bytes."""
+    import psycopg
+
+    codes = [_code(number) for number in range(min(rows, 50_000))]
+    day = date(2026, 3, 1)
+    with psycopg.connect(url, password=password) as connection:
+        connection.execute("DROP TABLE IF EXISTS bench_inspection")
+        connection.execute(
+            "CREATE TABLE bench_inspection (id bigint PRIMARY KEY, plan_number text, plan_name text, task_name text,"
+            " behaviour_number text, party_name text, party_code text, legal_representative text, item_name text,"
+            " item_code text, inspecting_body text, inspectors text, checked_on date, results text, result_on date,"
+            " is_public boolean, nonpublic_reason text, remark text)"
+        )
+        with connection.cursor().copy("COPY bench_inspection FROM STDIN") as copy:
+            for number in range(rows):
+                copy.write_row(
+                    (
+                        number + 1, "JH2026-001", "2026年度双随机抽查计划", f"第{number % 12 + 1}批",
+                        f"JC-{number:08d}", f"合作市雪域牦牛乳业第{number % 50_000}分公司",
+                        codes[number % len(codes)], "扎西东智",
+                        "年报公示信息检查", None, "合作市市场监督管理局", "才让卓玛、王实验",
+                        day + timedelta(days=number % 28), _RESULTS[number % len(_RESULTS)],
+                        day + timedelta(days=30 + number % 9), True, None, None,
+                    )
+                )  # fmt: skip
+        found = connection.execute("SELECT pg_table_size('bench_inspection')").fetchone()
+    return int(found[0]) if found else 0
+
+
 def _code(number: int) -> str:
     """A valid code of an enterprise that cannot exist: the ninth character on is a counter."""
     digits = ""
@@ -156,16 +213,8 @@ def _code(number: int) -> str:
     return body + uscc_check_character(body)
 
 
-def _run(job: dict[str, str]) -> dict[str, float]:
-    config = SourceConfig(
-        name=job["name"],
-        folder=Path(job["folder"]),
-        department_code="11623000013999917X",
-        department_name="甘南州市场监督管理局",
-        region_code="623000",
-        mappings=["inspection-results"],
-        settle_seconds=0,
-    )
+def _run(job: dict[str, Any]) -> dict[str, float]:
+    config = SourceConfig.of(job["entry"])
     catalog = Catalog.load(Path(job["root"]))
     session = build_intake(
         config, catalog, job["bootstrap"], job["redis_url"], Path(job["data_dir"]), b"bench-only-secret"
@@ -175,8 +224,8 @@ def _run(job: dict[str, str]) -> dict[str, float]:
         started, cpu = time.monotonic(), time.process_time()
         outcomes = list(session.run_pending())
         seconds, cpu_seconds = time.monotonic() - started, time.process_time() - cpu
-    if [outcome.status for outcome in outcomes] != ["finished"]:
-        raise HubError(f"the file was not finished: {outcomes}")
+    if {outcome.status for outcome in outcomes} != {"finished"}:
+        raise HubError(f"not everything was finished: {outcomes}")
     accepted = sum(outcome.counts.accepted_total for outcome in outcomes)
     # Linux counts the peak in KiB.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

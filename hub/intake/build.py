@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
@@ -10,29 +9,23 @@ from typing import cast
 from hub.contracts.catalog import Catalog
 from hub.contracts.fields import Field
 from hub.errors import ContractError
+from hub.intake.held import HeldPortions
+from hub.intake.registry import find_connector
 from hub.intake.rows import Source
 from hub.intake.session import IntakeSession, Means
 from hub.intake.sources import FieldRule, SourceConfig, SourceContext
 
-#: Connectors that the hub brings along. Another one is named ``package.module:callable``; it is
-#: called with the SourceContext and returns a Source.
-CONNECTORS: Mapping[str, str] = {"export-folder": "connectors.export_folder.source:ExportFolder"}
+
+def build_source(config: SourceConfig, catalog: Catalog, data_dir: Path) -> Source:
+    """The source of a configuration. ``data_dir`` is the hub's folder on this machine.
+
+    :raises ContractError: when connector, mapping or settings cannot work.
+    """
+    make = find_connector(config.connector, config.base)
+    return cast(Source, make(source_context(config, catalog, data_dir)))
 
 
-def build_source(config: SourceConfig, catalog: Catalog) -> Source:
-    """The source of a configuration. Raises ContractError when connector or mapping is unknown."""
-    target = CONNECTORS.get(config.connector, config.connector)
-    module, _, name = target.partition(":")
-    try:
-        make = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ContractError(
-            f"source {config.name}: unknown connector {config.connector}; there are: {', '.join(CONNECTORS)}"
-        ) from error
-    return cast(Source, make(source_context(config, catalog)))
-
-
-def source_context(config: SourceConfig, catalog: Catalog) -> SourceContext:
+def source_context(config: SourceConfig, catalog: Catalog, data_dir: Path) -> SourceContext:
     """What a connector gets of the hub."""
 
     def codes(name: str) -> Mapping[str, str]:
@@ -51,7 +44,17 @@ def source_context(config: SourceConfig, catalog: Catalog) -> SourceContext:
     def fields(schema: str) -> Mapping[str, FieldRule]:
         return {field.name: _rule(field, codes) for field in catalog.schema(schema).fields}
 
-    return SourceContext(config, fields, codes)
+    return SourceContext(config, fields, codes, source_folder(data_dir, config.name))
+
+
+def source_folder(data_dir: Path, name: str) -> Path:
+    """Where a source keeps what it has to remember."""
+    return data_dir / "intake" / name / "source"
+
+
+def held_portions(data_dir: Path, name: str) -> HeldPortions:
+    """What a source holds until a person decides."""
+    return HeldPortions(source_folder(data_dir, name), name)
 
 
 def _rule(field: Field, codes: object) -> FieldRule:
@@ -79,5 +82,5 @@ def build_intake(
 ) -> IntakeSession:
     """The intake of one source, to be entered as a context."""
     return IntakeSession(
-        build_source(config, catalog), Means(catalog, bootstrap, redis_url, data_dir, subject_secret)
+        build_source(config, catalog, data_dir), Means(catalog, bootstrap, redis_url, data_dir, subject_secret)
     )

@@ -207,6 +207,9 @@ class _Reading:
                         else:
                             counts.accepted[word] = counts.accepted.get(word, 0) + 1
                         continue
+                if before is None and entry.row.is_removed:
+                    counts.repeated += 1  # never told: there is nothing to take back
+                    continue
                 try:
                     output, after = self._writer.event(entry, before, now)
                 except (ContractError, InputError) as error:

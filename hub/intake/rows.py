@@ -41,7 +41,9 @@ class Row(NamedTuple):
     ``state_type`` is the event type that the row's own state calls for (recorded, removed,
     accepted, ...), ``amended_type`` the one for a change that leaves the state as it was.
     ``value`` has every field of the schema that the mapping fills, the party block among them.
-    ``warnings`` are problems that did not keep the row out.
+    ``warnings`` are problems that did not keep the row out. ``is_removed`` says that its system has the
+    row no more: ``value`` is then its last content, both types are that of the removal, and nothing
+    becomes of it where the row was never told, or its removal was told already.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class Row(NamedTuple):
     value: dict[str, Any]
     place: Place
     warnings: tuple[Problem, ...] = ()
+    is_removed: bool = False
 
 
 class RowFault(NamedTuple):
@@ -186,7 +189,10 @@ class Portion(Protocol):
     when a ``Refusal`` was raised. A process killed meanwhile calls it again with the same
     arguments, so both must be repeatable.
 
-    *Threads.* One portion is used by one thread. ``close`` is called by the engine, always, last.
+    *Threads.* One portion is used by one thread, that of its source. ``close`` is called by the engine,
+    always, last, also when nothing was read or ``batches`` was left in the middle; it may be called twice.
+
+    *Words.* ``identity`` and ``name`` go into logs and records: no secret, no personal data.
     """
 
     @property
@@ -210,11 +216,23 @@ class Portion(Protocol):
 class Source(Protocol):
     """A connector's way into one department's system.
 
+    *Making.* A connector is called with a ``SourceContext`` and has a class attribute ``Settings``, the
+    model of what ``sources.yaml`` may say to it. Making a source raises ``ContractError`` for settings
+    and mappings that cannot work; it connects to nothing and writes nothing, so that ``check`` and lists
+    can make one at any time.
+
+    *Failure.* ``portions`` raises ``InfrastructureError`` or ``OSError`` when the system does not answer:
+    the service gives the source up, waits, and makes it anew. No other source is held up by that.
+
+    *Memory.* What a source has to remember lies in the context's ``folder``, and is moved by ``finish``
+    alone, so that a kill at any moment finds it as it was. Lost, it must cost time and no fact.
+
     ``topics`` maps each event topic that its rows go to, to the name of the schema.
     ``target(kind)`` says where rows of that mapping go: (topic, schema name).
     ``portions()`` gives what waits at this moment, oldest first, and returns when there is no
     more; the service calls it again half a second later. It must not give a portion that is
-    still being written. A source is used by one thread; ``close`` may be called more than once.
+    still being written, and the next portion is asked for when the last one is finished. A source is used
+    by one thread; whoever made it closes it (the session does), perhaps more than once.
     """
 
     @property

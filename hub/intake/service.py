@@ -43,7 +43,7 @@ class IntakeService:
         self._errors: dict[str, str] = {}
 
     def start(self) -> None:
-        """Begins to watch. A folder that is missing is made."""
+        """Begins to watch."""
         for config in self._configs.values():
             thread = threading.Thread(target=self._watch, args=(config,), name=f"intake-{config.name}")
             thread.start()
@@ -76,8 +76,7 @@ class IntakeService:
         wait = _FIRST_WAIT
         while not self._stopping.is_set():
             try:
-                config.folder.mkdir(parents=True, exist_ok=True)
-                source = build_source(config, self._means.catalog)
+                source = build_source(config, self._means.catalog, self._means.data_dir)
                 with IntakeSession(source, self._means, should_stop=self._stopping.is_set) as session:
                     self._note(config.name, None)
                     while not self._stopping.is_set():

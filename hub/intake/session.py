@@ -132,4 +132,5 @@ class IntakeSession:
             self._publisher.close()
         if self._client is not None:
             self._client.close()
+        self.source.close()
         self._lock.release()

@@ -5,97 +5,128 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, StringConstraints
 
 from hub.errors import ContractError
+from hub.intake.registry import find_connector
+from hub.intake.settings import ConnectorSettings, parse_settings, setting
 
 #: Also part of event sources, Redis keys and file names, hence the narrow alphabet.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
 
 
-class SourceConfig(BaseModel):
-    """One department's system.
+class CommonSettings(BaseModel):
+    """What every source has, whatever reads it."""
 
-    ``department_code`` and ``department_name`` are the department that answers for the data,
-    ``region_code`` its region (GB/T 2260). ``mappings`` are names of the connector's own mapping
-    files, or paths of files, relative to ``sources.yaml``. ``check_digit`` says what becomes of a
-    code of the right form whose check digit fails: ``warn`` takes the row and tells the sender,
-    ``refuse`` rejects it. ``errors`` is the form of the list of problems that goes back.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Name = setting("名称", "Lower case with hyphens; part of every event's source, so it stays once used.")
+    connector: str = setting(
+        "连接器",
+        "Which connector reads it: one that the hub brings along, `package.module:Class`, or "
+        "`folder/file.py:Class` seen from the folder of this file.",
+        "export-folder",
+    )
+    department_code: Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{18}$")] = setting(
+        "部门代码", "USCC of the department that answers for the data."
+    )
+    department_name: Annotated[str, StringConstraints(min_length=1, max_length=100)] = setting(
+        "部门名称", "Its name."
+    )
+    region_code: Annotated[str, StringConstraints(pattern=r"^\d{6}$")] = setting(
+        "行政区划", "Its region (GB/T 2260), six digits."
+    )
+    check_digit: Literal["warn", "refuse"] = setting(
+        "校验码",
+        "A code of the right form whose check digit fails: `warn` takes the row and tells the sender, "
+        "`refuse` rejects it.",
+        "warn",
+    )
+
+
+class SourceConfig(CommonSettings):
+    """One department's system: the common settings, and ``settings``, those of its connector.
+
+    In ``sources.yaml`` both stand side by side; ``of`` takes them apart.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    settings: SerializeAsAny[ConnectorSettings]
+    #: Folder of ``sources.yaml``, from which a connector's file is seen.
+    base: Annotated[Path | None, Field(exclude=True)] = None
 
-    name: Name
-    connector: str = "export-folder"
-    folder: Path
-    department_code: Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{18}$")]
-    department_name: Annotated[str, StringConstraints(min_length=1, max_length=100)]
-    region_code: Annotated[str, StringConstraints(pattern=r"^\d{6}$")]
-    mappings: Annotated[list[str], Field(min_length=1)]
-    check_digit: Literal["warn", "refuse"] = "warn"
-    errors: Literal["xlsx", "csv"] = "xlsx"
-    #: A file must have kept its size and time for so long before it is read.
-    settle_seconds: Annotated[float, Field(ge=0, le=3600)] = 1.0
-    #: Larger files are refused; a million rows of an export are about 0.4 GB.
-    max_file_bytes: Annotated[int, Field(gt=0)] = 4 * 1024**3
+    @classmethod
+    def of(cls, data: Mapping[str, Any], base: Path | None = None) -> SourceConfig:
+        """A source as an entry of ``sources.yaml`` says it; paths are seen from ``base``.
 
+        :raises ContractError: naming every fault, common or of the connector.
+        """
+        config, faults = cls.parse(data, base)
+        if config is None:
+            raise ContractError("\n".join(faults))
+        return config
 
-class SourcesFile(BaseModel):
-    """The whole of ``sources.yaml``."""
+    def flat(self) -> dict[str, Any]:
+        """As an entry of ``sources.yaml`` has it, with defaults; secrets masked. JSON's words alone."""
+        return {
+            **self.model_dump(mode="json", exclude={"settings", "base"}),
+            **self.settings.model_dump(mode="json"),
+        }
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sources: list[SourceConfig]
-
-    @model_validator(mode="after")
-    def _names_and_folders_are_unique(self) -> SourcesFile:
-        for what, values in (
-            ("name", [source.name for source in self.sources]),
-            ("folder", [str(source.folder) for source in self.sources]),
-        ):
-            doubles = sorted({value for value in values if values.count(value) > 1})
-            if doubles:
-                raise ValueError(f"{what} used twice: {', '.join(doubles)}")
-        return self
+    @classmethod
+    def parse(cls, data: Any, base: Path | None = None) -> tuple[SourceConfig | None, list[str]]:
+        """The source, or its faults, a line each."""
+        if not isinstance(data, Mapping):
+            return None, ["a source is a list of settings and values"]
+        given = {str(name): value for name, value in data.items()}
+        own = {name: value for name, value in given.items() if name not in CommonSettings.model_fields}
+        common, faults = parse_settings(CommonSettings, {k: v for k, v in given.items() if k not in own}, base)
+        named = given.get("connector", CommonSettings.model_fields["connector"].default)
+        try:
+            model = find_connector(str(named), base).Settings
+        except ContractError as error:
+            return None, [*faults, f"connector: {error}"]
+        settings, more = parse_settings(model, own, base)
+        faults += more
+        if common is None or settings is None:
+            return None, faults
+        return cls(**common.model_dump(), settings=settings, base=base), []
 
 
 def load_sources(path: Path) -> dict[str, SourceConfig]:
-    """The sources by name; folders and mapping paths are made absolute, seen from the file's folder.
+    """The sources by name; paths are made absolute, seen from the file's folder.
 
-    :raises ContractError: naming every fault, when the file is missing or wrong.
+    :raises ContractError: naming every fault by file, source and setting.
     """
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ContractError(f"{path}: cannot be read: {error.strerror}") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ContractError(f"{path}: no valid YAML: {error}") from error
-    try:
-        parsed = SourcesFile.model_validate(data)
-    except ValidationError as error:
-        raise ContractError(f"{path}:\n{describe(error)}") from error
+    if not isinstance(data, dict) or set(data) != {"sources"} or not isinstance(data["sources"], list):
+        raise ContractError(f"{path}: the file is a list of sources under the word `sources`, and nothing else")
     base = path.resolve().parent
-    return {
-        source.name: source.model_copy(
-            update={
-                "folder": base / source.folder.expanduser(),
-                "mappings": [
-                    str(base / name) if name.endswith((".yaml", ".yml")) else name for name in source.mappings
-                ],
-            }
-        )
-        for source in parsed.sources
-    }
-
-
-def describe(error: ValidationError) -> str:
-    """Every fault of a validation in a line of its own: where, and what."""
-    return "\n".join(
-        f"  {'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in error.errors()
-    )
+    sources: dict[str, SourceConfig] = {}
+    faults: list[str] = []
+    folders: dict[str, str] = {}
+    for number, entry in enumerate(data["sources"], 1):
+        label = str(entry.get("name", f"number {number}")) if isinstance(entry, dict) else f"number {number}"
+        config, wrong = SourceConfig.parse(entry, base)
+        faults += [f"  source {label}: {fault}" for fault in wrong]
+        if config is None:
+            continue
+        if config.name in sources:
+            faults.append(f"  source {label}: name: used twice")
+        folder = getattr(config.settings, "folder", None)
+        if folder is not None and (other := folders.setdefault(str(folder), config.name)) != config.name:
+            faults.append(f"  source {label}: folder: also read by {other}")
+        sources[config.name] = config
+    if faults:
+        raise ContractError(f"{path}:\n" + "\n".join(faults))
+    return sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +150,13 @@ class FieldRule:
 class SourceContext:
     """What the hub lends to a connector: its configuration, its fields, and code lists by name.
 
-    ``fields(schema)`` gives the rules of all fields of a schema; ``codes(name)`` a code list as
-    text -> code, with titles and codes both as texts. Both raise ``ContractError`` if unknown.
+    ``config.settings`` is the connector's own ``Settings``. ``folder`` is a place of the source's own on
+    this machine, for what it has to remember; it is made by whoever first writes there, and lost it must
+    cost time, no fact. ``fields(schema)`` gives the rules of all fields of a schema; ``codes(name)`` a
+    code list as text -> code, with titles and codes both as texts. Both raise ``ContractError`` if unknown.
     """
 
     config: SourceConfig
     fields: Callable[[str], Mapping[str, FieldRule]]
     codes: Callable[[str], Mapping[str, str]]
+    folder: Path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from hub.bus.records import Output
@@ -21,6 +22,7 @@ from hub.state.seen_index import SeenRow
 REJECTIONS_TOPIC = "intake.rejections.v1"
 REJECTION_SCHEMA = "hub/rejection"
 REJECTION_TYPE = "intake.row.rejected"
+_REMOVED = "\x1e\x1fremoved"
 
 
 def source_uri(name: str) -> str:
@@ -74,9 +76,11 @@ class EventWriter:
     def identify(self, row: Row) -> Identified:
         """The row's identity. The natural key is of the topic: two kinds of rows may share numbers."""
         natural = f"{self.target(row.kind)[0]}|{row.natural_key}"
-        return Identified(
-            row, natural, self._keyed(self._salt + natural, 16), self._keyed(canonical_text(row.value), 8)
-        )
+        content = canonical_text(row.value)
+        if row.is_removed:
+            # Its last content is that of the version before: only this tells them apart.
+            content += _REMOVED
+        return Identified(row, natural, self._keyed(self._salt + natural, 16), self._keyed(content, 8))
 
     def event(self, item: Identified, before: SeenRow | None, now: datetime) -> tuple[Output, SeenRow]:
         """The event for a row that is new or changed, and what the index holds of it afterwards.
@@ -174,10 +178,16 @@ def canonical_text(value: Mapping[str, Any]) -> str:
     return "\x1e".join(
         [
             f"{name}\x1f{content if type(content) is str else _canonical(content)}"
-            for name, content in sorted(value.items())
-            if content is not None
+            for name in _sorted(tuple(value))
+            if (content := value[name]) is not None
         ]
     )
+
+
+@lru_cache(maxsize=4096)
+def _sorted(names: tuple[str, ...]) -> list[str]:
+    """Rows of one table have few sets of fields."""
+    return sorted(names)
 
 
 def _canonical(content: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from connectors.export_folder.settings import ExportFolderSettings
 from hub.cli.main import build
 from hub.contracts.endpoints import load_endpoints
 from hub.contracts.map import HubMap
@@ -269,4 +270,5 @@ def test_the_example_of_sources_is_of_known_departments(
     for source in load_sources(PROJECT_ROOT / "deploy" / "sources.example.yaml").values():
         department = known[source.department_code]
         assert (source.department_name, source.region_code) == (department["name"], department["region"])
-        assert str(source.folder.parent) in mounted
+        assert isinstance(source.settings, ExportFolderSettings)
+        assert str(source.settings.folder.parent) in mounted

@@ -22,7 +22,7 @@ from hub.contracts.endpoints import Endpoints
 from hub.contracts.map_models import MapModel
 from hub.domain.calendar import Calendar
 from hub.domain.where import OPERATORS, faults_of
-from hub.intake.sources import SourceConfig, SourcesFile
+from hub.intake.sources import CommonSettings, SourceConfig
 from hub.settings import PROJECT_ROOT, Settings
 from hub.wiring import STAGES
 
@@ -114,8 +114,8 @@ def test_the_whole_map_is_looked_at() -> None:
 
 def test_every_setting_of_a_source_is_described_with_its_default() -> None:
     described = rows(section(text_of(OPERATING), "`sources.yaml`"))
-    assert set(described) == set(SourceConfig.model_fields)
-    for name, field in SourceConfig.model_fields.items():
+    assert set(described) == set(CommonSettings.model_fields)
+    for name, field in CommonSettings.model_fields.items():
         check_default(name, described[name][1], default_of(field))
 
 
@@ -139,7 +139,7 @@ def test_the_tests_of_where_are_described_and_their_examples_hold() -> None:
 def test_examples_of_files_are_accepted() -> None:
     blocks = re.findall(r"^```yaml\n(.*?)^```", text_of(OPERATING), re.MULTILINE | re.DOTALL)
     sources, endpoints, year = (yaml.safe_load(block) for block in blocks)
-    assert SourcesFile.model_validate(sources).sources
+    assert [SourceConfig.of(source, DOCS) for source in sources["sources"]]
     assert Endpoints.model_validate(endpoints).subscriptions
     assert year["notice"]
     assert Calendar.from_data({"calendar": "cn", "years": {2027: year}}).last_year == 2027
@@ -184,7 +184,7 @@ def check_command(words: list[str], group: TyperGroup) -> None:
     assert words[0] in group.commands, words
     command: Any = group.commands[words[0]]
     rest = words[1:]
-    if isinstance(command, TyperGroup) and rest:
+    while isinstance(command, TyperGroup) and rest and not rest[0].startswith("--"):
         names = rest.pop(0).split("|")
         assert set(names) <= set(command.commands), words
         command = command.commands[names[0]]

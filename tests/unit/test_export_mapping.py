@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from connectors.export_folder.mapping import load_mapping, mapping_names
+from connectors.export_folder.settings import ExportFolderSettings
+from connectors.export_folder.source import MAPPINGS
 from hub.intake import ContractError, load_sources
+from hub.intake.mapping.model import load_mapping, mapping_names
 from tests.support_intake import INSPECTION, KINDS, LEAD, csv_bytes, inspection, open_folder, rows_of
 
 #: The headings that departments' exports have, by kind of export.
@@ -75,7 +77,7 @@ HEADINGS = {
 
 @pytest.mark.parametrize("name", KINDS)
 def test_every_heading_of_an_export_has_its_place(name: str) -> None:
-    mapping = load_mapping(name)
+    mapping = load_mapping(name, MAPPINGS)
     known = {column.heading for column in mapping.columns}
     known |= {member.heading for group in mapping.groups for member in group.members.values()}
     assert HEADINGS[name] <= known
@@ -83,14 +85,14 @@ def test_every_heading_of_an_export_has_its_place(name: str) -> None:
 
 
 def test_all_mappings_open_together(tmp_path: Path) -> None:
-    assert set(KINDS) <= set(mapping_names())
+    assert set(KINDS) <= set(mapping_names(MAPPINGS))
     assert len(open_folder(tmp_path).topics) == 4
 
 
 def own_mapping(path: Path, **changes: object) -> str:
     """The mapping of inspection results with some parts replaced, as a file of the department's own."""
     raw = yaml.safe_load(
-        (Path(load_mapping.__code__.co_filename).parent / "mappings" / "inspection-results.yaml").read_text(
+        (MAPPINGS / "inspection-results.yaml").read_text(
             encoding="utf-8"
         )
     )
@@ -136,9 +138,10 @@ def test_sources_are_read_and_paths_seen_from_their_file(tmp_path: Path) -> None
         "region_code: '623000', mappings: [penalties, own/x.yaml]}\n",
         encoding="utf-8",
     )
-    source = load_sources(path)["a"]
-    assert source.folder == tmp_path / "in" / "a"
-    assert source.mappings == ["penalties", str(tmp_path / "own" / "x.yaml")]
+    settings = load_sources(path)["a"].settings
+    assert isinstance(settings, ExportFolderSettings)
+    assert settings.folder == tmp_path / "in" / "a"
+    assert settings.mappings == ["penalties", str(tmp_path / "own" / "x.yaml")]
 
 
 @pytest.mark.parametrize("text", ["sources: [{name: A b}]", "sources: 5", "[", "sources: [{name: a}]"])

@@ -7,8 +7,9 @@ from decimal import Decimal
 
 import pytest
 
-from connectors.export_folder.codes import read_certificate, read_code
-from connectors.export_folder.parsers import (
+from hub.intake import mask, mask_personal
+from hub.intake.mapping.codes import read_certificate, read_code
+from hub.intake.mapping.parsers import (
     ValueFault,
     amount_parser,
     boolean_parser,
@@ -18,7 +19,6 @@ from connectors.export_folder.parsers import (
     number_parser,
     text_parser,
 )
-from hub.intake import mask, mask_personal
 
 
 @pytest.mark.parametrize("text", [

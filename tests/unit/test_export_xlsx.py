@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from openpyxl import Workbook
 
-from connectors.export_folder.errors_file import write_errors
 from connectors.export_folder.xlsx_table import XlsxTable, column_index
 from hub.intake import LoggedProblem, Place, Problem, Row, RowFault
+from hub.intake.errors_file import write_errors
 from tests.support_intake import INSPECTION, inspection, open_folder, read_all, rows_of
 
 

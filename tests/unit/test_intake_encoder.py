@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.contracts.fields import Field
@@ -36,6 +36,7 @@ def values(fields: tuple[Field, ...]) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@settings(deadline=None)  # the first example makes the encoder
 @given(data=st.data())
 def test_the_same_bytes(name: str, data: st.DataObject) -> None:
     schema = catalog().schema(name)

@@ -157,11 +157,11 @@ class Reader:
 
     def __init__(self, folder: Path, catalog: Catalog, source: str) -> None:
         by = next(by for by in DEPARTMENTS if by.source == source)
-        config = SourceConfig(
-            name=source, folder=folder / source, department_code=by.code, department_name=by.name,
-            region_code=by.region, mappings=list(KINDS), settle_seconds=0,
-        )  # fmt: skip
-        self._source = build_source(config, catalog)
+        config = SourceConfig.of({
+            "name": source, "folder": folder / source, "department_code": by.code, "department_name": by.name,
+            "region_code": by.region, "mappings": list(KINDS), "settle_seconds": 0,
+        })  # fmt: skip
+        self._source = build_source(config, catalog, folder / ".hub")
         self.portions = list(self._source.portions())
         self._writer = EventWriter(source, self._source.target, catalog.schema, b"season")
         self.index: dict[str, tuple[SeenRow, str]] = {}

@@ -1,7 +1,7 @@
-"""Mapping files: which heading goes into which field, how it is read, and what makes which event.
+"""Mapping files: which column goes into which field, how it is read, and what makes which event.
 
-A mapping is data. A connector author writes one without code; the models here refuse what cannot
-work, with every fault at once.
+A mapping is data, the same for a spreadsheet's headings and a table's columns. A connector author writes
+one without code; the models here refuse what cannot work, with every fault at once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
-from hub.intake import ContractError
+from hub.errors import ContractError
 
 ParserName = Literal[
     "text",
@@ -127,15 +127,27 @@ class State(_Model):
     when: When
 
 
+class Removal(_Model):
+    """What a row becomes that its system has no more: an event of this type with the row's last content.
+
+    ``set`` fills fields of that event, e.g. the reason; ``$read_date`` is the day on which it was missed.
+    """
+
+    type: EventType
+    set: dict[str, Any] = {}
+
+
 class EventTypes(_Model):
     """``initial`` is the state of a row for which no other holds; ``changed`` a change within a state.
 
     ``changed`` ends in ``.amended``: by that the index, rebuilt from the topics, tells it from a state.
+    ``removed`` is for sources that can tell that a row is gone (a whole table, an outbox).
     """
 
     initial: EventType
     changed: Annotated[str, StringConstraints(pattern=r"^[a-z-]+\.[a-z-]+\.amended$")]
     states: list[State] = []
+    removed: Removal | None = None
 
 
 class Party(_Model):
@@ -159,8 +171,8 @@ class Requirement(_Model):
     remedy: str
 
 
-class ExportMapping(_Model):
-    """One kind of export, whole. ``natural_key`` lists fields; the first alternative that is filled
+class RowMapping(_Model):
+    """One kind of row, whole. ``natural_key`` lists fields; the first alternative that is filled
     counts where an entry is a list."""
 
     kind: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
@@ -189,7 +201,7 @@ class ExportMapping(_Model):
     ]
 
     @model_validator(mode="after")
-    def _fits_together(self) -> ExportMapping:
+    def _fits_together(self) -> RowMapping:
         headings = [
             name for column in self.columns for name in (column.heading, *column.aliases, *column.readings)
         ]
@@ -212,6 +224,8 @@ class ExportMapping(_Model):
             for name in [entry] if isinstance(entry, str) else entry:
                 if name not in known:
                     raise ValueError(f"natural_key names {name}, which no column fills")
+        if self.events.removed and (unknown := sorted(set(self.events.removed.set) & self.key_fields)):
+            raise ValueError(f"events.removed sets {', '.join(unknown)}, by which the row is known")
         for column in self.columns:
             if column.parser == "uscc-or-registration" and not column.beside:
                 raise ValueError(f"column {column.heading}: uscc-or-registration needs beside")
@@ -224,25 +238,34 @@ class ExportMapping(_Model):
         names |= {also.field for column in self.columns for also in column.also}
         return names | set(self.constants) | {column.beside for column in self.columns if column.beside}
 
+    @property
+    def key_fields(self) -> frozenset[str]:
+        """Every field that the natural key may be made of."""
+        return frozenset(
+            name for entry in self.natural_key for name in ([entry] if isinstance(entry, str) else entry)
+        )
 
-def load_mapping(name: str) -> ExportMapping:
-    """The mapping of that name beside this module, or of that path when it ends in .yaml.
+
+def load_mapping(name: str, folder: Path | None = None) -> RowMapping:
+    """The mapping of that name in a connector's ``folder``, or of that path when it ends in .yaml.
 
     :raises ContractError: when it is missing or wrong, naming every fault.
     """
-    path = (
-        Path(name)
-        if name.endswith((".yaml", ".yml"))
-        else Path(__file__).parent / "mappings" / f"{name}.yaml"
-    )
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+    elif folder is not None:
+        path = folder / f"{name}.yaml"
+    else:
+        raise ContractError(f"mapping {name}: give the path of a file that ends in .yaml")
     try:
         data = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ContractError(f"unknown mapping {name}; there are: {', '.join(mapping_names())}") from None
+        known = ", ".join(mapping_names(folder)) if folder else "none"
+        raise ContractError(f"unknown mapping {name}; there are: {known}") from None
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ContractError(f"mapping {path.name}: {error}") from error
     try:
-        return ExportMapping.model_validate(data)
+        return RowMapping.model_validate(data)
     except ValidationError as error:
         faults = "\n".join(
             f"  {'.'.join(map(str, fault['loc'])) or 'mapping'}: {fault['msg']}" for fault in error.errors()
@@ -250,6 +273,6 @@ def load_mapping(name: str) -> ExportMapping:
         raise ContractError(f"mapping {path.name}:\n{faults}") from error
 
 
-def mapping_names() -> list[str]:
-    """Names of the mappings that the connector brings along."""
-    return sorted(path.stem for path in (Path(__file__).parent / "mappings").glob("*.yaml"))
+def mapping_names(folder: Path) -> list[str]:
+    """Names of the mappings that a connector brings along in that folder."""
+    return sorted(path.stem for path in folder.glob("*.yaml"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
-from connectors.export_folder.parsers import NOTHING, ValueFault, compact
-from hub.intake import judge
+from hub.domain.identifiers import judge
+from hub.intake.mapping.parsers import NOTHING, ValueFault, compact
 
 CheckDigit = Literal["warn", "refuse"]
 _FAILED_CHECK = frozenset({"check-digit", "organisation-check-digit", "both-check-digits"})

@@ -32,7 +32,7 @@ _SERIAL = re.compile(r"\d{5}(?:\.\d+)?$")
 _EPOCH_1900 = date(1899, 12, 30)
 _EPOCH_1904 = date(1904, 1, 1)
 #: Years outside are slips of the pen; 2099-12-31 stands for "no end".
-_YEARS = range(1949, 2100)
+YEARS = range(1949, 2100)
 
 _AMOUNT = re.compile(
     r"(?P<sign>[-+]?)[¥￥]?(?P<number>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)"
@@ -124,7 +124,7 @@ def date_parser(is_1904: bool = False) -> Parser:
             result = epoch + timedelta(days=int(float(text)))
         else:
             raise ValueFault("date", f"日期无法识别：{raw}", _DATE_REMEDY)
-        if result.year not in _YEARS:
+        if result.year not in YEARS:
             raise ValueFault("date", f"年份不合理：{raw}", "年份应在 1949 至 2099 之间")
         return result
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from connectors.export_folder.codes import CheckDigit, is_nothing, read_certificate
-from connectors.export_folder.mapping import Group
-from connectors.export_folder.parsers import ValueFault, splitter
+from hub.intake.mapping.codes import CheckDigit, is_nothing, read_certificate
+from hub.intake.mapping.model import Group
+from hub.intake.mapping.parsers import ValueFault, splitter
 
 #: More names in one cell are no list of persons.
 _MAX_PARTS = 100
@@ -21,7 +21,7 @@ Records = list[dict[str, Any]]
 
 
 class CompiledGroup:
-    """A group, seen in one file's headings (canonical heading -> index; index -> heading as written).
+    """A group, seen in one table's columns (canonical heading -> index; index -> heading as written).
 
     ``index`` and ``column`` are those of the leading member; ``index`` is -1 where the file lacks it.
     """
@@ -42,6 +42,11 @@ class CompiledGroup:
         self.column = written.get(self.index, leader.heading)
         self._others = [index for _, index, _ in self._members[1:]]
         self._parse = lru_cache(maxsize=_CACHE)(self._records)
+
+    @property
+    def places(self) -> list[int]:
+        """Indexes of the columns that the file has."""
+        return [index for _, index, _ in self._members if index >= 0]
 
     def read(self, cells: list[str], value: dict[str, Any]) -> GroupWarning | None:
         """Puts the array into ``value``; returns the first warning about a number, if any. Rows of the

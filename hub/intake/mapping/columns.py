@@ -1,14 +1,16 @@
-"""The columns of a mapping, seen in one file: where each stands and how it is read."""
+"""The columns of a mapping, seen in one file or table: where each stands and how it is read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from connectors.export_folder.group import CompiledGroup
-from connectors.export_folder.heading import Heading
-from connectors.export_folder.mapping import Also, Column, ExportMapping
-from connectors.export_folder.parsers import (
+from hub.errors import ContractError
+from hub.intake.mapping.group import CompiledGroup
+from hub.intake.mapping.layout import Layout
+from hub.intake.mapping.model import Also, Column, RowMapping
+from hub.intake.mapping.natives import Native, native_reader
+from hub.intake.mapping.parsers import (
     Parser,
     amount_parser,
     boolean_parser,
@@ -21,7 +23,7 @@ from connectors.export_folder.parsers import (
     splitter,
     text_parser,
 )
-from hub.intake import ContractError, SourceContext
+from hub.intake.sources import SourceContext
 
 _CODE_KINDS = {"uscc": "uscc", "registration": "registration", "uscc-or-registration": "uscc|registration"}
 #: What a mapping may take over from the source's configuration.
@@ -29,12 +31,13 @@ _OF_THE_SOURCE = ("department_name", "department_code", "region_code")
 
 
 class Cell(NamedTuple):
-    """A column that is read by a plain parser: where, into what."""
+    """A column that is read by a plain parser: where, into what; ``native`` takes what is no text."""
 
     at: int
     field: str
     parse: Parser
     column: str
+    native: Native
 
 
 class Code(NamedTuple):
@@ -48,10 +51,11 @@ class Code(NamedTuple):
     column: str
 
 
-def check_mapping(mapping: ExportMapping, context: SourceContext) -> None:
+def check_mapping(mapping: RowMapping, context: SourceContext) -> None:
     """Raises ``ContractError`` naming every field that the schema lacks or that nothing fills."""
     rules = context.fields(mapping.schema_name)
-    unknown = sorted(mapping.filled_fields - set(rules))
+    removed = set(mapping.events.removed.set) if mapping.events.removed else set()
+    unknown = sorted((mapping.filled_fields | removed) - set(rules))
     given = mapping.filled_fields | {
         "record_unique_identity",
         "region_code",
@@ -75,25 +79,25 @@ class Columns:
     :raises ContractError: when the mapping names what schema or code lists do not have.
     """
 
-    def __init__(self, heading: Heading, context: SourceContext) -> None:
-        self._mapping = mapping = heading.mapping
+    def __init__(self, layout: Layout, context: SourceContext) -> None:
+        self._mapping = mapping = layout.mapping
         self._context = context
         check_mapping(mapping, context)
         self._rules = context.fields(mapping.schema_name)
-        self._written = heading.written
-        self._is_1904 = heading.sheet.is_1904
+        self._written = layout.written
+        self._is_1904 = layout.is_1904
         self.cells: list[Cell] = []
         self.codes: list[Code] = []
         self.required: list[tuple[str, str]] = []
         self.late_defaults: list[tuple[str, str]] = []
         self.base: dict[str, Any] = self._constants()
         for column in mapping.columns:
-            self._add(column, heading.columns)
+            self._add(column, layout.columns)
         self.groups = [
-            CompiledGroup(group, heading.columns, heading.written, context.config.check_digit)
+            CompiledGroup(group, layout.columns, layout.written, context.config.check_digit)
             for group in mapping.groups
         ]
-        self.sensitive = self._sensitive_columns(heading)
+        self.sensitive = self._sensitive_columns(layout)
 
     def _constants(self) -> dict[str, Any]:
         config = self._context.config
@@ -140,11 +144,13 @@ class Columns:
                 )
             )
         else:
-            self.cells.append(
-                Cell(index, column.field, self._parser(column, column.field, parser), written)
-            )
+            self._add_cell(index, column, column.field, parser, written)
         for also in column.also:
-            self.cells.append(Cell(index, also.field, self._parser(also, also.field, also.parser), written))
+            self._add_cell(index, also, also.field, also.parser, written)
+
+    def _add_cell(self, index: int, column: Column | Also, field: str, parser: str, written: str) -> None:
+        parse = self._parser(column, field, parser)
+        self.cells.append(Cell(index, field, parse, written, native_reader(parser, parse)))
 
     def _parser(self, column: Column | Also, field: str, parser: str) -> Parser:
         rule = self._rules[field]
@@ -169,12 +175,12 @@ class Columns:
         table = {compact(text): code for text, code in (*(known or {}).items(), *column.codes.items())}
         return code_list_parser(table, separators) if parser == "code-list" else code_parser(table)
 
-    def _sensitive_columns(self, heading: Heading) -> frozenset[str]:
+    def _sensitive_columns(self, layout: Layout) -> frozenset[str]:
         """Headings whose values are never repeated in a problem's text."""
         sensitive = {cell.column for cell in self.cells if self._rules[cell.field].is_masked}
         sensitive |= {code.column for code in self.codes if code.wanted == "certificate"}
         for group in self._mapping.groups:
             for member in group.members.values():
-                if member.parser == "certificate" and member.heading in heading.columns:
-                    sensitive.add(heading.written[heading.columns[member.heading]])
+                if member.parser == "certificate" and member.heading in layout.columns:
+                    sensitive.add(layout.written[layout.columns[member.heading]])
         return frozenset(sensitive)

@@ -17,7 +17,7 @@ from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
 
-from hub.intake import LoggedProblem
+from hub.intake.rows import LoggedProblem
 
 HEADINGS = ("行号", "工作表", "列名", "内容", "问题", "应为", "处理", "问题代码")
 _WIDTHS = (8, 14, 24, 28, 44, 50, 18, 16)

@@ -1,0 +1,1 @@
+"""Tables of a database: rows by an increasing column, out of an outbox, or by comparing snapshots."""

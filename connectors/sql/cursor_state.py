@@ -1,0 +1,100 @@
+"""How far an increasing column has been read, and what of the last minutes was seen.
+
+A transaction may commit after a row with a higher value was read. Therefore everything that was new
+within the last ``overlap_seconds`` is looked at again, by *when it was read*, not by its value, so that
+ids and times are treated alike:
+
+- ``marks`` say up to which value had been read at which time.
+- A look back at time T begins behind the mark of ``overlap`` before the look back *before* T. A row that
+  was overtaken at time s and committed within the overlap is then either committed before that earlier
+  look, which saw it, or overtaken after that mark, and lies behind it now.
+- Digests of the rows within the window tell those that were seen from those that came late.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+#: SQLite's own limit of parameters is higher; so many are looked up at a time.
+_CHUNK = 500
+
+
+class CursorState:
+    """A small database in the source's folder. Lost, everything is read anew, and known again by the hub.
+
+    ``high`` is the highest value read and finished, ``low`` where a look back begins (both as JSON has
+    them, ``None`` for nothing).
+    """
+
+    def __init__(self, path: Path, overlap: float) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._overlap = overlap
+        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database.execute("CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS seen (digest BLOB PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID"
+        )
+        stored = dict(self._database.execute("SELECT name, value FROM state").fetchall())
+        self.high: Any = json.loads(stored.get("high", "null"))
+        #: (seconds since 1970 when the read began, highest value after it), oldest first.
+        self.marks: list[tuple[float, Any]] = [tuple(mark) for mark in json.loads(stored.get("marks", "[]"))]
+        self.looked_back_at: float = json.loads(stored.get("looked_back_at", "0"))
+
+    @property
+    def low(self) -> Any:
+        """Where the next look back begins."""
+        mark = self._mark_before(self.looked_back_at - self._overlap)
+        return mark[1] if mark else None
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is time for a look back, and there is something that it could find."""
+        if not self._overlap or self.high is None or self.low == self.high:
+            return False
+        # A clock that was set back must not postpone it.
+        return not 0 <= now - self.looked_back_at < self._overlap / 3
+
+    def unseen(self, digests: Sequence[bytes]) -> set[bytes]:
+        """Those that were not seen within the window."""
+        known: set[bytes] = set()
+        for start in range(0, len(digests), _CHUNK):
+            part = digests[start : start + _CHUNK]
+            marks = ",".join("?" * len(part))
+            known.update(
+                row[0] for row in self._database.execute(f"SELECT digest FROM seen WHERE digest IN ({marks})", part)
+            )
+        return set(digests) - known
+
+    def advance(self, at: float, high: Any, *, has_looked_back: bool, digests: Iterable[bytes] = ()) -> None:
+        """A read that began at ``at`` is finished: all at once, and the same when it is said twice."""
+        marks = [mark for mark in self.marks if mark[0] < at]
+        if high != self.high:
+            marks.append((at, high))
+        looked_back_at = at if has_looked_back else self.looked_back_at
+        horizon = looked_back_at - self._overlap
+        begin = next((number for number in reversed(range(len(marks))) if marks[number][0] <= horizon), 0)
+        marks = marks[begin:]
+        with self._database:
+            self._database.execute("BEGIN")
+            if self._overlap:
+                self._database.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?)", ((d, at) for d in digests))
+                if marks and marks[0][0] <= horizon:
+                    self._database.execute("DELETE FROM seen WHERE at < ?", (marks[0][0],))
+            self._database.executemany(
+                "INSERT OR REPLACE INTO state VALUES (?, ?)",
+                [
+                    (name, json.dumps(value))
+                    for name, value in (("high", high), ("marks", marks), ("looked_back_at", looked_back_at))
+                ],
+            )
+        self.high, self.marks, self.looked_back_at = high, marks, looked_back_at
+
+    def close(self) -> None:
+        """May be called twice."""
+        self._database.close()
+
+    def _mark_before(self, moment: float) -> tuple[float, Any] | None:
+        return next((mark for mark in reversed(self.marks) if mark[0] <= moment), None)

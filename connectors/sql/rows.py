@@ -1,0 +1,57 @@
+"""A row of a table or an outbox, read by the mapping."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import date
+
+from connectors.sql.settings import SqlSettings
+from hub.intake import Place, Problem, Row, RowFault, mask_personal
+from hub.intake.mapping import RowReader, as_text, heading_form
+from hub.intake.spool import Values
+
+
+class TableRows:
+    """Reads the rows of one spool with these columns."""
+
+    def __init__(self, reader: RowReader, settings: SqlSettings, columns: Sequence[str]) -> None:
+        self._reader = reader
+        self._settings = settings
+        self._columns = columns
+        self._operation_at = self._place(settings.operation)
+        self._cursor_at = self._place(settings.cursor)
+        self._operations = {
+            heading_form(word): kind
+            for kind in ("insert", "update", "delete")
+            for word in getattr(settings, f"{kind}s")
+        }
+
+    def read(self, row: Values, number: int, day: date, is_removed: bool) -> Row | RowFault:
+        """The row, or what is wrong with it. One that is gone has the last content that it had."""
+        place = Place(self._settings.label, None, number)
+        if self._operation_at is not None:
+            word = as_text(row[self._operation_at])
+            kind = self._operations.get(heading_form(word))
+            if kind is None:
+                return self._fault(place, row, word)
+            is_removed = kind == "delete"
+        found = self._reader.read_values(row, place, removed_on=day if is_removed else None)
+        if type(found) is RowFault and self._cursor_at is not None:
+            # The place that helps whoever looks for it in the table.
+            where = mask_personal(f"{self._columns[self._cursor_at]}={as_text(row[self._cursor_at])}"[:200])
+            return found._replace(place=place._replace(sheet=where))
+        return found
+
+    def _fault(self, place: Place, row: Values, word: str) -> RowFault:
+        known = "、".join([*self._settings.inserts, *self._settings.updates, *self._settings.deletes])
+        shown = mask_personal(word[:100])
+        problem = Problem("operation", self._settings.operation, None, shown, "操作无法识别", f"应为其中之一：{known}")
+        digest = hashlib.blake2b("\x1f".join(map(as_text, row)).encode("utf-8", "replace"), digest_size=8)
+        return RowFault(place, (problem,), digest.hexdigest())
+
+    def _place(self, named: str | None) -> int | None:
+        if named is None:
+            return None
+        forms = [heading_form(name) for name in self._columns]
+        return forms.index(heading_form(named)) if heading_form(named) in forms else None

@@ -1,0 +1,26 @@
+"""Spools, for connectors: rows that are read from a living system once and then lie in a file.
+
+The third part of the connectors' SDK, for systems that cannot promise the same rows in the same order twice.
+"""
+
+from hub.intake.spool.file import BATCH_ROWS, Spool, SpoolWriter, digest, replace
+from hub.intake.spool.portion import Reports, SpoolPortion, portion_id
+from hub.intake.spool.table_source import TableSettings, TableSource
+from hub.intake.spool.values import Values, dump, loader, plain
+
+__all__ = [
+    "BATCH_ROWS",
+    "Reports",
+    "Spool",
+    "SpoolPortion",
+    "SpoolWriter",
+    "TableSettings",
+    "TableSource",
+    "Values",
+    "digest",
+    "dump",
+    "loader",
+    "plain",
+    "portion_id",
+    "replace",
+]

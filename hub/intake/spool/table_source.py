@@ -1,0 +1,152 @@
+"""The base of small connectors: a table that is read whole, again and again."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
+from itertools import islice
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from hub.errors import ContractError, HubError, InputError
+from hub.intake.mapping import RowReader, check_mapping, layout_of, load_mapping
+from hub.intake.rows import Place, Row, RowFault
+from hub.intake.settings import ConnectorSettings, EncodingName, MappingName, setting
+from hub.intake.sources import SourceContext
+from hub.intake.spool.file import BATCH_ROWS, Spool, SpoolWriter
+from hub.intake.spool.portion import Reports, SpoolPortion
+from hub.intake.spool.values import Values, dump, loader
+
+#: Rows that ``check`` tries.
+_TRIED = 200
+
+
+class TableSettings(ConnectorSettings):
+    """Settings of a connector on ``TableSource``; add your own."""
+
+    mapping: MappingName = setting("模板", "The mapping, a YAML file seen from the folder of this file.")
+    every_seconds: Annotated[float, Field(gt=0)] = setting("读取间隔（秒）", "How often the table is read.", 300.0)
+    encoding: EncodingName = setting("字节编码", "How columns that come as bytes are read.", "gb18030")
+    errors: Literal["xlsx", "csv"] = setting("问题清单格式", "Form of the list of problems: `xlsx` or `csv`.", "xlsx")
+
+
+class TableSource:
+    """Give ``columns`` and ``rows``; the rest of the contract of a ``Source`` is kept here.
+
+    ``rows`` is called once for each reading and may raise whatever its system raises: then nothing of that
+    reading counts, and the next is tried. Rows may come in any order, and be as many as they are: they are
+    spooled to a file first and told from there. A table that is as it was the last time is not told again.
+    """
+
+    Settings: type[ConnectorSettings] = TableSettings
+
+    def __init__(self, context: SourceContext) -> None:
+        settings = context.config.settings
+        assert isinstance(settings, TableSettings)
+        self.settings: Any = settings
+        self._context = context
+        self._mapping = load_mapping(settings.mapping)
+        check_mapping(self._mapping, context)
+        self._load = loader(settings.encoding, "Asia/Shanghai")
+        self._spool = context.folder / "portion.spool"
+        self._done = context.folder / "last.json"
+        self._next_at = 0.0
+
+    def columns(self) -> Sequence[str]:
+        """Names of the columns, in the order in which ``rows`` gives them."""
+        raise NotImplementedError
+
+    def rows(self) -> Iterable[Sequence[Any]]:
+        """All rows as they are now: texts, numbers, ``Decimal``, dates, ``bytes``, ``None``."""
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        return self._context.config.name
+
+    @property
+    def topics(self) -> Mapping[str, str]:
+        return {self._mapping.topic: self._mapping.schema_name}
+
+    def target(self, kind: str) -> tuple[str, str]:
+        return self._mapping.topic, self._mapping.schema_name
+
+    def portions(self) -> Iterator[SpoolPortion]:
+        """What was left of the last time, then the table as it is now."""
+        if self._spool.exists():
+            yield from self._portion()
+        if not self._spool.exists() and time.monotonic() >= self._next_at:
+            self._next_at = time.monotonic() + self.settings.every_seconds
+            if self._take():
+                yield from self._portion()
+
+    def waits(self) -> bool:
+        return self._spool.exists()
+
+    def check(self) -> list[str]:
+        """The columns, and the first rows; nothing is published or kept."""
+        try:
+            reader = self._reader(list(self.columns()))
+            tried = [self._load(dump(list(row))) for row in islice(self.rows(), _TRIED)]
+            read = [reader.read_values(row, Place(self.name, None, number)) for number, row in enumerate(tried, 1)]
+        except HubError as error:
+            return [str(error)]
+        except Exception as error:  # whatever the system behind it raises is told, not thrown
+            return [f"{type(error).__name__}: {error}"]
+        return [
+            f"第 {item.place.row} 行 / row {item.place.row}: "
+            + "；".join(f"{problem.column or problem.field}: {problem.problem}" for problem in item.problems[:5])
+            for item in read
+            if isinstance(item, RowFault)
+        ]
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def _reader(self, columns: Sequence[str]) -> RowReader:
+        return RowReader(layout_of(self._mapping, columns), self._context)
+
+    def _take(self) -> bool:
+        began, columns = time.time(), list(self.columns())
+        fingerprint = self._mapping.model_dump_json()
+        writer = SpoolWriter(self._spool)
+        try:
+            rows = iter(self.rows())
+            while lines := [dump(list(row)) for row in islice(rows, BATCH_ROWS)]:
+                writer.add(lines)
+            if self._is_told(writer.digest, fingerprint):
+                return False
+            name = f"{self.name} {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(began))}"
+            writer.finish(name=name, began=began, columns=columns, mapping=fingerprint)
+            return True
+        finally:
+            writer.drop()
+
+    def _is_told(self, digest: str, fingerprint: str) -> bool:
+        try:
+            return bool(json.loads(self._done.read_text(encoding="utf-8")) == [digest, fingerprint])
+        except (OSError, ValueError):
+            return False
+
+    def _portion(self) -> Iterator[SpoolPortion]:
+        try:
+            spool = Spool(self._spool, self._load)
+            reader = self._reader(spool.meta["columns"])
+        except (InputError, ContractError):
+            self._spool.unlink(missing_ok=True)  # it is read anew
+            return
+
+        def read(row: Values, number: int, day: date, is_removed: bool) -> Row | RowFault:
+            return reader.read_values(row, Place(self.name, None, number))
+
+        reports = Reports(self._context.folder / "reports", self.settings.errors)
+        yield SpoolPortion(spool, self.name, read, reports, self._settle)
+
+    def _settle(self, spool: Spool) -> None:
+        temporary = self._done.with_name(".last.json.tmp")
+        temporary.write_text(json.dumps([spool.digest, spool.meta["mapping"]]), encoding="utf-8")
+        os.replace(temporary, self._done)

@@ -1,0 +1,96 @@
+"""Rows of a table as lines of the spool, and back: every type comes out as it went in.
+
+JSON, not pickle: a spool is a file, and reading it must not be able to run anything. What JSON has no
+word for is an object of one word, e.g. ``{"$d": "2026-03-01"}``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from hub.intake.mapping.parsers import ValueFault
+
+Values = list[Any]
+
+
+def dump(row: Sequence[Any]) -> bytes:
+    """A row as JSON: the same bytes for the same content."""
+    return _encode(row).encode("utf-8", "surrogatepass")
+
+
+def join(rows: Sequence[bytes]) -> bytes:
+    """Rows as ``dump`` gave them, as one list."""
+    return b"[" + b",".join(rows) + b"]"
+
+
+def plain(value: Any) -> Any:
+    """A single value in JSON's words, e.g. of a cursor; ``loader`` reads it back."""
+    return json.loads(_encode(value))
+
+
+def loader(encoding: str, zone: str) -> Callable[[bytes | str], Any]:
+    """The reverse of ``dump`` and ``plain``. Bytes become text by ``encoding``; those that are none
+    become the ``ValueFault`` that says so. Times without a zone are of ``zone``."""
+    zone_info = ZoneInfo(zone)
+    is_local = zone == "Asia/Shanghai"
+
+    def moment(text: str) -> datetime:
+        found = datetime.fromisoformat(text)
+        # Without a zone is local time; only another zone has to be said.
+        return found if found.tzinfo is not None or is_local else found.replace(tzinfo=zone_info)
+
+    def text_of(encoded: str) -> Any:
+        data = base64.b64decode(encoded)
+        if data in (b"\0", b"\1"):
+            return data == b"\1"  # BIT(1), which drivers hand over as bytes
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            return ValueFault("encoding", f"内容不是 {encoding} 编码，无法识别", "请核对该列的字符编码")
+
+    readers: dict[str, Callable[[str], Any]] = {
+        "$d": date.fromisoformat,
+        "$t": moment,
+        "$n": Decimal,
+        "$b": text_of,
+    }
+
+    def hook(found: dict[str, Any]) -> Any:
+        if len(found) == 1:
+            ((word, content),) = found.items()
+            if word in readers and type(content) is str:
+                return readers[word](content)
+        return found
+
+    decoder = json.JSONDecoder(object_hook=hook)
+
+    def load(line: bytes | str) -> Any:
+        text = line if isinstance(line, str) else line.decode("utf-8", "surrogatepass")
+        return decoder.decode(text)
+
+    return load
+
+
+def _tag(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return {"$t": value.isoformat()}
+    if isinstance(value, date):
+        return {"$d": value.isoformat()}
+    if isinstance(value, Decimal):
+        return {"$n": str(value)}
+    if isinstance(value, bytes | bytearray | memoryview):
+        return {"$b": base64.b64encode(bytes(value)).decode()}
+    if isinstance(value, time | timedelta):
+        return str(value)
+    if isinstance(value, set | frozenset | tuple):
+        return list(value)
+    return str(value)
+
+
+_encode = json.JSONEncoder(check_circular=False, default=_tag, ensure_ascii=False, separators=(",", ":")).encode

@@ -1,0 +1,121 @@
+"""What commits late is seen, whatever the order of ids, commits and readings: tried at random."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from connectors.sql.increasing import Increasing
+from connectors.sql.source import SqlSource
+from hub.intake.spool import Spool
+from tests.support_sql import INSPECTION_COLUMNS, execute, insert, inspection_row, open_sql
+
+OVERLAP = 100.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Reading:
+    """The mode alone, on time of its own."""
+
+    def __init__(self, url: str, folder: Path, clock: Clock, **more: object) -> None:
+        self.source: SqlSource = open_sql(url, folder, overlap_seconds=OVERLAP, **more)
+        self._path = folder / "portion.spool"
+        self._args = (self.source._table, folder, clock)
+        self._mode = Increasing(*self._args)
+
+    def restart(self) -> None:
+        self._mode.close()
+        self._mode = Increasing(*self._args)
+
+    def read(self, *, is_killed: bool = False) -> list[int]:
+        """Ids that are told now."""
+        if not self._mode.take(self._path):
+            return []
+        spool = Spool(self._path, self.source._load)
+        at = spool.meta["columns"].index("behaviour_number")
+        told = [int(row[at].removeprefix("JC")) for batch in spool.batches(0) for row in batch.rows]
+        if not is_killed:
+            self._mode.finish(spool)
+            self._mode.finish(spool)
+        spool.close()
+        self._path.unlink()
+        return [] if is_killed else told
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    made = f"sqlite:///{tmp_path}/register.db"
+    execute(made, f"CREATE TABLE inspection ({INSPECTION_COLUMNS})")
+    return made
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_transaction_within_the_overlap_is_told(url: str, tmp_path: Path, seed: int) -> None:
+    chance, clock = random.Random(seed), Clock()
+    reading = Reading(url, tmp_path / "source", clock, portion_rows=7)
+    waiting: list[tuple[float, int]] = []
+    told: set[int] = set()
+    repeats = 0
+    for number in range(1, 161):
+        # An id is taken now, and committed within the overlap.
+        waiting.append((clock.now + chance.choice([0, 0, 0, chance.uniform(0, OVERLAP * 0.95)]), number))
+        due = [id_ for at, id_ in waiting if at <= clock.now]
+        waiting = [entry for entry in waiting if entry[0] > clock.now]
+        if due:
+            insert(url, "inspection", [inspection_row(id_) for id_ in due])
+        if chance.random() < 0.5:
+            found = reading.read(is_killed=chance.random() < 0.2)
+            repeats += len(told & set(found))
+            told |= set(found)
+        if chance.random() < 0.1:
+            reading.restart()
+        # Now and then it is away for long.
+        clock.now += chance.choice([1, 5, 20, 20, 300 if chance.random() < 0.1 else 2])
+    insert(url, "inspection", [inspection_row(id_) for _, id_ in waiting] or [inspection_row(999)])
+    for _ in range(60):
+        clock.now += OVERLAP / 5
+        found = reading.read()
+        repeats += len(told & set(found))
+        told |= set(found)
+    assert set(range(1, 161)) <= told
+    assert repeats <= 16, "what was seen within the window is not told again and again"
+    clock.now += OVERLAP
+    assert reading.read() == []
+
+
+def test_equal_values_are_not_torn_apart(url: str, tmp_path: Path) -> None:
+    insert(url, "inspection", [inspection_row(n, remark="1" if n < 5 else "2") for n in range(1, 12)])
+    reading = Reading(url, tmp_path / "source", Clock(), portion_rows=6, cursor="remark")
+    assert len(reading.read()) == 11, "4 of the first value, and all 7 of the second"
+    insert(url, "inspection", [inspection_row(20, remark="3")])
+    assert reading.read() == [20]
+
+
+def test_a_row_that_changes_within_the_window_is_told(url: str, tmp_path: Path) -> None:
+    insert(url, "inspection", [inspection_row(n) for n in (1, 2)])
+    clock = Clock()
+    reading = Reading(url, tmp_path / "source", clock)
+    assert reading.read() == [1, 2]
+    execute(url, "UPDATE inspection SET remark = '改' WHERE id = 1")
+    clock.now += OVERLAP / 2
+    assert reading.read() == [1]
+    clock.now += OVERLAP / 2
+    assert reading.read() == []
+
+
+def test_rows_without_a_cursor_are_said(url: str, tmp_path: Path) -> None:
+    insert(url, "inspection", [inspection_row(1)])
+    source = open_sql(url, tmp_path / "data", cursor="result_on")
+    assert source.check() == []
+    execute(url, "UPDATE inspection SET result_on = NULL")
+    (problem,) = source.check()
+    assert "result_on" in problem
