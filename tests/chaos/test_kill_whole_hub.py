@@ -216,7 +216,9 @@ def _check(run: Run) -> None:
     register.close()
     assert public == public_of(manifest)
     for name, found in department_stats(addresses).items():
-        notices = sum(tally["delivered"][name].values())
-        assert (found["notices"], found["answered"], found["refused"]) == (notices, notices, 0)
-        assert sum(tally["answered"][name].values()) == notices
-    assert set(tally["delivered"]["government-procurement"]) == {"delivered"}
+        ended = tally["delivered"][name]
+        assert {"delivered"} <= set(ended) <= {"delivered", "superseded"}
+        # Taken back before it was on record that it went out: the department may have it, and has what takes it back.
+        assert ended["delivered"] <= found["notices"] <= sum(ended.values())
+        assert (found["answered"], found["refused"]) == (found["notices"], 0)
+        assert sum(tally["answered"][name].values()) == found["notices"]
