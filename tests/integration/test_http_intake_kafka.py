@@ -14,10 +14,11 @@ import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 import pytest
 import redis
 from confluent_kafka.admin import AdminClient
@@ -100,7 +101,7 @@ def check_versions(records: list[tuple[Envelope, dict[str, Any]]]) -> None:
         by_entity.setdefault(envelope.correlation_id, []).append(envelope)
     for versions in by_entity.values():
         assert [each.sequence for each in versions] == list(range(1, len(versions) + 1))
-        assert all(one.digest != next_.digest for one, next_ in zip(versions, versions[1:], strict=False))
+        assert all(one.digest != next_.digest for one, next_ in pairwise(versions))
 
 
 def test_new_repeated_changed_amended_and_withdrawn(hub: Hub) -> None:
