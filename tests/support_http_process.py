@@ -23,14 +23,13 @@ SECRET = b"only-for-tests"
 TOPICS = {"inspection.results.v1": "inspection/result", "enforcement.penalties.v1": "enforcement/penalty"}
 
 
-def desk_of(bootstrap: str, redis_url: str, data: Path, name: str) -> SourceDesk:
+def desk_of(publisher: KafkaPublisher, bootstrap: str, redis_url: str, data: Path, name: str) -> SourceDesk:
     client = redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2)
-    publisher = KafkaPublisher(bootstrap, client_id="web")
     return SourceDesk(name, TOPICS, DeskMeans(catalog(), bootstrap, client, data, SECRET, publisher))
 
 
 def main(bootstrap: str, redis_url: str, data: str, name: str, key: str) -> None:
-    desk = desk_of(bootstrap, redis_url, Path(data), name)
+    desk = desk_of(KafkaPublisher(bootstrap, client_id="web"), bootstrap, redis_url, Path(data), name)
     threading.Thread(target=desk.run, daemon=True).start()
     given = source(name, events=["inspection.result.*", "enforcement.penalty.*"])
     app = create_app([("", router_of(desk, given, key))])
