@@ -24,6 +24,7 @@ _GROUPS = {
     "topics": "hub.cli.topics",
     "schemas": "hub.cli.schemas",
     "connect": "hub.cli.connect",
+    "sources": "hub.cli.sources",
     "ids": "hub.cli.ids",
     "calendar": "hub.cli.calendar",
     "clocks": "hub.cli.clocks",

@@ -49,10 +49,16 @@ _SCHEMA: dict[str, Any] = {
     },
 }
 _MEANINGS = {
-    400: "the body is no JSON object", 401: "signature or token is not valid", 404: "not found",
-    409: "not in this state", 413: "the body is too large", 415: "the body is no application/json",
+    400: "the body is no JSON object", 401: "signature or token is not valid", 403: "not for this caller",
+    404: "not found",
+    409: "not in this state", 413: "the body is too large", 415: "the body is of a type that is not taken",
     422: "fields are missing or wrong", 503: "not safely possible now; try again",
 }
+
+
+def problem_schema() -> dict[str, Any]:
+    """The JSON Schema of a problem document."""
+    return _SCHEMA
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:

@@ -59,6 +59,9 @@ from hub.wiring.delivery import vault as vault
 from hub.wiring.delivery import verify_address as verify_address
 from hub.wiring.delivery import waiting_notices as waiting_notices
 from hub.wiring.direct import direct_groups
+from hub.wiring.http_intake import build_http_intake
+from hub.wiring.http_intake import http_sources as http_sources
+from hub.wiring.http_intake import keys_desk as keys_desk
 from hub.wiring.parts import Service as Service
 from hub.wiring.parts import Together as Together
 from hub.wiring.parts import WebService, open_redis, utc_now
@@ -258,10 +261,15 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
     subscriptions = subscriptions_router(
         table, settings_desk(settings, catalog, publisher), pullers, partial(verify_address, settings)
     )
-    app = create_app([("", health_router(missing)), ("", feedback), ("", subscriptions), ("/registry", registry)])
+    intake = build_http_intake(settings, hub_map, catalog, publisher)
+    app = create_app([
+        ("", health_router(missing)), ("", intake.router), ("", feedback), ("", subscriptions),
+        ("/registry", registry),
+    ])
     config = uvicorn.Config(
         app, host=settings.web_host, port=settings.web_port, log_level="warning", access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     web = WebService(uvicorn.Server(config), publisher.close)
-    return Together({"web": web, "settings": table, **{group_of(name): sender for name, sender in senders.items()}})
+    services: dict[str, Service] = {"web": web, "settings": table, **intake.services}
+    return Together({**services, **{group_of(name): sender for name, sender in senders.items()}})

@@ -1,0 +1,81 @@
+"""Connects what hands in by HTTP: sources, their keys, and a desk for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import redis
+from fastapi import APIRouter
+
+from hub.bus.follower import Follower
+from hub.bus.publisher import Publisher
+from hub.contracts.catalog import Catalog
+from hub.contracts.map import HubMap
+from hub.intake.desk import DeskMeans, SourceDesk
+from hub.intake.http_sources import HttpSource, load_http_sources, matching
+from hub.intake.source_keys import KEYS_TOPIC, KeysLog
+from hub.intake.source_keys_desk import KeysDesk, KeysTable
+from hub.intake.submissions import Receiver
+from hub.settings import Settings
+from hub.web.events import Entrance, events_router
+from hub.wiring.parts import Service, open_redis, subject_secret, utc_now
+
+#: Facts that the hub itself finds stand beside those of departments.
+_OWN_DOMAINS = ("hub/", "clock/")
+
+
+class HttpIntake(NamedTuple):
+    """The router, and what has to run beside it."""
+
+    router: APIRouter
+    services: Mapping[str, Service]
+
+
+def department_facts(hub_map: HubMap) -> dict[str, str]:
+    """Event type -> topic, of what departments enter."""
+    return {
+        event: name
+        for name in hub_map.routed_topics()
+        if not (hub_map.topics[name].schema_ or "").startswith(_OWN_DOMAINS)
+        for event in hub_map.topics[name].events
+    }
+
+
+def http_sources(settings: Settings, hub_map: HubMap) -> dict[str, HttpSource]:
+    """The sources that hand in by HTTP. Raises ContractError."""
+    return load_http_sources(settings.sources, department_facts(hub_map))
+
+
+def keys_desk(settings: Settings, catalog: Catalog, publisher: Publisher) -> KeysDesk:
+    return KeysDesk(settings.bootstrap, publisher, KeysLog(catalog), utc_now)
+
+
+def build_http_intake(
+    settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher
+) -> HttpIntake:
+    """Reads the keys in force first. Raises ContractError for a faulty file, BrokerError."""
+    facts, log = department_facts(hub_map), KeysLog(catalog)
+    table = KeysTable(Follower(settings.bootstrap, KEYS_TOPIC), log)
+    table.fill(KeysDesk(settings.bootstrap, publisher, log, utc_now).read().values())
+    client = open_redis(settings)
+    entrances: dict[str, Entrance] = {}
+    services: dict[str, Service] = {"source-keys": table}
+    for name, source in http_sources(settings, hub_map).items():
+        desk, entrance = source_entrance(source, settings, hub_map, catalog, publisher, client)
+        entrances[name], services[f"desk-{name}"] = entrance, desk
+    return HttpIntake(events_router(table, entrances, facts, utc_now), services)
+
+
+def source_entrance(
+    source: HttpSource, settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher,
+    client: redis.Redis,
+) -> tuple[SourceDesk, Entrance]:
+    facts = department_facts(hub_map)
+    schemas = {
+        facts[event]: str(hub_map.topics[facts[event]].schema_) for event in matching(source.events, facts)
+    }
+    means = DeskMeans(catalog, settings.bootstrap, client, settings.data, subject_secret(settings), publisher)
+    desk = SourceDesk(source.name, schemas, means)
+    topics = {event: topic for event, topic in facts.items() if topic in schemas}
+    return desk, Entrance(source, Receiver(source, topics, schemas, catalog), desk)
