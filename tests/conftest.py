@@ -19,6 +19,11 @@ import redis
 import structlog
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from hypothesis import settings
+
+# How long an example takes says how busy the machine is; no test asserts a time.
+settings.register_profile("hub", settings.default, deadline=None)
+settings.load_profile("hub")
 
 BACKEND = os.environ.get("HUB_TEST_BACKEND", "embedded")
 
