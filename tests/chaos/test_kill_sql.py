@@ -117,7 +117,12 @@ def test_killed_at_random_every_row_is_told_once(
     insert(own, table, [{**inspection_row(n), "op": "insert"} for n in range(1, ROWS + 1)])
     killed.run(KILLS)
     if mode == "snapshot":
-        execute(own, f"DELETE FROM {table} WHERE id % 50 = 0", f"UPDATE {table} SET remark = '改' WHERE id % 25 = 1")
+        # Whole numbers divided: a percent sign is a parameter to one of the drivers.
+        every = "id - {0} * (id / {0}) = {1}"
+        execute(
+            own, f"DELETE FROM {table} WHERE {every.format(50, 0)}",
+            f"UPDATE {table} SET remark = '改' WHERE {every.format(25, 1)}",
+        )  # fmt: skip
     else:
         again = [{**inspection_row(n), "id": ROWS + n, "op": "update", "remark": "改"} for n in range(1, ROWS // 5 + 1)]
         gone = [{**inspection_row(n, remark="改"), "id": 2 * ROWS + n, "op": "delete"} for n in range(1, 101)]
