@@ -185,6 +185,7 @@ class SqlSource:
         self._held.hold(id_, str(spool.meta["name"]), reasons, counts, self._preview(spool, reader, counts["rows"]))
         spool.close()
         replace(spool.path, self._folder / "held" / f"{id_}.spool")
+        self._beat(is_news=True)
 
     def _preview(self, spool: Spool, reader: RowReader, behind: int) -> list[str]:
         """The first removed rows: by what they are known, and whom they concern, masked."""
@@ -223,9 +224,10 @@ class SqlSource:
     def _held_path(self, id_: str) -> Path:
         return self._folder / "held" / f"{id_}.spool"
 
-    def _beat(self) -> None:
+    def _beat(self, *, is_news: bool = False) -> None:
+        """Says that the source is alive, now and then; what is held from now on is said at once."""
         now = time.monotonic()
-        if now - self._beat_at < _HEARTBEAT_SECONDS and self._beat_at:
+        if now - self._beat_at < _HEARTBEAT_SECONDS and self._beat_at and not is_news:
             return
         self._beat_at = now
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import redis
+import structlog
 import yaml
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
@@ -71,7 +72,10 @@ class Register:
         return Counter(record["ce_type"].rpartition(".")[2] for record in found)
 
     def hub(self, *words: str) -> Any:
-        return CliRunner().invoke(app, ["held", words[0], self.source, *words[1:]])
+        try:
+            return CliRunner().invoke(app, ["held", words[0], self.source, *words[1:]])
+        finally:
+            structlog.reset_defaults()  # the runner of commands has closed what they were told to log to
 
 
 @pytest.fixture
