@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,6 +11,7 @@ import structlog
 from hub.bus.follower import Follower
 from hub.bus.publisher import Publisher
 from hub.bus.reader import read_topics
+from hub.bus.revisions import RevisionTable
 from hub.delivery.settings import SETTINGS_TOPIC, SettingsLog, SubscriptionSettings
 from hub.delivery.vault import Vault
 from hub.domain.plain import whole_millis
@@ -110,56 +110,20 @@ class SettingsDesk:
         )
 
 
-class SettingsTable:
-    """The settings in force, followed in a thread of its own while it runs. Readers may be of any thread.
-
-    ``on_change`` is called in that thread with each that changed, those of the first look among them.
-    """
+class SettingsTable(RevisionTable[SubscriptionSettings]):
+    """The settings in force. ``on_change`` is called with each that changed, in the thread of ``run``."""
 
     def __init__(
         self, follower: Follower, settings_log: SettingsLog, on_change: Callable[[SubscriptionSettings], None]
         = lambda settings: None, *, pause_seconds: float = 0.2,
     ) -> None:
-        self._follower, self._log, self._on_change = follower, settings_log, on_change
-        self._pause_seconds = pause_seconds
-        self._settings: dict[str, SubscriptionSettings] = {}
-        self._stopping = threading.Event()
+        super().__init__(
+            follower, settings_log, lambda found: found.subscription, "settings", on_change,
+            pause_seconds=pause_seconds,
+        )
 
     def get(self, subscription: str) -> SubscriptionSettings | None:
-        return self._settings.get(subscription)
-
-    def fill(self, settings: Iterable[SubscriptionSettings]) -> None:
-        """What is known before the first look, so that nobody meets an empty table."""
-        for each in settings:
-            self._take(each)
-
-    def run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                self.look()
-                self._stopping.wait(self._pause_seconds)
-        finally:
-            self._follower.close()
-
-    def stop(self) -> None:
-        self._stopping.set()
-
-    def look(self) -> None:
-        """Takes what came since the last look."""
-        for offset, _, value in self._follower.news():
-            try:
-                settings = self._log.read(value)
-            except (ContractError, PoisonError) as error:
-                log.error("settings on the log cannot be read", offset=offset, error=str(error))
-                continue
-            self._take(settings)
-
-    def _take(self, settings: SubscriptionSettings) -> None:
-        known = self._settings.get(settings.subscription)
-        if known is not None and known.revision >= settings.revision:
-            return
-        self._settings[settings.subscription] = settings
-        self._on_change(settings)
+        return self._in_force.get(subscription)
 
 
 class AnswerKeys:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,6 +11,7 @@ import structlog
 from hub.bus.follower import Follower
 from hub.bus.publisher import Publisher
 from hub.bus.reader import read_topics
+from hub.bus.revisions import RevisionTable
 from hub.domain.plain import whole_millis
 from hub.errors import BrokerError, ContractError, InputError, PoisonError
 from hub.intake.source_keys import KEYS_TOPIC, KeysLog, SourceKey, SourceKeys, digest_of
@@ -74,50 +74,20 @@ class KeysDesk:
         raise BrokerError(f"the keys of {source} are being changed by others; try again")
 
 
-class KeysTable:
-    """The keys in force, followed in a thread of its own while it runs. Readers may be of any thread."""
+class KeysTable(RevisionTable[SourceKeys]):
+    """The keys in force."""
 
     def __init__(self, follower: Follower, keys_log: KeysLog, *, pause_seconds: float = 0.2) -> None:
-        self._follower, self._log, self._pause_seconds = follower, keys_log, pause_seconds
-        self._sources: dict[str, SourceKeys] = {}
+        super().__init__(
+            follower, keys_log, lambda found: found.source, "keys", self._index, pause_seconds=pause_seconds
+        )
         self._by_digest: dict[str, tuple[str, SourceKey]] = {}
-        self._stopping = threading.Event()
 
     def find(self, text: str, now: datetime) -> tuple[str, SourceKey] | None:
         """Source and key that ``text`` is, if it opens now."""
         found = self._by_digest.get(digest_of(text))
         return found if found is not None and found[1].opens_at(now) else None
 
-    def fill(self, keys: Iterable[SourceKeys]) -> None:
-        """What is known before the first look, so that nobody meets an empty table."""
-        for each in keys:
-            self._take(each)
-
-    def run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                self.look()
-                self._stopping.wait(self._pause_seconds)
-        finally:
-            self._follower.close()
-
-    def stop(self) -> None:
-        self._stopping.set()
-
-    def look(self) -> None:
-        """Takes what came since the last look."""
-        for offset, _, value in self._follower.news():
-            try:
-                keys = self._log.read(value)
-            except (ContractError, PoisonError) as error:
-                log.error("keys on the log cannot be read", offset=offset, error=str(error))
-                continue
-            self._take(keys)
-
-    def _take(self, keys: SourceKeys) -> None:
-        known = self._sources.get(keys.source)
-        if known is not None and known.revision >= keys.revision:
-            return
-        self._sources[keys.source] = keys
+    def _index(self, changed: SourceKeys) -> None:
         # Another dictionary at once: a reader sees the old keys or the new ones.
-        self._by_digest = {key.digest: (each.source, key) for each in self._sources.values() for key in each.keys}
+        self._by_digest = {key.digest: (each.source, key) for each in self._in_force.values() for key in each.keys}
