@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 import structlog
 
 from hub.bus.file_lock import FileLock, LockBusyError
+from hub.bus.flow import Flow
 from hub.bus.outlet import AttemptFailedError
 from hub.delivery.answers import AnswerDesk, NoticeReader
 from hub.delivery.filedrop.box import MAX_OFFERED, FileBox, Packing
@@ -26,6 +28,8 @@ from hub.delivery.transport import Taken
 from hub.domain.circuit import Circuit
 from hub.domain.webhook import parse_secret
 
+#: Public keys of the department, and secrets that sign its notices.
+Keys = tuple[Sequence[str], Sequence[str]]
 _log = structlog.get_logger()
 
 
@@ -40,6 +44,12 @@ class Drop:
     packing: Packing = field(default_factory=Packing)
     timing: Timing = field(default_factory=Timing)
     lock_seconds: float = 2.0
+
+    def reader(self, box: FileBox, flow: Flow, keys: Callable[[], Keys], now: Callable[[], datetime]) -> FolderReader:
+        """The reader of the folder that ``box`` fills; ``keys`` are the department's and the hub's own."""
+        return FolderReader(
+            box, self.columns, self.desk, self.notices, flow.write, keys, now, timing=self.timing
+        )
 
 
 class _Owner:
@@ -91,12 +101,9 @@ class FileSender(Sender):
             subscription, means, self._box, gate, method="file", max_open=2 * MAX_OFFERED, retry=retry,
             circuit=circuit,
         )
-        self._keys: tuple[Sequence[str], Sequence[str]] = (), ()
+        self._keys: Keys = (), ()
         self._owner = _Owner(subscription, self._box.layout, drop.lock_seconds)
-        self._reader = FolderReader(
-            self._box, drop.columns, drop.desk, drop.notices, self._flow.write, lambda: self._keys, means.now,
-            timing=drop.timing,
-        )
+        self._reader = drop.reader(self._box, self._flow, lambda: self._keys, means.now)
         self._reading: asyncio.Task[None] | None = None
 
     def run(self) -> None:
@@ -141,12 +148,9 @@ class WebhookOrFileSender(WebhookSender):
     def __init__(self, subscription: str, means: Means, drop: Drop, *, retry: str = "standard") -> None:
         self._box = _LaterBox(subscription, drop.root, drop.columns, means.now, packing=drop.packing)
         super().__init__(subscription, means, retry=retry, other=(self._box, "file"))
-        self._keys: tuple[Sequence[str], Sequence[str]] = (), ()
+        self._keys: Keys = (), ()
         self._owner = _Owner(subscription, self._box.layout, drop.lock_seconds)
-        self._reader = FolderReader(
-            self._box, drop.columns, drop.desk, drop.notices, self._flow.write, lambda: self._keys, means.now,
-            timing=drop.timing,
-        )
+        self._reader = drop.reader(self._box, self._flow, lambda: self._keys, means.now)
         self._reading: asyncio.Task[None] | None = None
 
     def run(self) -> None:
