@@ -193,7 +193,10 @@ class DeliveryEngine:
                         items.append(self._prepare(record, None))
                 except Exception as error:  # whatever is wrong with it, the rest goes on
                     self._book.bury(record, error)
-            await self._indexer.put([to_notice(item.notice) for item in items])
+            await asyncio.gather(
+                self._indexer.put([to_notice(item.notice) for item in items]),
+                self._way.transport.prepare([(item.notice_id, item.body) for item in items]),
+            )
             if generation == self._generation:
                 for item in items:
                     self._admit(item)
