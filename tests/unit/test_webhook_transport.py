@@ -11,7 +11,7 @@ import pytest
 from hub.bus.http_client import Answer
 from hub.delivery import webhook
 from hub.delivery.webhook import AHEAD, WebhookEndpoint, WebhookTransport
-from hub.domain.webhook import TIMESTAMP_HEADER, new_secret, parse_secret, verify
+from hub.domain.webhook import TIMESTAMP_HEADER, new_secret, parse_secret, sign, verify
 
 SECRET = new_secret("ed25519")
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -65,7 +65,6 @@ def second(headers: Mapping[str, str]) -> datetime:
 
 def test_what_was_signed_ahead_goes_out_once(hand: Hand, monkeypatch: pytest.MonkeyPatch) -> None:
     signed: list[str] = []
-    sign = webhook.sign
 
     def counted(keys: object, notice_id: str, at: datetime, body: bytes) -> dict[str, str]:
         signed.append(notice_id)
