@@ -22,6 +22,7 @@ from confluent_kafka.cimpl import NewTopic
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from tests.support_http_poll import OpenInterface
     from tests.support_sftp import SftpServer
 
 # How long an example takes says how busy the machine is; no test asserts a time.
@@ -138,6 +139,21 @@ def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer
 
     with support_sftp.sftp_server(tmp_path_factory.mktemp("sftp")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def _shared_interface() -> Iterator[OpenInterface]:
+    from tests import support_http_poll
+
+    with support_http_poll.open_interface() as served:
+        yield served
+
+
+@pytest.fixture
+def open_interface(_shared_interface: OpenInterface) -> OpenInterface:
+    """A department's interface with nothing in it and no faults."""
+    _shared_interface.reset()
+    return _shared_interface
 
 
 @pytest.fixture

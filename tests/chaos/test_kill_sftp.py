@@ -17,7 +17,7 @@ from tests.support_sftp import SftpServer
 
 ROWS, KILLS = (50_000, max(20, ROUNDS)) if ROUNDS else (2_000, 1)
 #: So many files that kills fall between them as well as within.
-FILES = 10
+FILES = 10 if ROUNDS else 4
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from hub.intake import Portion, Source, SourceConfig
 from hub.intake.build import build_source
 from hub.intake.template import write_template
+from tests.support_http_poll import record
 from tests.support_intake import catalog, inspection
 from tests.support_sql import INSPECTION_COLUMNS, execute, insert, inspection_row
 
@@ -157,6 +158,37 @@ class SqlSnapshotHarness(_SqlHarness):
     extra: ClassVar = {"mode": "snapshot", "max_removed_share": 1, "max_changed_share": 1}
 
 
+class _HttpHarness(_Spooled):
+    needs = "open_interface"
+    paging: ClassVar[str]
+    cannot: ClassVar = {"bytes": "JSON has no bytes"}
+    settings: ClassVar = {}
+
+    def entry(self) -> dict[str, Any]:
+        return {**super().entry(), "connector": "http-poll", **self.server.settings(self.paging)}
+
+    def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        names = {"party": "party", "date": "checked_on", "remark": "remark"}
+        for row in rows:
+            given = {names[name]: value for name, value in row.items() if name in names}
+            self.server.feed.put(record(row["number"], **given))
+
+
+class HttpCursorHarness(_HttpHarness):
+    name = "http-poll-cursor"
+    paging = "cursor"
+
+
+class HttpRecordHarness(_HttpHarness):
+    name = "http-poll-record"
+    paging = "record"
+
+
+class HttpLinkHarness(_HttpHarness):
+    name = "http-poll-link"
+    paging = "link"
+
+
 class TemplateHarness(_Spooled):
     """What ``hub connect new`` writes, as it is."""
 
@@ -191,5 +223,8 @@ HARNESSES: tuple[type[Harness], ...] = (
     SqlOutboxHarness,
     SqlKeptOutboxHarness,
     SqlSnapshotHarness,
+    HttpCursorHarness,
+    HttpRecordHarness,
+    HttpLinkHarness,
     TemplateHarness,
 )
