@@ -52,6 +52,11 @@ def open_interface() -> Iterator[OpenInterface]:
         yield OpenInterface(root, feed, plan)
 
 
+def at(root: str, paging: str = "sync", **more: Any) -> dict[str, Any]:
+    """Settings for whatever answers there."""
+    return OpenInterface(root, Feed(), FaultPlan()).settings(paging, **more)
+
+
 def record(number: int, **more: Any) -> dict[str, Any]:
     """An inspection result as the interface has it; ``party`` and ``remark`` among what may be said otherwise."""
     return {

@@ -71,6 +71,26 @@ def load_mappings(names: Sequence[str], context: SourceContext) -> Mapping[str, 
     return by_kind
 
 
+class FileSource:
+    """What sources of files have in common: mappings by kind, and where their rows go."""
+
+    def __init__(self, context: SourceContext, mappings: Sequence[str]) -> None:
+        self._context = context
+        self._mappings = load_mappings(mappings, context)
+
+    @property
+    def name(self) -> str:
+        return self._context.config.name
+
+    @property
+    def topics(self) -> Mapping[str, str]:
+        return {mapping.topic: mapping.schema_name for mapping in self._mappings.values()}
+
+    def target(self, kind: str) -> tuple[str, str]:
+        mapping = self._mappings[kind]
+        return mapping.topic, mapping.schema_name
+
+
 class Ending(Protocol):
     """What becomes of a file in the end, and of what is told to its sender. Both may be called twice with
     the same words: a kill may come behind the first."""

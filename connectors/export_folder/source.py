@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from connectors.export_folder.archive import Archive
-from connectors.export_folder.file import MAPPINGS, ExportFile, is_an_export, load_mappings
+from connectors.export_folder.file import MAPPINGS, ExportFile, FileSource, is_an_export
 from connectors.export_folder.settings import ExportFolderSettings
 from connectors.export_folder.settling import Settling
 from hub.intake import InputError, Refusal, SourceContext
@@ -16,7 +16,7 @@ from hub.intake import InputError, Refusal, SourceContext
 __all__ = ["MAPPINGS", "ExportFolder"]
 
 
-class ExportFolder:
+class ExportFolder(FileSource):
     """Reads what lies in the source's folder. See ``hub.intake.Source`` for the contract."""
 
     Settings = ExportFolderSettings
@@ -24,23 +24,10 @@ class ExportFolder:
     def __init__(self, context: SourceContext) -> None:
         settings = context.config.settings
         assert isinstance(settings, ExportFolderSettings)
-        self._context = context
+        super().__init__(context, settings.mappings)
         self._settings = settings
-        self._mappings = load_mappings(settings.mappings, context)
         self._settling = Settling(settings.settle_seconds, trusts_times=True)
         self._archive = Archive(settings.errors)
-
-    @property
-    def name(self) -> str:
-        return self._context.config.name
-
-    @property
-    def topics(self) -> Mapping[str, str]:
-        return {mapping.topic: mapping.schema_name for mapping in self._mappings.values()}
-
-    def target(self, kind: str) -> tuple[str, str]:
-        mapping = self._mappings[kind]
-        return mapping.topic, mapping.schema_name
 
     def portions(self) -> Iterator[ExportFile]:
         """Files that nobody writes any more, oldest first. A folder that is missing is made."""

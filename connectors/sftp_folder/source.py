@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import structlog
 
 from connectors.export_folder.archive import write_refusal, write_report
-from connectors.export_folder.file import ExportFile, is_an_export, load_mappings
+from connectors.export_folder.file import ExportFile, FileSource, is_an_export
 from connectors.export_folder.settling import Settling
 from connectors.sftp_folder.inbox import Fetched, Inbox, Remote, name_of
 from connectors.sftp_folder.outbox import Outbox, Told
@@ -31,7 +31,7 @@ _BEIJING = timezone(timedelta(hours=8))
 _log = structlog.get_logger()
 
 
-class SftpFolder:
+class SftpFolder(FileSource):
     """Reads a folder of an SFTP server. See ``hub.intake.Source`` for the contract.
 
     The connection is closed before a file is read, so that a slow broker does not hold the department's server.
@@ -42,9 +42,8 @@ class SftpFolder:
     def __init__(self, context: SourceContext) -> None:
         settings = context.config.settings
         assert isinstance(settings, SftpFolderSettings)
-        self._context = context
+        super().__init__(context, settings.mappings)
         self._settings = settings
-        self._mappings = load_mappings(settings.mappings, context)
         self._server = Server(settings)
         self._inbox = Inbox(context.folder)
         self._told = Told(context.folder)
@@ -54,18 +53,6 @@ class SftpFolder:
         self._is_settling = self._has_more = False
         self._faulty: dict[Remote, str] = {}
         self._refused: list[Entry] = []
-
-    @property
-    def name(self) -> str:
-        return self._context.config.name
-
-    @property
-    def topics(self) -> Mapping[str, str]:
-        return {mapping.topic: mapping.schema_name for mapping in self._mappings.values()}
-
-    def target(self, kind: str) -> tuple[str, str]:
-        mapping = self._mappings[kind]
-        return mapping.topic, mapping.schema_name
 
     def portions(self) -> Iterator[ExportFile | RefusedEntry]:
         """What lies here of the last time, then what the server has that nobody writes any more."""

@@ -45,11 +45,13 @@ class Feed:
         self._sequence = 0
         for record in records:
             self._add(record)
-        if path is not None and path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
-                with suppress(ValueError):  # the last line of a kill
-                    self._add(json.loads(line))
+        kept = path.read_text(encoding="utf-8", errors="replace") if path is not None and path.exists() else ""
+        for line in kept.splitlines():
+            with suppress(ValueError):  # the line of a kill
+                self._add(json.loads(line))
         self._file = path.open("a", encoding="utf-8") if path is not None else None
+        if self._file is not None and kept and not kept.endswith("\n"):
+            self._file.write("\n")
 
     def put(self, record: dict[str, Any]) -> None:
         """Adds a record, or a new version of the one with its ``number``."""

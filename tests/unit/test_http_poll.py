@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import random
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,10 @@ import pytest
 from fastapi import FastAPI, Response
 
 from connectors.http_poll.client import MOST_WAIT_SECONDS, Answer, ApiError, GoneError, retry_after
-from connectors.http_poll.reading import Reading
 from hub.intake import Counts, Row, RowFault, SourceConfig
-from hub.intake.spool import Spool, loader
-from hub.sandbox.faults import Fault, FaultPlan, Faults, Limit
-from hub.sandbox.open_interface import Feed, sample_records
-from tests.support_http_poll import PAGING, TOKEN, OpenInterface, drain, http_config, open_http, record
+from hub.sandbox.faults import Fault, Faults, Limit
+from hub.sandbox.open_interface import sample_records
+from tests.support_http_poll import PAGING, TOKEN, OpenInterface, at, drain, http_config, open_http, record
 from tests.support_outlets import OutletServer, Reply
 from tests.support_served import served
 
@@ -35,11 +32,6 @@ def numbers(*wanted: int) -> list[tuple[str, str | None]]:
 def put(interface: OpenInterface, *wanted: int, **more: Any) -> None:
     for number in wanted:
         interface.feed.put(record(number, **more))
-
-
-def at(root: str, paging: str = "sync", **more: Any) -> dict[str, Any]:
-    """Settings for whatever answers there."""
-    return OpenInterface(root, Feed(), FaultPlan()).settings(paging, **more)
 
 
 def once(**faults: Any) -> Faults:
@@ -177,38 +169,6 @@ def test_a_cursor_that_is_gone_begins_anew(open_interface: OpenInterface, tmp_pa
     assert told(drain(open_http(entry, tmp_path))) == numbers(3), "what was told is known"
 
 
-def test_a_window_that_is_gone_is_let_be(tmp_path: Path) -> None:
-    api = Late()
-    source = open_http(at("http://127.0.0.1", overlap_seconds=60), tmp_path)
-    reading = Reading(source._settings, source.mapping, tmp_path, now=lambda: api.now)
-    reading.api = api  # type: ignore[assignment]
-    path = tmp_path / "portion.spool"
-
-    def read(count: int) -> int:
-        """Adds so many records, and reads; the number of rows that came."""
-        for _ in range(count):
-            api.began.append(api.now)
-            api.seen_at.append(api.now)
-        if not reading.take(path):
-            return 0
-        spool = Spool(path, loader("utf-8", "Asia/Shanghai"))
-        rows = spool.rows
-        reading.settle(spool)
-        spool.close()
-        path.unlink()
-        return rows
-
-    for _ in range(6):
-        assert read(2) == 2
-        api.now += 30
-    state = reading._state()
-    assert state.low not in (None, state.high)
-    api.gone = {state.low}
-    assert read(1) == 1
-    assert state.looked_back_at == api.now, "it is not asked for again at once"
-    reading.close()
-
-
 def test_a_bad_record_costs_itself_alone(open_interface: OpenInterface, tmp_path: Path) -> None:
     deep: Any = "x"
     for _ in range(60):
@@ -331,65 +291,6 @@ def test_settings_that_cannot_work_are_named(change: dict[str, Any], said: str) 
     assert SourceConfig.parse(good)[1] == []
     config, faults = SourceConfig.parse({**good, **change})
     assert config is None and any(said in fault for fault in faults), faults
-
-
-class Late:
-    """An interface in which records get their place when they are begun, and are seen when they are committed."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-        self.began: list[float] = []
-        self.seen_at: list[float] = []
-        self.page_size = 3
-        self.gone: set[str] = set()
-
-    def get(self, cursor: str | None) -> Answer:
-        if cursor in self.gone:
-            raise GoneError("410")
-        behind = int(cursor or 0)
-        there = [n for n in range(behind, len(self.began)) if self.seen_at[n] <= self.now]
-        page = [{**record(n), "sequence": n + 1} for n in there[: self.page_size]]
-        last = page[-1]["sequence"] if page else behind
-        paging = {"sync": last, "has_more": len(there) > self.page_size}
-        return Answer(json.dumps({"data": {"items": page}, "paging": paging}).encode(), None)
-
-    def close(self) -> None:
-        pass
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_what_appears_late_behind_the_cursor_is_told(seed: int, tmp_path: Path) -> None:
-    """At random: begun in order, committed up to the overlap later, read at any time, killed before the end."""
-    chance, api = random.Random(seed), Late()
-    entry = at("http://127.0.0.1", overlap_seconds=60, page_size=3)
-    source = open_http(entry, tmp_path)
-    found: set[str] = set()
-
-    def read() -> None:
-        reading = Reading(source._settings, source.mapping, tmp_path / "state", now=lambda: api.now)
-        reading.api = api  # type: ignore[assignment]
-        path = tmp_path / "state" / "portion.spool"
-        if not path.exists() and not reading.take(path):
-            reading.close()
-            return
-        if chance.random() < 0.7:  # else killed here
-            spool = Spool(path, loader("utf-8", "Asia/Shanghai"))
-            found.update(row[3] for batch in spool.batches(0) for row in batch.rows)
-            reading.settle(spool)
-            spool.close()
-            path.unlink()
-        reading.close()
-
-    for _ in range(40):
-        api.now += chance.expovariate(1 / 15)
-        for _ in range(chance.randrange(3)):
-            api.began.append(api.now)
-            api.seen_at.append(api.now + (chance.random() * 55 if chance.random() < 0.4 else 0))
-        read()
-    for _ in range(12):
-        api.now += 30
-        read()
-    assert found == {f"JC{n:06d}" for n in range(len(api.began))}
 
 
 def test_a_gone_cursor_at_the_very_start_is_an_error(tmp_path: Path) -> None:
