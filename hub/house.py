@@ -168,6 +168,7 @@ class House:
         found = _read_json(answer)
         self.addresses["sandbox"] = {
             "disclosure": found["disclosure"]["url"],
+            "interface": found["interface"]["url"],
             "departments": {name: entry["page"] for name, entry in found["departments"].items()},
         }
         if self._settings.endpoints_file is None:

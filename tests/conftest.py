@@ -12,7 +12,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import pytest
 import redis
@@ -20,6 +20,10 @@ import structlog
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.support_http_poll import OpenInterface
+    from tests.support_sftp import SftpServer
 
 # How long an example takes says how busy the machine is; no test asserts a time.
 settings.register_profile("hub", settings.default, deadline=None)
@@ -126,6 +130,30 @@ def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[IndexLike]:
 
         with Valkey(tmp_path_factory.mktemp("valkey")) as server:
             yield server
+
+
+@pytest.fixture(scope="session")
+def sftp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SftpServer]:
+    """A running SFTP server, shared by the whole session: it serves every folder of this machine."""
+    from tests import support_sftp
+
+    with support_sftp.sftp_server(tmp_path_factory.mktemp("sftp")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _shared_interface() -> Iterator[OpenInterface]:
+    from tests import support_http_poll
+
+    with support_http_poll.open_interface() as served:
+        yield served
+
+
+@pytest.fixture
+def open_interface(_shared_interface: OpenInterface) -> OpenInterface:
+    """A department's interface with nothing in it and no faults."""
+    _shared_interface.reset()
+    return _shared_interface
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+from connectors.export_folder.file import ExportFile
 from hub.intake import Counts, LoggedProblem, Refusal
 from hub.intake.errors_file import write_errors
 
@@ -17,42 +18,55 @@ REFUSED = "refused"
 _BEIJING = timezone(timedelta(hours=8))
 
 
-def archive_finished(
-    path: Path, sha256: str, kind: str, counts: Counts, problems: Iterable[LoggedProblem], form: str
-) -> Path:
-    """Moves a finished file to ``done/`` with its report and its list of problems.
+class Archive:
+    """Moves files within their folder; the ``Ending`` of an ``ExportFile``. ``form`` is that of lists of
+    problems. A file itself moves last: killed before that, all is done again with the same result."""
 
-    The file itself moves last: killed before that, all is done again with the same result.
-    """
-    target = _target(path, DONE, sha256)
+    def __init__(self, form: str) -> None:
+        self._form = form
+
+    def finished(self, file: ExportFile, kind: str, counts: Counts, problems: Iterable[LoggedProblem]) -> None:
+        """To ``done/`` with its report and its list of problems."""
+        target = _target(file.path, DONE, file.sha256)
+        write_report(target, file, kind, counts, problems, self._form)
+        os.replace(file.path, target)
+
+    def refused(self, file: ExportFile, refusal: Refusal) -> None:
+        """To ``refused/`` with the reason."""
+        target = _target(file.path, REFUSED, file.sha256)
+        write_refusal(target, file.name, file.sha256, refusal)
+        os.replace(file.path, target)
+
+
+def write_report(
+    target: Path, file: ExportFile, kind: str, counts: Counts, problems: Iterable[LoggedProblem], form: str
+) -> None:
+    """Writes ``<target>.report.json``, and ``<target>.errors.xlsx`` or ``.csv`` if there are problems."""
     number = counts.rejected_total * 20 + sum(counts.warnings.values())
     errors = write_errors(target, problems, form, number)
     _write_json(
         target.with_name(target.name + ".report.json"),
         {
-            "file": path.name,
+            "file": file.name,
             "kind": kind,
-            "sha256": sha256,
+            "sha256": file.sha256,
             **counts.as_dict(),
             "errors_file": errors.name if errors else None,
             "finished_at": _now(),
         },
     )
-    os.replace(path, target)
-    return target
 
 
-def archive_refused(path: Path, sha256: str, refusal: Refusal) -> Path:
-    """Moves a refused file to ``refused/`` with ``<file>.refused.txt`` (for the clerk) and ``.json``."""
-    target = _target(path, REFUSED, sha256)
+def write_refusal(target: Path, name: str, sha256: str, refusal: Refusal) -> None:
+    """Writes ``<target>.refused.txt`` (for the clerk) and ``<target>.refused.json``."""
     _write(
         target.with_name(target.name + ".refused.txt"),
-        f"文件：{path.name}\n未接收。{refusal.chinese}\n\nRefused. {refusal.english}\n",
+        f"文件：{name}\n未接收。{refusal.chinese}\n\nRefused. {refusal.english}\n",
     )
     _write_json(
         target.with_name(target.name + ".refused.json"),
         {
-            "file": path.name,
+            "file": name,
             "sha256": sha256,
             "code": refusal.code,
             "problem": refusal.chinese,
@@ -60,8 +74,6 @@ def archive_refused(path: Path, sha256: str, refusal: Refusal) -> Path:
             "refused_at": _now(),
         },
     )
-    os.replace(path, target)
-    return target
 
 
 def _target(path: Path, folder: str, sha256: str) -> Path:

@@ -9,9 +9,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from connectors.sql.cursor_state import CursorState
 from connectors.sql.table import Rows, Table, stream
-from hub.intake.spool import BATCH_ROWS, Spool, SpoolWriter, digest, dump, loader, plain
+from hub.intake.spool import BATCH_ROWS, CursorState, Spool, SpoolWriter, digest, dump, loader, plain
 
 
 class Increasing:
@@ -61,7 +60,7 @@ class Increasing:
         """Moves the cursor. The spool may go afterwards."""
         meta = spool.meta
         self._state().advance(
-            meta["began"], meta["high"], has_looked_back=meta["has_looked_back"], digests=spool.digests()
+            meta["began"], meta["high"], has_looked_back=meta["has_looked_back"], told=spool.told()
         )
 
     def check(self) -> list[str]:
@@ -105,9 +104,10 @@ class Increasing:
             statement = statement.where(column > self._value(state.low))
         for rows in stream(connection, statement):
             lines = {digest(line): line for line in map(dump, rows)}
-            unseen = state.unseen(list(lines))
-            if unseen:
-                yield [line for mark, line in lines.items() if mark in unseen]
+            told = state.is_told([(mark, mark) for mark in lines])
+            late = [line for line, is_told in zip(lines.values(), told, strict=True) if not is_told]
+            if late:
+                yield late
 
     def _new(self, connection: sa.Connection, high: Any) -> Iterator[Rows]:
         """At most ``portion_rows`` behind ``high``, and the rest of the last value: equal values are not

@@ -14,6 +14,7 @@ import typer
 
 from hub.cli import connect_held
 from hub.cli.common import settings_of
+from hub.cli.connect_form import form
 from hub.errors import HubError, UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="数据来源 / sources: what departments' systems send", no_args_is_help=True)
 
 app.add_typer(connect_held.app, name="held")
+app.command("form")(form)
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="来源名称 / name of the source")]

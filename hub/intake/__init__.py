@@ -10,6 +10,7 @@ from hub.domain.identifiers import Judgement, judge
 from hub.errors import ContractError, InfrastructureError, InputError, UsageError
 from hub.intake.errors_file import write_errors
 from hub.intake.held import Held, HeldPortions
+from hub.intake.json_records import doubled_names, flatten, json_faults, look_up, parse_json
 from hub.intake.rows import (
     Batch,
     Counts,
@@ -51,10 +52,15 @@ __all__ = [
     "SourceContext",
     "SourcePath",
     "UsageError",
+    "doubled_names",
+    "flatten",
+    "json_faults",
     "judge",
     "load_sources",
+    "look_up",
     "mask",
     "mask_personal",
+    "parse_json",
     "setting",
     "write_errors",
 ]

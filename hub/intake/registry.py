@@ -18,6 +18,8 @@ from hub.intake.settings import ConnectorSettings
 #: ``sources.yaml``, ``folder/source.py:Class``.
 CONNECTORS: Mapping[str, str] = {
     "export-folder": "connectors.export_folder.source:ExportFolder",
+    "http-poll": "connectors.http_poll.source:HttpPoll",
+    "sftp-folder": "connectors.sftp_folder.source:SftpFolder",
     "sql": "connectors.sql.source:SqlSource",
 }
 

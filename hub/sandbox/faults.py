@@ -8,6 +8,21 @@
     422 and no work done: an answer for good
 ``lose_receipt``
     the work is done, then 500: the caller cannot know that it was
+``limit``
+    429 with ``Retry-After`` and no work done
+
+An interface that is read page by page shows these as well; to other stand-ins they mean nothing:
+
+``stuck``
+    a page names the cursor that it was asked for as the next
+``broken``
+    the answer ends in the middle
+``doubled``
+    a record in the answer has one name twice
+``elsewhere``
+    a redirection to another host
+``gone``
+    410: the cursor is not known any more
 """
 
 from __future__ import annotations
@@ -37,6 +52,12 @@ class Slowness(Fault):
     seconds: float = Field(default=0.0, ge=0, le=120)
 
 
+class Limit(Fault):
+    """``seconds`` is what ``Retry-After`` says."""
+
+    seconds: int = Field(default=1, ge=0, le=3600)
+
+
 class Faults(BaseModel):
     """All faults of one stand-in; what is not named does not happen."""
 
@@ -46,6 +67,12 @@ class Faults(BaseModel):
     down: Fault = Field(default_factory=Fault)
     refuse: Fault = Field(default_factory=Fault)
     lose_receipt: Fault = Field(default_factory=Fault)
+    limit: Limit = Field(default_factory=Limit)
+    stuck: Fault = Field(default_factory=Fault)
+    broken: Fault = Field(default_factory=Fault)
+    doubled: Fault = Field(default_factory=Fault)
+    elsewhere: Fault = Field(default_factory=Fault)
+    gone: Fault = Field(default_factory=Fault)
 
 
 class FaultPlan:
@@ -65,18 +92,23 @@ class FaultPlan:
 
     async def apply(self, work: Callable[[], Awaitable[Response]]) -> Response:
         """The answer of ``work``, or what a fault makes of it."""
-        if self._strikes(self.faults.slow):
+        if self.strikes(self.faults.slow):
             await asyncio.sleep(self.faults.slow.seconds)
-        if self._strikes(self.faults.down):
+        if self.strikes(self.faults.down):
             return problem(503, "系统维护中", "down, as the plan of faults says")
-        if self._strikes(self.faults.refuse):
+        if self.strikes(self.faults.refuse):
             return problem(422, "不予受理", "refused, as the plan of faults says")
+        if self.strikes(self.faults.limit):
+            refusal = problem(429, "请求过于频繁", "too many requests, as the plan of faults says")
+            refusal.headers["Retry-After"] = str(self.faults.limit.seconds)
+            return refusal
         answer = await work()
-        if self._strikes(self.faults.lose_receipt):
+        if self.strikes(self.faults.lose_receipt):
             return problem(500, "系统异常", "the answer was lost, as the plan of faults says")
         return answer
 
-    def _strikes(self, fault: Fault) -> bool:
+    def strikes(self, fault: Fault) -> bool:
+        """Whether this fault of the plan happens now; what was counted is one less then."""
         if fault.count:
             fault.count -= 1
             return True

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 from fastapi import APIRouter, Request, Response
@@ -27,11 +27,12 @@ from hub.contracts.cloudevents_http import (
     read_structured,
 )
 from hub.domain.plain import to_json
-from hub.domain.problem import ProblemError, fault
+from hub.domain.problem import Fault, ProblemError, fault
 from hub.errors import HubError, InfrastructureError
 from hub.intake.answers_kept import Answer, Asked, asked
-from hub.intake.desk import Finish, Result, Taken
+from hub.intake.desk import Finish, Result
 from hub.intake.http_sources import HttpSource, matching
+from hub.intake.results import shown, single_answer
 from hub.intake.source_keys import SourceKey
 from hub.intake.submissions import Receiver, Submission
 from hub.web.events_description import DESCRIPTION
@@ -164,40 +165,31 @@ def _read(
 
 def _single_answer(read: _Read, results: Sequence[Result]) -> Answer:
     (result,), (event,), (id_,) = results, read.events, read.ids
-    if isinstance(result, ProblemError):
-        return Answer(result.status, to_json(result.document(PATH)))
-    return Answer(202 if result.status == "accepted" else 200, to_json(_shown(id_, result, event)))
+    return single_answer(id_, result, _warnings(event), PATH)
 
 
 def _batch_answer(read: _Read, results: Sequence[Result]) -> Answer:
     counts = {"accepted": 0, "repeated": 0, "refused": 0}
-    shown = []
+    told = []
     for number, (result, event, id_) in enumerate(zip(results, read.events, read.ids, strict=True)):
         if isinstance(result, ProblemError):
             counts["refused"] += 1
             problem = result.document(f"{PATH}#/{number}")
-            shown.append({"index": number, "id": id_, "status": "refused", "problem": problem})
+            told.append({"index": number, "id": id_, "status": "refused", "problem": problem})
         else:
             counts[result.status] += 1
-            shown.append({"index": number, **_shown(id_, result, event)})
+            told.append({"index": number, **shown(id_, result, _warnings(event))})
     if counts["refused"]:
-        status, word = 207, "partial" if counts["refused"] < len(shown) else "refused"
+        status, word = 207, "partial" if counts["refused"] < len(told) else "refused"
     elif counts["accepted"]:
         status, word = 202, "accepted"
     else:
-        status, word = 200, "repeated" if shown else "empty"
-    return Answer(status, to_json({"status": word, **counts, "results": shown}))
+        status, word = 200, "repeated" if told else "empty"
+    return Answer(status, to_json({"status": word, **counts, "results": told}))
 
 
-def _shown(id_: str | None, result: Taken, event: Submission | ProblemError) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        "id": id_, "status": result.status, "event_id": result.event_id, "version": result.version,
-    }
-    if result.type is not None:
-        found["type"] = result.type
-    if isinstance(event, Submission) and event.warnings:
-        found["warnings"] = list(event.warnings)
-    return found
+def _warnings(event: Submission | ProblemError) -> Sequence[Fault]:
+    return event.warnings if isinstance(event, Submission) else ()
 
 
 def _respond(answer: Answer) -> Response:

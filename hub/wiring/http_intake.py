@@ -12,11 +12,13 @@ from hub.bus.follower import Follower
 from hub.bus.publisher import Publisher
 from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
+from hub.errors import UsageError
 from hub.intake.desk import DeskMeans, SourceDesk
+from hub.intake.forms import Form, describe_form
 from hub.intake.http_sources import HttpSource, load_http_sources, matching
 from hub.intake.source_keys import KEYS_TOPIC, KeysLog
 from hub.intake.source_keys_desk import KeysDesk, KeysTable
-from hub.intake.submissions import Receiver
+from hub.intake.submissions import MAX_NATURAL_KEY, Receiver
 from hub.settings import Settings
 from hub.web.events import Entrance, events_router
 from hub.wiring.parts import Service, open_redis, subject_secret, utc_now
@@ -40,6 +42,15 @@ def department_facts(hub_map: HubMap) -> dict[str, str]:
         if not (hub_map.topics[name].schema_ or "").startswith(_OWN_DOMAINS)
         for event in hub_map.topics[name].events
     }
+
+
+def entry_form(event: str, hub_map: HubMap, catalog: Catalog) -> Form:
+    """The form by which a clerk enters events of a type. Raises UsageError for what departments do not enter."""
+    facts = department_facts(hub_map)
+    if event not in facts:
+        raise UsageError(f"There is no form for {event!r}; there are: {', '.join(sorted(facts))}.")
+    schema = catalog.schema(str(hub_map.topics[facts[event]].schema_))
+    return describe_form(event, schema, catalog.codes, MAX_NATURAL_KEY)
 
 
 def http_sources(settings: Settings, hub_map: HubMap) -> dict[str, HttpSource]:

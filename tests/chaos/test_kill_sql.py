@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import signal
-import subprocess
-import sys
-import time
 import uuid
-from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from tests.conftest import IndexLike, KafkaLike
-from tests.support_databases import PASSWORD, postgresql
-from tests.support_intake import ROOT
-from tests.support_sql import INSPECTION_COLUMNS, execute, insert, inspection_row, records, sql_config
+from tests.support_databases import postgresql
+from tests.support_killed import ROUNDS, SEED, Killed, expect_told_once, intake_topics
+from tests.support_sql import INSPECTION_COLUMNS, execute, insert, inspection_row, sql_config
 
-#: ``make chaos`` sets it: then PostgreSQL, 50,000 rows and twenty kills at least, else SQLite and a few.
-ROUNDS = int(os.environ.get("HUB_CHAOS_ROUNDS", "0"))
-SEED = int(os.environ.get("HUB_CHAOS_SEED", "20260701"))
+#: In full on PostgreSQL, else on SQLite.
 ROWS, KILLS = (50_000, max(20, ROUNDS)) if ROUNDS else (6_000, 3)
-TOPICS = ("inspection.results.v1", "intake.rejections.v1")
 MODES: dict[str, dict[str, Any]] = {
     "increasing": {"mode": "increasing", "cursor": "id", "portion_rows": ROWS // 5, "overlap_seconds": 2.0},
     "outbox": {"mode": "outbox", "cursor": "id", "operation": "op", "after": "delete", "portion_rows": ROWS // 5},
@@ -39,12 +27,8 @@ MODES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def bootstrap(kafka: KafkaLike) -> Iterator[str]:
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    for future in admin.create_topics([NewTopic(name, 12, -1) for name in TOPICS], operation_timeout=30).values():
-        future.result()
-    yield kafka.bootstrap
-    for future in admin.delete_topics(list(TOPICS), operation_timeout=30).values():
-        future.result()
+    with intake_topics(kafka.bootstrap) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -56,47 +40,6 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, st
         return
     with postgresql() as server:
         yield server.url, server.driver_url
-
-
-class Killed:
-    """A source whose intake is killed at random moments."""
-
-    def __init__(
-        self, bootstrap: str, redis_url: str, data: Path, entry: dict[str, Any], chance: random.Random
-    ) -> None:
-        self._job = {"bootstrap": bootstrap, "redis_url": redis_url, "data": str(data), "entry": entry}
-        self._chance = chance
-        self.kills = 0
-
-    def run(self, kills: int) -> None:
-        """Kills so many processes in the middle, then lets one end."""
-        for _ in range(kills):
-            child = self._start()
-            assert child.stdout is not None
-            wanted = self._chance.randrange(0, 6)
-            for number, _ in enumerate(child.stdout):
-                if number >= wanted:
-                    break
-            time.sleep(self._chance.random() * 0.3)
-            child.send_signal(signal.SIGKILL)
-            child.stdout.close()
-            self.kills += child.wait(timeout=60) == -signal.SIGKILL
-        child = self._start()
-        assert child.stdout is not None
-        child.stdout.read()
-        child.stdout.close()
-        assert child.wait(timeout=300) == 0
-
-    def _start(self) -> subprocess.Popen[str]:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.sql_process"], cwd=ROOT, text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "TEST_DATABASE_PASSWORD": PASSWORD},
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        assert child.stdin is not None
-        json.dump(self._job, child.stdin)
-        child.stdin.close()
-        return child
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -130,16 +73,8 @@ def test_killed_at_random_every_row_is_told_once(
     killed.run(KILLS)
     assert killed.kills, "some were killed in the middle"
 
-    found = records(bootstrap, TOPICS[0], source)
-    assert len({record["ce_id"] for record in found}) == len(found)
-    types = Counter(record["ce_type"].rpartition(".")[2] for record in found)
     changed = ROWS // 25 if mode == "snapshot" else ROWS // 5
     expected = {"recorded": ROWS, "amended": changed}
     if mode != "increasing":
         expected["withdrawn"] = ROWS // 50 if mode == "snapshot" else 100
-    assert types == expected
-    versions: dict[str, list[int]] = defaultdict(list)
-    for record in found:
-        versions[record["value"]["behaviour_number"]].append(int(record["ce_sequence"]))
-    assert all(seen == list(range(1, len(seen) + 1)) for seen in versions.values())
-    assert records(bootstrap, TOPICS[1], source) == []
+    expect_told_once(bootstrap, source, expected)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from hub.intake import Portion, Source, SourceConfig
 from hub.intake.build import build_source
 from hub.intake.template import write_template
+from tests.support_http_poll import record
 from tests.support_intake import catalog, inspection
 from tests.support_sql import INSPECTION_COLUMNS, execute, insert, inspection_row
 
@@ -31,9 +32,14 @@ class Harness(ABC):
     cannot: ClassVar[Mapping[str, str]] = {}
     #: Column of the system -> our word for it: number, party, date, remark.
     settings: ClassVar[Mapping[str, Any]]
+    #: Name of the fixture that it stands on, which is then ``server``.
+    needs: ClassVar[str | None] = None
+    #: Whether its rows stand in files: there a text that begins with "=" is a formula and costs its row.
+    has_files: ClassVar[bool] = False
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: Any = None) -> None:
         self.folder = folder
+        self.server = server
         self.data = folder / "data"
 
     def entry(self) -> dict[str, Any]:
@@ -58,6 +64,7 @@ class Harness(ABC):
 
 class ExportFolderHarness(Harness):
     name = "export-folder"
+    has_files = True
     cannot: ClassVar = {
         "null": "a cell of a file is a text",
         "bytes": "a file has one encoding",
@@ -79,6 +86,21 @@ class ExportFolderHarness(Harness):
 
     def change(self, portion: Portion) -> None:
         with (self.folder / "in" / "export.csv").open("a", encoding="gb18030") as file:
+            file.write("more\r\n")
+
+
+class SftpFolderHarness(ExportFolderHarness):
+    name = "sftp-folder"
+    needs = "sftp_server"
+    cannot: ClassVar = {name: ExportFolderHarness.cannot[name] for name in ("null", "bytes")}
+
+    def entry(self) -> dict[str, Any]:
+        own = self.server.settings(path=str(self.folder / "in"), mappings=["inspection-results"])
+        return {**{k: v for k, v in super().entry().items() if k != "folder"}, "connector": "sftp-folder", **own}
+
+    def change(self, portion: Portion) -> None:
+        (path,) = self.data.rglob("incoming/*/file/*")
+        with path.open("a", encoding="gb18030") as file:
             file.write("more\r\n")
 
 
@@ -136,6 +158,37 @@ class SqlSnapshotHarness(_SqlHarness):
     extra: ClassVar = {"mode": "snapshot", "max_removed_share": 1, "max_changed_share": 1}
 
 
+class _HttpHarness(_Spooled):
+    needs = "open_interface"
+    paging: ClassVar[str]
+    cannot: ClassVar = {"bytes": "JSON has no bytes"}
+    settings: ClassVar = {}
+
+    def entry(self) -> dict[str, Any]:
+        return {**super().entry(), "connector": "http-poll", **self.server.settings(self.paging)}
+
+    def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        names = {"party": "party", "date": "checked_on", "remark": "remark"}
+        for row in rows:
+            given = {names[name]: value for name, value in row.items() if name in names}
+            self.server.feed.put(record(row["number"], **given))
+
+
+class HttpCursorHarness(_HttpHarness):
+    name = "http-poll-cursor"
+    paging = "cursor"
+
+
+class HttpRecordHarness(_HttpHarness):
+    name = "http-poll-record"
+    paging = "record"
+
+
+class HttpLinkHarness(_HttpHarness):
+    name = "http-poll-link"
+    paging = "link"
+
+
 class TemplateHarness(_Spooled):
     """What ``hub connect new`` writes, as it is."""
 
@@ -146,8 +199,8 @@ class TemplateHarness(_Spooled):
         "database": "register.db", "every_seconds": 0.001,
     }  # fmt: skip
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
+    def __init__(self, folder: Path, server: Any = None) -> None:
+        super().__init__(folder, server)
         write_template("own-register", folder)
 
     def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -165,9 +218,13 @@ class TemplateHarness(_Spooled):
 
 HARNESSES: tuple[type[Harness], ...] = (
     ExportFolderHarness,
+    SftpFolderHarness,
     SqlIncreasingHarness,
     SqlOutboxHarness,
     SqlKeptOutboxHarness,
     SqlSnapshotHarness,
+    HttpCursorHarness,
+    HttpRecordHarness,
+    HttpLinkHarness,
     TemplateHarness,
 )

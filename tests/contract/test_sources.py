@@ -25,8 +25,8 @@ MANY = 2300
 
 @pytest.fixture(params=HARNESSES, ids=lambda harness: harness.name)
 def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
-    made: Harness = request.param(tmp_path)
-    return made
+    kind: type[Harness] = request.param
+    return kind(tmp_path, request.getfixturevalue(kind.needs) if kind.needs else None)
 
 
 def needs(harness: Harness, feature: str) -> None:
@@ -158,7 +158,7 @@ def test_a_row_that_cannot_be_taken_is_a_fault_in_its_place(harness: Harness) ->
     "text", ["𠮷野家 ཀན་ལྷོ།", "a\tb", "“引号”, ''; DROP", "0", "=1+1 说明", "é" * 200], ids=lambda text: text[:4]
 )
 def test_texts_arrive_as_they_are(harness: Harness, text: str) -> None:
-    if text.startswith("=") and harness.name == "export-folder":
+    if text.startswith("=") and harness.has_files:
         text = text[1:]  # a formula costs a file its row, on purpose
     harness.put([{"number": 1, "remark": text, "party": f"合作市{text[:3].strip()}有限责任公司"}])
     portion = one_portion(harness)
@@ -242,7 +242,7 @@ def test_check_keeps_and_publishes_nothing(harness: Harness) -> None:
 
 def test_settings_that_are_unknown_or_missing_are_named(harness: Harness) -> None:
     given = {**harness.entry(), "no_such_setting": 1, "region_code": "甘南"}
-    required = {"export-folder": "folder", "template": "database"}.get(harness.name, "mapping")
+    required = {"export-folder": "folder", "sftp-folder": "host", "template": "database"}.get(harness.name, "mapping")
     del given[required]
     config, faults = SourceConfig.parse(given, harness.folder)
     assert config is None

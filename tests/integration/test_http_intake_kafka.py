@@ -35,12 +35,13 @@ from hub.contracts.cloudevents import from_headers
 from hub.domain.events import Envelope, event_id
 from hub.errors import InputError
 from hub.intake.desk import SourceDesk
+from hub.intake.forms import Filled, FormDesk
 from hub.intake.source_keys import KeysLog, new_key
 from hub.intake.source_keys_desk import KeysDesk, KeysTable
 from hub.web.app import create_app
 from tests.conftest import IndexLike, KafkaLike
 from tests.support_contracts import ROOT, catalog
-from tests.support_http_intake import BATCH, KEY, STRUCTURED, data, dumps, event, router_of, source
+from tests.support_http_intake import BATCH, KEY, STRUCTURED, data, dumps, event, receiver, router_of, source
 from tests.support_http_process import TOPICS, desk_of
 
 RESULTS = "inspection.results.v1"
@@ -98,6 +99,31 @@ class Hub:
 @pytest.fixture
 def hub(bootstrap: str, valkey: IndexLike, redis_client: redis.Redis, tmp_path: Path) -> Hub:
     return Hub(bootstrap, valkey.url, tmp_path)
+
+
+def test_what_a_clerk_fills_in_is_the_next_version_of_what_a_program_sent(hub: Hub) -> None:
+    """The same desk, so the same record: versions go on, and the same content is a repeat."""
+    given = source(hub.name, events=["inspection.result.*"])
+    with hub.web() as client:
+        assert post(client, hub.event(naturalkey="案-1")).status_code == 202
+        publisher = KafkaPublisher(hub.bootstrap, client_id="portal")
+        desk = desk_of(publisher, hub.bootstrap, hub.redis_url, hub.base / "data", hub.name)
+        thread = threading.Thread(target=desk.run)
+        thread.start()
+        try:
+            forms = FormDesk(receiver(given), desk, {"inspection.result.recorded": "inspection/result"}, catalog())
+            same = forms.submit("inspection.result.recorded", Filled("案-1", data())).result(30)
+            changed = forms.submit("inspection.result.recorded", Filled("案-1", data(remark="改"))).result(30)
+        finally:
+            desk.stop()
+            thread.join()
+            publisher.close()
+        assert (same.status, json.loads(same.body)["status"]) == (200, "repeated")
+        assert (changed.status, json.loads(changed.body)["type"]) == (202, "inspection.result.amended")
+        assert post(client, hub.event(naturalkey="案-1", content={"remark": "改"})).json()["status"] == "repeated"
+    records = hub.records()
+    check_versions(records)
+    assert [value["remark"] for _, value in records][1:] == ["改"]
 
 
 def post(client: TestClient | httpx.Client, value: Any, **headers: str) -> Any:

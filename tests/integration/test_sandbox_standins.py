@@ -10,19 +10,16 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import time
 import urllib.error
 import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import pytest
-import uvicorn
 from fastapi import FastAPI
 
 from hub.delivery import answers
@@ -39,6 +36,7 @@ from hub.sandbox.faults import Fault, FaultPlan, Faults, Slowness
 from tests.support_contracts import IDENTITY_NUMBER, ROOT, catalog
 from tests.support_delivery import Desk
 from tests.support_outlets import QUICK, OutletServer, Reply, Seen, notice, notice_id, order, penalty
+from tests.support_served import served, wait_until
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(32))).decode()
 USCC = "91623000739699913A"
@@ -64,30 +62,6 @@ def ask(method: str, url: str, body: bytes | None = None, **headers: str) -> Ans
     except urllib.error.HTTPError as error:
         with error:
             return Answer(error.code, error.read().decode())
-
-
-def wait_until(holds: Callable[[], bool], what: str) -> None:
-    for _ in range(1500):
-        if holds():
-            return
-        time.sleep(0.02)
-    pytest.fail(f"never came: {what}")
-
-
-@contextlib.contextmanager
-def served(app: FastAPI) -> Iterator[str]:
-    """The root URL of the application while it runs on a free port."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on", ws="none"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
-    thread.start()
-    try:
-        wait_until(lambda: server.started, "the server")
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(20)
-        listening.close()
 
 
 def now() -> datetime:

@@ -3,17 +3,22 @@
 The third part of the connectors' SDK, for systems that cannot promise the same rows in the same order twice.
 """
 
+from hub.intake.spool.cursor import CursorState
 from hub.intake.spool.file import BATCH_ROWS, Spool, SpoolWriter, digest, replace
-from hub.intake.spool.portion import Reports, SpoolPortion, portion_id
+from hub.intake.spool.portion import ReadRow, Reports, SpoolPortion, portion_id
+from hub.intake.spool.spooled_source import SpooledSource
 from hub.intake.spool.table_source import TableSettings, TableSource
 from hub.intake.spool.values import Values, dump, loader, plain
 
 __all__ = [
     "BATCH_ROWS",
+    "CursorState",
+    "ReadRow",
     "Reports",
     "Spool",
     "SpoolPortion",
     "SpoolWriter",
+    "SpooledSource",
     "TableSettings",
     "TableSource",
     "Values",

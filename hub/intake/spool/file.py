@@ -153,10 +153,10 @@ class Spool:
             (data,) = database.execute("SELECT data FROM batch WHERE number = ?", (number,)).fetchone()
             yield from map(dump, json.loads(data))
 
-    def digests(self) -> Iterator[bytes]:
-        """Digests of the rows that were added with keys, in their order."""
-        for (found,) in self._open().execute("SELECT digest FROM row ORDER BY rowid"):
-            yield found
+    def told(self) -> Iterator[tuple[bytes, bytes]]:
+        """Key and digest of the rows that were added with keys, in their order; the digest for a key of ``None``."""
+        for key, found in self._open().execute("SELECT key, digest FROM row ORDER BY rowid"):
+            yield key or found, found
 
     def line_at(self, at: int) -> list[Any]:
         """The row of that number, in JSON's words."""

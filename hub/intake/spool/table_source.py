@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from hub.errors import ContractError, HubError, InputError
-from hub.intake.mapping import RowReader, check_mapping, layout_of, load_mapping
+from hub.errors import HubError
+from hub.intake.mapping import RowReader, layout_of, load_mapping
 from hub.intake.rows import Place, Row, RowFault
 from hub.intake.settings import ConnectorSettings, EncodingName, MappingName, setting
 from hub.intake.sources import SourceContext
 from hub.intake.spool.file import BATCH_ROWS, Spool, SpoolWriter
-from hub.intake.spool.portion import Reports, SpoolPortion
-from hub.intake.spool.values import Values, dump, loader
+from hub.intake.spool.portion import ReadRow, Reports
+from hub.intake.spool.spooled_source import SpooledSource
+from hub.intake.spool.values import Values, dump
 
 #: Rows that ``check`` tries.
 _TRIED = 200
@@ -34,7 +36,7 @@ class TableSettings(ConnectorSettings):
     errors: Literal["xlsx", "csv"] = setting("问题清单格式", "Form of the list of problems: `xlsx` or `csv`.", "xlsx")
 
 
-class TableSource:
+class TableSource(SpooledSource):
     """Give ``columns`` and ``rows``; the rest of the contract of a ``Source`` is kept here.
 
     ``rows`` is called once for each reading and may raise whatever its system raises: then nothing of that
@@ -48,13 +50,12 @@ class TableSource:
         settings = context.config.settings
         assert isinstance(settings, TableSettings)
         self.settings: Any = settings
-        self._context = context
-        self._mapping = load_mapping(settings.mapping)
-        check_mapping(self._mapping, context)
-        self._load = loader(settings.encoding, "Asia/Shanghai")
-        self._spool = context.folder / "portion.spool"
+        reports = Reports(context.folder / "reports", settings.errors)
+        super().__init__(
+            context, load_mapping(settings.mapping), context.config.name, reports, settings.every_seconds,
+            encoding=settings.encoding,
+        )  # fmt: skip
         self._done = context.folder / "last.json"
-        self._next_at = 0.0
 
     def columns(self) -> Sequence[str]:
         """Names of the columns, in the order in which ``rows`` gives them."""
@@ -64,34 +65,11 @@ class TableSource:
         """All rows as they are now: texts, numbers, ``Decimal``, dates, ``bytes``, ``None``."""
         raise NotImplementedError
 
-    @property
-    def name(self) -> str:
-        return self._context.config.name
-
-    @property
-    def topics(self) -> Mapping[str, str]:
-        return {self._mapping.topic: self._mapping.schema_name}
-
-    def target(self, kind: str) -> tuple[str, str]:
-        return self._mapping.topic, self._mapping.schema_name
-
-    def portions(self) -> Iterator[SpoolPortion]:
-        """What was left of the last time, then the table as it is now."""
-        if self._spool.exists():
-            yield from self._portion()
-        if not self._spool.exists() and time.monotonic() >= self._next_at:
-            self._next_at = time.monotonic() + self.settings.every_seconds
-            if self._take():
-                yield from self._portion()
-
-    def waits(self) -> bool:
-        return self._spool.exists()
-
     def check(self) -> list[str]:
         """The columns, and the first rows; nothing is published or kept."""
         try:
             reader = self._reader(list(self.columns()))
-            tried = [self._load(dump(list(row))) for row in islice(self.rows(), _TRIED)]
+            tried = [self.load(dump(list(row))) for row in islice(self.rows(), _TRIED)]
             read = [reader.read_values(row, Place(self.name, None, number)) for number, row in enumerate(tried, 1)]
         except HubError as error:
             return [str(error)]
@@ -104,16 +82,11 @@ class TableSource:
             if isinstance(item, RowFault)
         ]
 
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def _reader(self, columns: Sequence[str]) -> RowReader:
-        return RowReader(layout_of(self._mapping, columns), self._context)
-
-    def _take(self) -> bool:
+    def take(self, path: Path) -> bool:
+        """Reads the table; false where it is as it was the last time."""
         began, columns = time.time(), list(self.columns())
-        fingerprint = self._mapping.model_dump_json()
-        writer = SpoolWriter(self._spool)
+        fingerprint = self.mapping.model_dump_json()
+        writer = SpoolWriter(path)
         try:
             rows = iter(self.rows())
             while lines := [dump(list(row)) for row in islice(rows, BATCH_ROWS)]:
@@ -126,27 +99,25 @@ class TableSource:
         finally:
             writer.drop()
 
+    def settle(self, spool: Spool) -> None:
+        """What was told is not told again."""
+        temporary = self._done.with_name(".last.json.tmp")
+        temporary.write_text(json.dumps([spool.digest, spool.meta["mapping"]]), encoding="utf-8")
+        os.replace(temporary, self._done)
+
+    def row_reader(self, spool: Spool) -> ReadRow:
+        reader = self._reader(spool.meta["columns"])
+
+        def read(row: Values, number: int, day: date, is_removed: bool) -> Row | RowFault:
+            return reader.read_values(row, Place(self.name, None, number))
+
+        return read
+
+    def _reader(self, columns: Sequence[str]) -> RowReader:
+        return RowReader(layout_of(self.mapping, columns), self.context)
+
     def _is_told(self, digest: str, fingerprint: str) -> bool:
         try:
             return bool(json.loads(self._done.read_text(encoding="utf-8")) == [digest, fingerprint])
         except (OSError, ValueError):
             return False
-
-    def _portion(self) -> Iterator[SpoolPortion]:
-        try:
-            spool = Spool(self._spool, self._load)
-            reader = self._reader(spool.meta["columns"])
-        except (InputError, ContractError):
-            self._spool.unlink(missing_ok=True)  # it is read anew
-            return
-
-        def read(row: Values, number: int, day: date, is_removed: bool) -> Row | RowFault:
-            return reader.read_values(row, Place(self.name, None, number))
-
-        reports = Reports(self._context.folder / "reports", self.settings.errors)
-        yield SpoolPortion(spool, self.name, read, reports, self._settle)
-
-    def _settle(self, spool: Spool) -> None:
-        temporary = self._done.with_name(".last.json.tmp")
-        temporary.write_text(json.dumps([spool.digest, spool.meta["mapping"]]), encoding="utf-8")
-        os.replace(temporary, self._done)

@@ -1,4 +1,4 @@
-"""The intake of a table as a process of its own, to be killed: it reads until nothing waits, and ends."""
+"""The intake of a source as a process of its own, to be killed: it reads until nothing waits, and ends."""
 
 from __future__ import annotations
 

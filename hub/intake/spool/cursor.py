@@ -8,7 +8,7 @@ ids and times are treated alike:
 - A look back at time T begins behind the mark of ``overlap`` before the look back *before* T. A row that
   was overtaken at time s and committed within the overlap is then either committed before that earlier
   look, which saw it, or overtaken after that mark, and lies behind it now.
-- Digests of the rows within the window tell those that were seen from those that came late.
+- What was told of the rows within the window tells those that were seen from those that came late.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+#: By what a row is known, and the digest of its content. Who has no key takes the digest for it.
+Told = tuple[bytes, bytes]
 #: SQLite's own limit of parameters is higher; so many are looked up at a time.
 _CHUNK = 500
 
@@ -27,16 +29,19 @@ class CursorState:
     """A small database in the source's folder. Lost, everything is read anew, and known again by the hub.
 
     ``high`` is the highest value read and finished, ``low`` where a look back begins (both as JSON has
-    them, ``None`` for nothing).
+    them, ``None`` for nothing). ``overlap`` is in seconds; with none there are no looks back, and what was told
+    is kept only if ``keeps``: for sources that are given rows again anyway.
     """
 
-    def __init__(self, path: Path, overlap: float) -> None:
+    def __init__(self, path: Path, overlap: float, *, keeps: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._overlap = overlap
+        self._keeps = keeps or overlap > 0
         self._database = sqlite3.connect(path, isolation_level=None)
         self._database.execute("CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
         self._database.execute(
-            "CREATE TABLE IF NOT EXISTS seen (digest BLOB PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID"
+            "CREATE TABLE IF NOT EXISTS told (key BLOB PRIMARY KEY, digest BLOB NOT NULL, at REAL NOT NULL)"
+            " WITHOUT ROWID"
         )
         stored = dict(self._database.execute("SELECT name, value FROM state").fetchall())
         self.high: Any = json.loads(stored.get("high", "null"))
@@ -57,32 +62,33 @@ class CursorState:
         # A clock that was set back must not postpone it.
         return not 0 <= now - self.looked_back_at < self._overlap / 3
 
-    def unseen(self, digests: Sequence[bytes]) -> set[bytes]:
-        """Those that were not seen within the window."""
-        known: set[bytes] = set()
-        for start in range(0, len(digests), _CHUNK):
-            part = digests[start : start + _CHUNK]
+    def is_told(self, rows: Sequence[Told]) -> list[bool]:
+        """Whether each of the rows is, within the window, just as it was told last."""
+        known: dict[bytes, bytes] = {}
+        for start in range(0, len(rows), _CHUNK):
+            part = [key for key, _ in rows[start : start + _CHUNK]]
             marks = ",".join("?" * len(part))
-            known.update(
-                row[0] for row in self._database.execute(f"SELECT digest FROM seen WHERE digest IN ({marks})", part)
-            )
-        return set(digests) - known
+            known.update(self._database.execute(f"SELECT key, digest FROM told WHERE key IN ({marks})", part))
+        return [known.get(key) == digest for key, digest in rows]
 
-    def advance(self, at: float, high: Any, *, has_looked_back: bool, digests: Iterable[bytes] = ()) -> None:
+    def advance(self, at: float, high: Any, *, has_looked_back: bool, told: Iterable[Told] = ()) -> None:
         """A read that began at ``at`` is finished: all at once, and the same when it is said twice."""
         marks = [mark for mark in self.marks if mark[0] < at]
         if high != self.high:
             marks.append((at, high))
         looked_back_at = at if has_looked_back else self.looked_back_at
-        horizon = looked_back_at - self._overlap
+        # Without looks back only the last mark is of use, or they would grow for ever.
+        horizon = looked_back_at - self._overlap if self._overlap else at
         begin = next((number for number in reversed(range(len(marks))) if marks[number][0] <= horizon), 0)
         marks = marks[begin:]
         with self._database:
             self._database.execute("BEGIN")
-            if self._overlap:
-                self._database.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?)", ((d, at) for d in digests))
+            if self._keeps:
+                self._database.executemany(
+                    "INSERT OR REPLACE INTO told VALUES (?, ?, ?)", ((key, digest, at) for key, digest in told)
+                )
                 if marks and marks[0][0] <= horizon:
-                    self._database.execute("DELETE FROM seen WHERE at < ?", (marks[0][0],))
+                    self._database.execute("DELETE FROM told WHERE at < ?", (marks[0][0],))
             self._database.executemany(
                 "INSERT OR REPLACE INTO state VALUES (?, ?)",
                 [

@@ -1,0 +1,229 @@
+"""A file of an export: whose it is by its name, and its rows, read by the mapping whose headings it has.
+
+The SFTP folder reads with this module too: where a file comes from and where it goes is said by its ``Ending``.
+"""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from connectors.export_folder.csv_table import CsvTable
+from connectors.export_folder.heading import Heading, find_heading
+from connectors.export_folder.settings import ExportSettings
+from connectors.export_folder.table import BrokenRow, Content, Table, examine
+from connectors.export_folder.xlsx_table import XlsxTable
+from hub.intake import (
+    Batch,
+    ContractError,
+    Counts,
+    InputError,
+    LoggedProblem,
+    Place,
+    Refusal,
+    Row,
+    RowFault,
+    SourceContext,
+)
+from hub.intake.mapping import RowMapping, RowReader, broken_row_fault, check_mapping, load_mapping
+
+#: Mappings that the connector brings along.
+MAPPINGS = Path(__file__).parent / "mappings"
+#: Rows of a batch: enough to spread the cost of a broker's and an index's answer, small in memory.
+BATCH_ROWS = 1000
+#: Ends of names that are our own, or a file that another program is still writing.
+_NOT_OURS = (
+    ".tmp",
+    ".part",
+    ".partial",
+    ".crdownload",
+    ".filepart",
+    ".swp",
+    ".errors.xlsx",
+    ".errors.csv",
+    ".report.json",
+    ".refused.txt",
+    ".refused.json",
+)
+
+
+def is_an_export(name: str) -> bool:
+    """Whether a file of that name is to be read: not hidden, not our own, not one that is being written."""
+    return not name.startswith((".", "~$")) and not name.lower().endswith(_NOT_OURS)
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a name holds neither a path nor control characters."""
+    return name.isprintable() and not any(ord(char) < 32 or char in "/\\" for char in name)
+
+
+def load_mappings(names: Sequence[str], context: SourceContext) -> Mapping[str, RowMapping]:
+    """The mappings of a source by their kind. Raises ``ContractError`` for those that cannot work."""
+    mappings = [load_mapping(name, MAPPINGS) for name in names]
+    by_kind = {mapping.kind: mapping for mapping in mappings}
+    if len(by_kind) != len(mappings):
+        raise ContractError(f"source {context.config.name}: two mappings have the same kind")
+    for mapping in by_kind.values():
+        check_mapping(mapping, context)
+    return by_kind
+
+
+class FileSource:
+    """What sources of files have in common: mappings by kind, and where their rows go."""
+
+    def __init__(self, context: SourceContext, mappings: Sequence[str]) -> None:
+        self._context = context
+        self._mappings = load_mappings(mappings, context)
+
+    @property
+    def name(self) -> str:
+        return self._context.config.name
+
+    @property
+    def topics(self) -> Mapping[str, str]:
+        return {mapping.topic: mapping.schema_name for mapping in self._mappings.values()}
+
+    def target(self, kind: str) -> tuple[str, str]:
+        mapping = self._mappings[kind]
+        return mapping.topic, mapping.schema_name
+
+
+class Ending(Protocol):
+    """What becomes of a file in the end, and of what is told to its sender. Both may be called twice with
+    the same words: a kill may come behind the first."""
+
+    def finished(self, file: ExportFile, kind: str, counts: Counts, problems: Iterable[LoggedProblem]) -> None: ...
+
+    def refused(self, file: ExportFile, refusal: Refusal) -> None: ...
+
+
+class ExportFile:
+    """One file. See ``hub.intake.Portion`` for the contract."""
+
+    def __init__(
+        self,
+        path: Path,
+        context: SourceContext,
+        settings: ExportSettings,
+        mappings: Iterable[RowMapping],
+        ending: Ending,
+    ) -> None:
+        self.path = path
+        self._ending = ending
+        self._settings = settings
+        self._context = context
+        self._mappings = list(mappings)
+        self._table: Table | None = None
+        self._heading: Heading | None = None
+        self._status = path.lstat()
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @cached_property
+    def _content(self) -> Content | Refusal:
+        """The pass over the bytes, made once; a refusal is kept until ``batches`` may raise it."""
+        if not stat.S_ISREG(self._status.st_mode):
+            return Refusal(
+                "unsafe-name",
+                "这是链接或设备，不是普通文件，拒绝读取。",
+                "A link or device, no regular file: refused.",
+            )
+        if not is_safe_name(self.name):
+            return Refusal(
+                "unsafe-name",
+                "文件名含有路径或控制字符，拒绝读取。",
+                "The name holds a path or control characters.",
+            )
+        try:
+            return examine(self.path, self._settings.max_file_bytes)
+        except Refusal as refusal:
+            return refusal
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the content; of name and size where the content may not be read."""
+        content = self._content
+        return content.sha256 if isinstance(content, Content) else f"unread-{self._status.st_size}"
+
+    @property
+    def identity(self) -> str:
+        return f"{self.name}|{self._status.st_size}|{self.sha256}"
+
+    @property
+    def size(self) -> int | None:
+        return self._heading.sheet.size if self._heading else None
+
+    def open(self) -> Heading:
+        """Opens the table and finds its heading. Raises ``Refusal``."""
+        if self._heading is None:
+            content = self._content
+            if isinstance(content, Refusal):
+                raise content
+            self._table = (
+                CsvTable(self.path, content.encoding, content.size)
+                if content.encoding
+                else XlsxTable(self.path)
+            )
+            heading = find_heading(self._table.sheets(), self._mappings)
+            self._heading = heading._replace(sheet=self._table.prepare(heading.sheet, heading.row))
+        return self._heading
+
+    def batches(self, rows_finished: int) -> Iterator[Batch]:
+        """The rows behind the first ``rows_finished``. Raises ``InputError`` if the file changed."""
+        heading = self.open()
+        reader = RowReader(heading.layout, self._context)
+        read = skipped = 0
+        items: list[Row | RowFault] = []
+        for item in self._items(heading, reader):
+            if item is None:
+                skipped += 1
+                continue
+            read += 1
+            if read <= rows_finished:
+                continue
+            items.append(item)
+            if len(items) >= BATCH_ROWS:
+                yield Batch(items, read, heading.sheet.done(), skipped)
+                items = []
+        self._expect_unchanged()
+        yield Batch(items, read, heading.sheet.done(), skipped)
+
+    def _items(self, heading: Heading, reader: RowReader) -> Iterator[Row | RowFault | None]:
+        name, sheet, first = self.name, heading.sheet.name, heading.row
+        for number, cells in heading.sheet.rows():
+            if number <= first:
+                continue
+            place = Place(name, sheet, number)
+            if isinstance(cells, BrokenRow):
+                yield broken_row_fault(cells.problem, cells.remedy, cells.text, place)
+            elif any(cells):
+                yield reader.read_texts(cells, place)
+            else:
+                yield None
+
+    def _expect_unchanged(self) -> None:
+        now = self.path.lstat()
+        if (now.st_size, now.st_mtime_ns, now.st_ino) != (
+            self._status.st_size,
+            self._status.st_mtime_ns,
+            self._status.st_ino,
+        ):
+            raise InputError(f"{self.name}: the file changed while it was read; it will be read anew")
+
+    def finish(self, counts: Counts, problems: Iterable[LoggedProblem]) -> None:
+        assert self._heading is not None
+        self._ending.finished(self, self._heading.mapping.kind, counts, problems)
+
+    def refuse(self, refusal: Refusal) -> None:
+        self._ending.refused(self, refusal)
+
+    def close(self) -> None:
+        if self._table is not None:
+            self._table.close()
+            self._table = None
+            self._heading = None
