@@ -4,10 +4,20 @@
     answers after ``seconds``
 ``down``
     503 and no work done
+``shut_out``
+    401 and no work done: the token is wrong
 ``refuse``
     422 and no work done: an answer for good
 ``lose_receipt``
     the work is done, then 500: the caller cannot know that it was
+``refuse_record``
+    422 for one record, in a batch or alone; the others of the batch are carried out
+``lose_answer``
+    the record of a batch is carried out, and the answer to the batch does not name it
+``answer_twice``
+    the answer to a batch names the record twice
+``spoiled_subjects``
+    whose records make a whole batch be refused (422, nothing done of it); alone they are refused themselves
 """
 
 from __future__ import annotations
@@ -44,8 +54,13 @@ class Faults(BaseModel):
 
     slow: Slowness = Field(default_factory=Slowness)
     down: Fault = Field(default_factory=Fault)
+    shut_out: Fault = Field(default_factory=Fault)
     refuse: Fault = Field(default_factory=Fault)
     lose_receipt: Fault = Field(default_factory=Fault)
+    refuse_record: Fault = Field(default_factory=Fault)
+    lose_answer: Fault = Field(default_factory=Fault)
+    answer_twice: Fault = Field(default_factory=Fault)
+    spoiled_subjects: list[str] = Field(default_factory=list)
 
 
 class FaultPlan:
@@ -65,18 +80,21 @@ class FaultPlan:
 
     async def apply(self, work: Callable[[], Awaitable[Response]]) -> Response:
         """The answer of ``work``, or what a fault makes of it."""
-        if self._strikes(self.faults.slow):
+        if self.strikes(self.faults.slow):
             await asyncio.sleep(self.faults.slow.seconds)
-        if self._strikes(self.faults.down):
+        if self.strikes(self.faults.down):
             return problem(503, "系统维护中", "down, as the plan of faults says")
-        if self._strikes(self.faults.refuse):
+        if self.strikes(self.faults.shut_out):
+            return problem(401, "令牌无效", "shut out, as the plan of faults says")
+        if self.strikes(self.faults.refuse):
             return problem(422, "不予受理", "refused, as the plan of faults says")
         answer = await work()
-        if self._strikes(self.faults.lose_receipt):
+        if self.strikes(self.faults.lose_receipt):
             return problem(500, "系统异常", "the answer was lost, as the plan of faults says")
         return answer
 
-    def _strikes(self, fault: Fault) -> bool:
+    def strikes(self, fault: Fault) -> bool:
+        """Whether a fault happens this time."""
         if fault.count:
             fault.count -= 1
             return True
