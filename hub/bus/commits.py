@@ -3,14 +3,59 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Self
 
 from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from hub.bus.batch import Place
+from hub.bus.clients import new_consumer
 from hub.errors import BrokerError
 
 _PATIENCE_SECONDS = 10.0
+
+
+class Position:
+    """The commits of one group on one topic, outside of it: it joins nothing. Raises BrokerError.
+
+    By a consumer, where GroupOffsets asks for many groups at once: librdkafka's admin client reads a null pointer where
+    the coordinator is just moving, and that ends the process.
+    """
+
+    def __init__(self, bootstrap: str, group: str, topic: str) -> None:
+        self._consumer = new_consumer(bootstrap, group=group, client_id="position")
+        self._group, self._topic = group, topic
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def read(self, partitions: Collection[int] | None = None) -> dict[Place, int]:
+        """Place -> offset that a next owner would read, of some partitions or of all; what was never committed is not
+        there."""
+        try:
+            if partitions is None:
+                known = self._consumer.list_topics(self._topic, timeout=_PATIENCE_SECONDS).topics[self._topic]
+                partitions = list(known.partitions)
+            asked = [TopicPartition(self._topic, number) for number in partitions]
+            found = self._consumer.committed(asked, timeout=_PATIENCE_SECONDS)
+        except KafkaException as error:
+            raise BrokerError(f"group {self._group}: {error.args[0].str()}") from error
+        for each in found:
+            if each.error is not None:
+                raise BrokerError(f"group {self._group}, {each.topic}/{each.partition}: {each.error.str()}")
+        return {(each.topic, each.partition): each.offset for each in found if each.offset >= 0}
+
+    def write(self, offsets: Mapping[Place, int]) -> None:
+        """Commits for the group, in which no process may be."""
+        try:
+            self._consumer.commit(
+                offsets=[TopicPartition(*place, offset) for place, offset in offsets.items()], asynchronous=False
+            )
+        except KafkaException as error:
+            raise BrokerError(f"group {self._group}: {error.args[0].str()}") from error
 
 
 class GroupOffsets:

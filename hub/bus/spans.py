@@ -10,7 +10,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 from hub.bus.batch import Place
 from hub.bus.clients import new_consumer
-from hub.bus.commits import GroupOffsets
+from hub.bus.commits import Position
 from hub.bus.records import Headers, Record
 from hub.errors import BrokerError
 
@@ -38,6 +38,16 @@ class SpanReader:
         except KafkaException as error:
             raise BrokerError(f"{place[0]}/{place[1]}: {error}") from error
         return int(end)
+
+    def offset_at(self, place: Place, milliseconds: int) -> int | None:
+        """The first offset of a partition whose record is of that moment or later (milliseconds since the epoch);
+        ``None`` if there is none. Raises BrokerError."""
+        try:
+            asked = [TopicPartition(*place, milliseconds)]
+            (found,) = self._open().offsets_for_times(asked, timeout=self._patience_seconds)
+        except KafkaException as error:
+            raise BrokerError(f"{place[0]}/{place[1]}: {error}") from error
+        return int(found.offset) if found.offset >= 0 else None
 
     def read(self, spans: Mapping[Place, Span]) -> Iterator[list[Record]]:
         """Records batch by batch, those of a partition in its order. Raises BrokerError if nothing is heard for
@@ -105,13 +115,37 @@ class Backlog:
         self._bootstrap, self._topic, self._group = bootstrap, topic, group
 
     def __call__(self, partitions: Collection[int]) -> Iterator[Record]:
-        committed = GroupOffsets(self._bootstrap).read([self._group])[self._group]
+        with Position(self._bootstrap, self._group, self._topic) as position:
+            committed = position.read(partitions)
         reader = SpanReader(self._bootstrap)
         try:
             spans: dict[Place, Span] = {}
             for place in ((self._topic, number) for number in partitions):
                 start, end = committed.get(place), reader.end_of(place)
                 if end > (start or 0):
+                    spans[place] = Span(start, end)
+            for records in reader.read(spans) if spans else ():
+                yield from records
+        finally:
+            reader.close()
+
+
+class Since:
+    """What was written to a topic since a moment; it joins no group and commits nothing.
+
+    Called with partitions and milliseconds since the epoch. Raises BrokerError.
+    """
+
+    def __init__(self, bootstrap: str, *, topic: str) -> None:
+        self._bootstrap, self._topic = bootstrap, topic
+
+    def __call__(self, partitions: Collection[int], milliseconds: int) -> Iterator[Record]:
+        reader = SpanReader(self._bootstrap)
+        try:
+            spans: dict[Place, Span] = {}
+            for place in ((self._topic, number) for number in partitions):
+                start, end = reader.offset_at(place, milliseconds), reader.end_of(place)
+                if start is not None and start < end:
                     spans[place] = Span(start, end)
             for records in reader.read(spans) if spans else ():
                 yield from records

@@ -78,13 +78,15 @@ def schema(
     connector: Annotated[str, typer.Argument(metavar="CONNECTOR", help="连接器 / connector, or `common`")],
     as_json: AsJson = False,
 ) -> None:
-    """What sources.yaml may say to a connector: a table in Markdown, or JSON Schema for a form."""
+    """What a file may say to a source or a sink: a table in Markdown, or JSON Schema for a form."""
+    from hub.disclosure.registry import SINKS, find_sink
     from hub.intake.registry import find_connector
     from hub.intake.settings import settings_schema, settings_table
     from hub.intake.sources import CommonSettings
 
     with _errors():
-        model = CommonSettings if connector == "common" else find_connector(connector).Settings
+        find = find_sink if connector in SINKS else find_connector
+        model = CommonSettings if connector == "common" else find(connector).Settings
     typer.echo(_dump(settings_schema(model)) if as_json else settings_table(model), nl=as_json)
 
 

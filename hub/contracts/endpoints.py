@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from hub.errors import ContractError
-
-
-class ChannelAddress(BaseModel):
-    """Root of the channel's system, and what it knows the hub by."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    url: str
-    token: SecretStr | None = None
 
 
 class SubscriptionAddress(BaseModel):
@@ -34,7 +26,8 @@ class Endpoints(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    channels: dict[str, ChannelAddress] = {}
+    #: Settings of each channel's sink, as the sink reads them; they may hold secrets.
+    channels: dict[str, dict[str, Any]] = Field(default={}, repr=False)
     subscriptions: dict[str, SubscriptionAddress] = {}
 
 
@@ -47,5 +40,8 @@ def load_endpoints(path: Path) -> Endpoints:
     except yaml.YAMLError as error:
         raise ContractError(f"{path}: not YAML") from error
     except ValidationError as error:
-        faults = [f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        faults = [
+            f"  {'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+            for fault in error.errors(include_input=False)
+        ]
         raise ContractError("\n".join([f"{path}:", *faults])) from error

@@ -53,10 +53,11 @@ class TopicModel(Model):
 
 
 class ChannelModel(Model):
-    """A public outlet."""
+    """A public outlet. ``connector`` names the sink that serves it."""
 
     title: str
     view: View
+    connector: str = Field(default="collaboration-platform", min_length=1)
     basis: str
 
 

@@ -4,6 +4,8 @@
     answers after ``seconds``
 ``down``
     503 and no work done
+``shut_out``
+    401 and no work done: the token is wrong
 ``refuse``
     422 and no work done: an answer for good
 ``lose_receipt``
@@ -23,6 +25,14 @@ An interface that is read page by page shows these as well; to other stand-ins t
     a redirection to another host
 ``gone``
     410: the cursor is not known any more
+``refuse_record``
+    422 for one record, in a batch or alone; the others of the batch are carried out
+``lose_answer``
+    the record of a batch is carried out, and the answer to the batch does not name it
+``answer_twice``
+    the answer to a batch names the record twice
+``spoiled_subjects``
+    whose records make a whole batch be refused (422, nothing done of it); alone they are refused themselves
 """
 
 from __future__ import annotations
@@ -65,6 +75,7 @@ class Faults(BaseModel):
 
     slow: Slowness = Field(default_factory=Slowness)
     down: Fault = Field(default_factory=Fault)
+    shut_out: Fault = Field(default_factory=Fault)
     refuse: Fault = Field(default_factory=Fault)
     lose_receipt: Fault = Field(default_factory=Fault)
     limit: Limit = Field(default_factory=Limit)
@@ -73,6 +84,10 @@ class Faults(BaseModel):
     doubled: Fault = Field(default_factory=Fault)
     elsewhere: Fault = Field(default_factory=Fault)
     gone: Fault = Field(default_factory=Fault)
+    refuse_record: Fault = Field(default_factory=Fault)
+    lose_answer: Fault = Field(default_factory=Fault)
+    answer_twice: Fault = Field(default_factory=Fault)
+    spoiled_subjects: list[str] = Field(default_factory=list)
 
 
 class FaultPlan:
@@ -96,6 +111,8 @@ class FaultPlan:
             await asyncio.sleep(self.faults.slow.seconds)
         if self.strikes(self.faults.down):
             return problem(503, "系统维护中", "down, as the plan of faults says")
+        if self.strikes(self.faults.shut_out):
+            return problem(401, "令牌无效", "shut out, as the plan of faults says")
         if self.strikes(self.faults.refuse):
             return problem(422, "不予受理", "refused, as the plan of faults says")
         if self.strikes(self.faults.limit):

@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS record (
     channel TEXT NOT NULL, correlation_id TEXT NOT NULL, subject TEXT NOT NULL, kind TEXT NOT NULL,
     sequence INTEGER NOT NULL, is_public INTEGER NOT NULL, party_name TEXT NOT NULL,
     content TEXT, reference TEXT NOT NULL, first_published_at TEXT, updated_at TEXT NOT NULL,
+    publish_until TEXT, withdrawn_because TEXT,
     PRIMARY KEY (channel, correlation_id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS record_by_subject ON record (subject, channel);
@@ -58,6 +59,9 @@ class Order:
     kind: str
     subject: str
     content: dict[str, Any]
+    reason: str | None = None
+    publish_until: str | None = None
+    is_reissued: bool = False
 
 
 class Register:
@@ -65,6 +69,10 @@ class Register:
 
     def __init__(self, path: Path) -> None:
         self._database = open_database(path, _SCHEMA)
+        known = {row["name"] for row in self._database.execute("PRAGMA table_info(record)")}
+        for column in ("publish_until", "withdrawn_because"):  # a file of before they were kept
+            if column not in known:
+                self._database.execute(f"ALTER TABLE record ADD COLUMN {column} TEXT")
 
     def close(self) -> None:
         self._database.close()
@@ -101,8 +109,10 @@ class Register:
             self._keep(order, row, now, is_public=False)
             return ("withdrawn" if is_public else "unchanged"), None
         is_same_version = row is not None and order.sequence == row["sequence"]
-        # The same version again, through another rule: what was withdrawn at it stays withdrawn.
-        if is_same_version and (not is_public or json.loads(row["content"]) == order.content):
+        # The same version again, through another rule: what was withdrawn at it stays withdrawn, unless a person asks.
+        if is_same_version and not (order.is_reissued and not is_public) and (
+            not is_public or json.loads(row["content"]) == order.content
+        ):
             return "unchanged", reference
         reference = self._keep(order, row, now, is_public=True)
         self._database.execute("INSERT INTO publication VALUES (?, ?)", (order.order_id, now))
@@ -112,12 +122,13 @@ class Register:
         reference = f"{order.channel.upper()}-{derive_id(*_key(order)).replace('-', '')[:16].upper()}"
         first = row["first_published_at"] if row is not None else None
         self._database.execute(
-            "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 *_key(order), order.subject, order.kind, order.sequence, is_public,
                 str(order.content.get("party_name") or "") if is_public else "",
                 json.dumps(order.content, ensure_ascii=False) if is_public else None,
                 reference, first or (now if is_public else None), now,
+                order.publish_until if is_public else None, None if is_public else order.reason,
             ),
         )
         return reference
@@ -127,6 +138,10 @@ class Register:
         self._database.execute(
             "INSERT INTO refusal VALUES (?, ?, ?)", (order_id, reason, instant_text(datetime.now(UTC)))
         )
+
+    def publications_of(self, order_id: str) -> int:
+        """How often an order made something public."""
+        return self._number("SELECT count(*) FROM publication WHERE order_id = ?", order_id)
 
     def find(self, channel: str, correlation_id: str) -> dict[str, Any] | None:
         """One record, public or withdrawn."""
@@ -143,6 +158,14 @@ class Register:
             (subject, channel, MAX_ROWS),
         )
         return [_to_record(row) for row in rows]
+
+    def publications(self, channel: str, after: str, limit: int) -> list[dict[str, Any]]:
+        """What is public on a channel, by the entity's id, from the one behind ``after`` on; without content."""
+        rows = self._database.execute(
+            "SELECT correlation_id, sequence, subject, reference, updated_at FROM record WHERE is_public "
+            "AND channel = ? AND correlation_id > ? ORDER BY correlation_id LIMIT ?", (channel, after, limit),
+        )
+        return [dict(row) for row in rows]
 
     def search(self, text: str, channel: str, limit: int = 50) -> Sequence[sqlite3.Row]:
         """Enterprises with something public: subject, party_name, count; by code or part of the name."""
@@ -186,8 +209,8 @@ class Register:
             ),
         }
 
-    def _number(self, query: str) -> int:
-        return int(self._database.execute(query).fetchone()[0] or 0)
+    def _number(self, query: str, *given: str) -> int:
+        return int(self._database.execute(query, given).fetchone()[0] or 0)
 
 
 def _key(order: Order) -> tuple[str, str]:

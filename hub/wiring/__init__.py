@@ -25,7 +25,7 @@ from hub.clocks.view import ClocksView
 from hub.clocks.wire import STATES
 from hub.contracts.calendars import load_calendars
 from hub.contracts.catalog import Catalog
-from hub.contracts.endpoints import Endpoints, load_endpoints
+from hub.contracts.endpoints import load_endpoints
 from hub.contracts.map import HubMap
 from hub.delivery.answers import AnswerDesk
 from hub.delivery.commands import COMMANDS_TOPIC
@@ -33,7 +33,6 @@ from hub.delivery.message import read_notices
 from hub.delivery.service import group_of
 from hub.delivery.settings import SubscriptionSettings
 from hub.delivery.settings_desk import AnswerKeys
-from hub.disclosure.stage import ChannelEndpoint, DisclosureStage
 from hub.domain.clocks import ClockRule
 from hub.errors import HubError, UsageError
 from hub.intake.service import IntakeService
@@ -59,6 +58,7 @@ from hub.wiring.delivery import vault as vault
 from hub.wiring.delivery import verify_address as verify_address
 from hub.wiring.delivery import waiting_notices as waiting_notices
 from hub.wiring.direct import direct_groups
+from hub.wiring.disclosure import build_disclosure, channel_groups
 from hub.wiring.http_intake import build_http_intake
 from hub.wiring.http_intake import http_sources as http_sources
 from hub.wiring.http_intake import keys_desk as keys_desk
@@ -92,11 +92,10 @@ def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
     """Consumer group -> topics that it reads."""
     groups: dict[str, tuple[str, ...]] = {
         "hub-routing": hub_map.routed_topics(),
-        "hub-disclosure": ("disclosure.orders.v1",),
         "hub-clocks": _CLOCK_INPUTS,
     }
     handed_out = {group_of(name): (f"inbox.{name}", COMMANDS_TOPIC) for name in hub_map.subscriptions}
-    return groups | handed_out | direct_groups(hub_map)
+    return groups | channel_groups(hub_map) | handed_out | direct_groups(hub_map)
 
 
 _CLOCK_INPUTS = ("clock.signals.v1", "disclosure.receipts.v1", "delivery.receipts.v1", "discipline.feedback.v1")
@@ -159,12 +158,13 @@ def build_service(settings: Settings, stage: str) -> Service:
         return _web(settings, hub_map, catalog)
     if stage == "delivery":
         return build_delivery(settings, hub_map, catalog, load_endpoints(settings.endpoints))
+    if stage == "disclosure":
+        return build_disclosure(settings, hub_map, catalog, load_endpoints(settings.endpoints))
     builders: dict[str, Callable[[], Stage]] = {
         "routing": lambda: RoutingStage(
             hub_map, catalog, loader=TableLoader(settings.bootstrap, topic=HOLDINGS),
             calendars=load_calendars(settings.home),
         ),
-        "disclosure": lambda: _disclosure(catalog, load_endpoints(settings.endpoints)),
         "clocks": lambda: _clocks(settings, hub_map, catalog),
     }
     if stage not in builders:
@@ -203,14 +203,6 @@ def _lane(
         tick_seconds=tick_seconds,
         now=now or utc_now,
     )
-
-
-def _disclosure(catalog: Catalog, endpoints: Endpoints) -> DisclosureStage:
-    channels = {
-        name: ChannelEndpoint(entry.url, entry.token.get_secret_value() if entry.token else None)
-        for name, entry in endpoints.channels.items()
-    }
-    return DisclosureStage(channels, catalog, utc_now)
 
 
 def _clocks(settings: Settings, hub_map: HubMap, catalog: Catalog) -> ClocksStage:

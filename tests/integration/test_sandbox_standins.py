@@ -25,7 +25,6 @@ from fastapi import FastAPI
 from hub.delivery import answers
 from hub.delivery.engine import DeliveryEngine
 from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
-from hub.disclosure.stage import ChannelEndpoint, DisclosureStage
 from hub.domain.events import derive_id
 from hub.domain.plain import to_json
 from hub.domain.recall import effect_of
@@ -35,6 +34,7 @@ from hub.sandbox.disclosure_system import create_disclosure_system, holds_id_num
 from hub.sandbox.faults import Fault, FaultPlan, Faults, Slowness
 from tests.support_contracts import IDENTITY_NUMBER, ROOT, catalog
 from tests.support_delivery import Desk
+from tests.support_disclosure import ChannelDesk, platform
 from tests.support_outlets import QUICK, OutletServer, Reply, Seen, notice, notice_id, order, penalty
 from tests.support_served import served, wait_until
 
@@ -243,18 +243,19 @@ def test_slowness_without_a_rate_is_for_everybody() -> None:
     assert plan.faults.slow.rate == 0.0
 
 
-def test_disclosure_stage_and_stand_in_understand_each_other(channel: Channel, plan: FaultPlan) -> None:
+def test_disclosure_and_stand_in_understand_each_other(channel: Channel, plan: FaultPlan, tmp_path: Path) -> None:
     plan.set(Faults(down=Fault(count=1), lose_receipt=Fault(count=1)))
-    stage = DisclosureStage({"gsxt": ChannelEndpoint(channel.url)}, catalog(), now, QUICK)
+    desk = ChannelDesk(platform(tmp_path, channel.url, channel="gsxt", max_batch=1), channel="gsxt")
     try:
         records = [
             order("a", 1, channel="gsxt"), order("b", 2, channel="gsxt"),
             order("a", 3, channel="gsxt", action="amend", data=penalty("public", penalty_content="罚款二万元")),
             order("b", 4, channel="gsxt", action="withdraw"),
         ]
-        outputs = [output for made in stage.handle(records) for output in made]
+        # One by one: of two at once the later overtakes the earlier.
+        outputs = [output for each in records for made in desk.handle([each]) for output in made]
     finally:
-        stage.close()
+        desk.close()
     decoded = [catalog().decode(output.value)[1]["status"] for output in outputs if output.value]
     assert decoded == ["published", "published", "replaced", "withdrawn"]
     stats = channel.stats

@@ -102,8 +102,8 @@ def moment(day: int, hour: int) -> datetime:
 
 
 
-def receipt(noun: str) -> dict[str, Any]:
-    return {"channel": "gsxt", "event_type": f"{noun}.recorded"}
+def receipt(noun: str, said: str = "recorded") -> dict[str, Any]:
+    return {"channel": "gsxt", "event_type": f"{noun}.{said}"}
 
 
 CASES = [
@@ -142,7 +142,7 @@ CASES = [
     Case("verify-report", "complaint.lead.received", {"lead_kind": "report", "received_date": MONDAY},
          date(2026, 3, 23), "complaint.lead.verified", {"lead_kind": "report", "resolved_date": None}),
     Case("withdraw-changed-penalty", "enforcement.penalty.amended", PENALTY, date(2026, 3, 5),
-         "disclosure.receipt.replaced", receipt("enforcement.penalty")),
+         "disclosure.receipt.replaced", receipt("enforcement.penalty", "amended")),
     # The third day is a Sunday.
     Case("decide-referral", "enforcement.referral.proposed", {"proposed_date": date(2026, 3, 5)}, date(2026, 3, 9),
          "enforcement.referral.decided", {"decision": "approved", "decided_at": moment(6, 2)}),
@@ -262,7 +262,7 @@ def test_hours_run_from_the_decision_and_not_from_its_entry() -> None:
 def test_each_change_of_a_penalty_begins_its_withdrawal_anew_on_each_channel() -> None:
     first = [one for one in signals("enforcement.penalty.amended", **PENALTY) if one.rule == "withdraw-changed-penalty"]
     assert [one.target for one in first] == ["gsxt", "creditchina"]
-    met = signals("disclosure.receipt.replaced", moment(3, 1), **receipt("enforcement.penalty"))
+    met = signals("disclosure.receipt.replaced", moment(3, 1), **receipt("enforcement.penalty", "amended"))
     again = signals("enforcement.penalty.withdrawn", moment(9, 1), **PENALTY)
     of_gsxt = [one for one in [*first, *met, *again] if one.target == "gsxt"]
     state = clock("withdraw-changed-penalty", of_gsxt)
@@ -272,6 +272,16 @@ def test_each_change_of_a_penalty_begins_its_withdrawal_anew_on_each_channel() -
     assert {one.kind for one in hidden if one.rule == "withdraw-changed-penalty"} == {"start"}
     # Its first publication starts nothing.
     assert "withdraw-changed-penalty" not in {one.rule for one in signals("enforcement.penalty.recorded", **PENALTY)}
+
+
+def test_a_changed_penalty_may_be_the_first_that_is_published() -> None:
+    """The version before was refused or overtaken; its own late receipt says nothing of this one."""
+    rule, started = "withdraw-changed-penalty", signals("enforcement.penalty.amended", **PENALTY)
+    for said, status in (("amended", Status.MET), ("recorded", Status.RUNNING)):
+        met = signals("disclosure.receipt.published", moment(3, 1), **receipt("enforcement.penalty", said))
+        assert clock(rule, [one for one in [*started, *met] if one.target in ("gsxt", None)]).status is status
+    left_out = signals("disclosure.receipt.superseded", moment(3, 1), **receipt("enforcement.penalty", "amended"))
+    assert left_out == []
 
 
 def test_who_leaves_a_list_has_no_term_left() -> None:

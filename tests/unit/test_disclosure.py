@@ -1,24 +1,20 @@
-"""The disclosure stage against a channel on a real socket."""
+"""A channel's orders against the platform's wire on a real socket."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hub.bus.outlet import HeldBackError
-from hub.bus.records import Output
 from hub.contracts.cloudevents import from_headers
-from hub.disclosure.stage import ChannelEndpoint, DisclosureStage
+from hub.disclosure.config import ChannelConfig
 from hub.domain.events import output_id
-from hub.errors import ContractError, OutletError, PoisonError
+from hub.errors import ContractError
 from tests.support_contracts import IDENTITY_NUMBER, catalog
-from tests.support_outlets import NOW, QUICK, OutletServer, Reply, Seen, order, order_id, penalty
-
-Respond = Callable[[Seen, int], Reply]
+from tests.support_disclosure import ChannelDesk, desk_on, platform, read
+from tests.support_outlets import NOW, OutletServer, Reply, Seen, order, order_id, penalty
 
 
 def receipt(status: str = "published", **changes: Any) -> Reply:
@@ -27,26 +23,13 @@ def receipt(status: str = "published", **changes: Any) -> Reply:
     }}))
 
 
-@contextmanager
-def channel(respond: Respond, **endpoint: Any) -> Iterator[tuple[DisclosureStage, OutletServer]]:
-    with OutletServer(respond) as server:
-        endpoints = {"website": ChannelEndpoint(server.url, "token-of-the-website", **endpoint)}
-        stage = DisclosureStage(endpoints, catalog(), lambda: NOW, QUICK)
-        try:
-            yield stage, server
-        finally:
-            stage.close()
+def keys_of(server: OutletServer) -> list[str]:
+    return [seen.headers["idempotency-key"] for seen in server.seen]
 
 
-def read(outputs: list[Output]) -> dict[str, Any]:
-    (output,) = outputs
-    assert output.topic == "disclosure.receipts.v1"
-    return catalog().decode(output.value or b"")[1]
-
-
-def test_an_order_goes_out_and_its_receipt_comes_back() -> None:
-    with channel(lambda seen, before: receipt()) as (stage, server):
-        (outputs,) = stage.handle([order("A", 1)])
+def test_an_order_goes_out_and_its_receipt_comes_back(tmp_path: Path) -> None:
+    with desk_on(tmp_path, lambda seen, before: receipt()) as (desk, server):
+        (outputs,) = desk.handle([order("A", 1)])
     (seen,) = server.seen
     assert (seen.method, seen.path) == ("PUT", "/api/v1/records/entity-A")
     assert seen.headers["idempotency-key"] == order_id("A", 1)
@@ -54,11 +37,12 @@ def test_an_order_goes_out_and_its_receipt_comes_back() -> None:
     sent = json.loads(seen.body)
     assert sent["kind"] == "enforcement/penalty"
     assert (sent["order_id"], sent["action"], sent["sequence"]) == (order_id("A", 1), "publish", 1)
+    assert sent["publish_until"] == sent["content"]["publish_until"]
     view = catalog().schema("enforcement/penalty", view="public")
     assert sent["content"].keys() == {field.name for field in view.fields}
     assert sent["content"]["fine_amount"] == "0.000000"
     assert IDENTITY_NUMBER.encode() not in seen.body
-    answered = read(outputs)
+    answered = read(outputs[0])
     assert answered["receipt_id"] == output_id(order_id("A", 1), "receipt")
     assert (answered["status"], answered["public_reference"]) == ("published", "GS-1")
     assert answered["received_at"] == NOW
@@ -66,11 +50,6 @@ def test_an_order_goes_out_and_its_receipt_comes_back() -> None:
     assert (envelope.id, envelope.type) == (answered["receipt_id"], "disclosure.receipt.published")
     assert (envelope.causation_id, envelope.correlation_id) == (order_id("A", 1), "entity-A")
     assert outputs[0].key == b"A"
-
-
-def test_the_same_order_twice_gives_the_same_record() -> None:
-    with channel(lambda seen, before: receipt()) as (stage, _):
-        assert stage.handle([order("A", 1)]) == stage.handle([order("A", 1)])
 
 
 @pytest.mark.parametrize(
@@ -81,15 +60,18 @@ def test_the_same_order_twice_gives_the_same_record() -> None:
      receipt(received_at="today"), receipt(received_at="2026-03-02T09:00:00"), receipt(public_reference=7),
      Reply(is_dropped=True), Reply(200, delay_seconds=1.0)],
 )
-def test_what_may_pass_is_tried_again(first: Reply) -> None:
-    with channel(lambda seen, before: receipt() if before else first, timeout_seconds=0.3) as (stage, server):
-        (outputs,) = stage.handle([order("A", 1)])
-    assert read(outputs)["status"] == "published"
+def test_what_may_pass_is_tried_again(first: Reply, tmp_path: Path) -> None:
+    def respond(seen: Seen, before: int) -> Reply:
+        return receipt() if before else first
+
+    with desk_on(tmp_path, respond, timeout_seconds=0.3) as (desk, server):
+        (outputs,) = desk.handle([order("A", 1)])
+    assert read(outputs[0])["status"] == "published"
     assert {seen.path for seen in server.seen} == {"/api/v1/records/entity-A"}
     assert len({seen.body for seen in server.seen}) == 1
 
 
-def test_a_lost_reply_publishes_once() -> None:
+def test_a_lost_reply_publishes_once(tmp_path: Path) -> None:
     published: list[str] = []
 
     def respond(seen: Seen, before: int) -> Reply:
@@ -98,129 +80,179 @@ def test_a_lost_reply_publishes_once() -> None:
         published.append(seen.headers["idempotency-key"])
         return Reply(is_dropped=True)
 
-    with channel(respond) as (stage, _server):
-        (outputs,) = stage.handle([order("A", 1)])
+    with desk_on(tmp_path, respond) as (desk, _server):
+        (outputs,) = desk.handle([order("A", 1)])
     assert published == [order_id("A", 1)]
-    assert read(outputs)["public_reference"] == "GS-0"
+    assert read(outputs[0])["public_reference"] == "GS-0"
 
 
 @pytest.mark.parametrize("status", [400, 404, 409, 410, 422])
-def test_a_refusal_is_a_receipt_with_its_reason(status: int) -> None:
+def test_a_refusal_is_a_receipt_with_its_reason_and_a_later_version_may_go(status: int, tmp_path: Path) -> None:
     problem = json.dumps({"title": "内容不全", "detail": "no\nname", "status": status})
-    with channel(lambda seen, before: Reply(status, problem)) as (stage, server):
-        (outputs,) = stage.handle([order("A", 1)])
-    assert len(server.seen) == 1
-    answered = read(outputs)
+
+    def respond(seen: Seen, before: int) -> Reply:
+        return Reply(status, problem) if json.loads(seen.body)["sequence"] == 1 else receipt()
+
+    with desk_on(tmp_path, respond) as (desk, server):
+        (refused,) = desk.handle([order("A", 1)])
+        (later,) = desk.handle([order("A", 2, action="amend")])
+    assert len(server.seen) == 2
+    answered = read(refused[0])
     assert (answered["status"], answered["reason"]) == ("refused", f"HTTP {status}: 内容不全: no name")
-    assert from_headers(outputs[0].headers).type == "disclosure.receipt.refused"
+    assert from_headers(refused[0].headers).type == "disclosure.receipt.refused"
+    assert read(later[0])["status"] == "published"
 
 
-def test_a_refusal_without_a_readable_reason() -> None:
-    with channel(lambda seen, before: Reply(422, "x" * 200_000)) as (stage, _):
-        assert read(stage.handle([order("A", 1)])[0])["reason"] == "HTTP 422"
+def test_a_refusal_without_a_readable_reason(tmp_path: Path) -> None:
+    with desk_on(tmp_path, lambda seen, before: Reply(422, "x" * 200_000)) as (desk, _):
+        assert read(desk.handle([order("A", 1)])[0][0])["reason"] == "HTTP 422"
 
 
-def test_order_within_a_subject_and_none_asked_twice() -> None:
+def test_order_within_a_subject_and_one_that_fails_holds_nobody_else(tmp_path: Path) -> None:
     is_down = True
 
     def respond(seen: Seen, before: int) -> Reply:
-        return Reply(503) if is_down and "entity-A" in seen.path else receipt()
+        return Reply(500) if is_down and "entity-A" in seen.path else receipt()
 
     batch = [order(subject, n) for n in range(1, 4) for subject in "ABC"]
     batch = [record._replace(offset=place) for place, record in enumerate(batch)]
-    with channel(respond) as (stage, server):
-        with pytest.raises(OutletError) as caught:
-            stage.handle(batch)
-        assert not isinstance(caught.value, HeldBackError)
-        keys = [seen.headers["idempotency-key"] for seen in server.seen]
-        assert [key for key in keys if key in {order_id("A", n) for n in (2, 3)}] == []
+    # Each version is a row of its own: none overtakes another.
+    with desk_on(tmp_path, respond) as (desk, server):
+        own = [rowed(record, place) for place, record in enumerate(batch)]
+        desk.take(own)
+        desk.wait(lambda: len(desk.of) == 6)
+        assert not any(key in keys_of(server) for key in (order_id("A", 2), order_id("A", 3)))
         for subject in "BC":
             mine = [order_id(subject, n) for n in (1, 2, 3)]
-            assert [key for key in keys if key in mine] == mine
+            assert [key for key in keys_of(server) if key in mine] == mine
         is_down = False
-        outputs = stage.handle(batch)
-        again = [seen.headers["idempotency-key"] for seen in server.seen][len(keys):]
+        desk.wait(lambda: len(desk.of) == 9)
+    again = list(dict.fromkeys(key for key in keys_of(server) if key in {order_id("A", n) for n in (1, 2, 3)}))
     assert again == [order_id("A", n) for n in (1, 2, 3)]
-    assert [read(output)["subject"] for output in outputs] == list("ABC" * 3)
 
 
-def test_revoked_partitions_are_forgotten() -> None:
-    def respond(seen: Seen, before: int) -> Reply:
-        return Reply(503) if "entity-A" in seen.path else receipt()
-
-    with channel(respond) as (stage, server):
-        for _ in range(2):
-            with pytest.raises(OutletError):
-                stage.handle([order("A", 1), order("B", 2)])
-        stage.on_revoked([("disclosure.orders.v1", 0)])
-        with pytest.raises(OutletError):
-            stage.handle([order("A", 1), order("B", 2)])
-    assert sum("entity-B" in seen.path for seen in server.seen) == 2
+def rowed(record: Any, place: int) -> Any:
+    """The same order, of a record of its own of its subject."""
+    schema, value = catalog().decode(record.value)
+    encoded = schema.encode({**value, "correlation_id": f"entity-{value['subject']}-{place}"})
+    return record._replace(value=encoded, offset=place)
 
 
-def test_a_long_retry_after_is_kept_between_batches() -> None:
-    with channel(lambda seen, before: Reply(429, headers={"Retry-After": "60"})) as (stage, server):
-        for _ in range(3):
-            with pytest.raises(OutletError):
-                stage.handle([order("A", 1)])
-    assert len(server.seen) == 1
+def test_a_long_retry_after_is_kept(tmp_path: Path) -> None:
+    with desk_on(tmp_path, lambda seen, before: Reply(429, headers={"Retry-After": "60"})) as (desk, server):
+        desk.take([order("A", 1)])
+        desk.wait(lambda: bool(server.seen) and not desk.engine.wants_more())
+        desk.take([order("B", 2)])
+        desk.let_run()
+        assert len(server.seen) == 1 and desk.of == {}
 
 
-def test_nobody_listens() -> None:
+def test_nobody_listens_and_then_somebody_does(tmp_path: Path) -> None:
     with OutletServer(lambda seen, before: receipt()) as server:
         url = server.url
-    stage = DisclosureStage({"website": ChannelEndpoint(url)}, catalog(), lambda: NOW, QUICK)
-    with pytest.raises(OutletError, match="no answer"):
-        stage.handle([order("A", 1)])
-    stage.close()
+    desk = ChannelDesk(platform(tmp_path, url, max_batch=1))
+    desk.take([order("A", 1)])
+    desk.wait(lambda: any(item.attempts > 3 for item in desk.engine._queue))
+    (item,) = desk.engine._queue
+    assert "no answer" in item.last_error and desk.of == {}
+    desk.close()
 
 
-def test_connections_are_kept() -> None:
-    with channel(lambda seen, before: receipt()) as (stage, server):
+def test_connections_are_kept(tmp_path: Path) -> None:
+    with desk_on(tmp_path, lambda seen, before: receipt()) as (desk, server):
         for number in range(1, 6):
-            stage.handle([order("A", number)])
+            desk.handle([order("A", number)])
     assert len({seen.peer for seen in server.seen}) == 1
 
 
+def test_a_platform_without_batches_gets_single_requests(tmp_path: Path) -> None:
+    def respond(seen: Seen, before: int) -> Reply:
+        return Reply(404) if seen.method == "POST" else receipt()
+
+    with desk_on(tmp_path, respond, max_batch=50, max_concurrent=1) as (desk, server):
+        desk.handle([order(f"S{n}", n) for n in range(1, 21)])
+    assert [seen.method for seen in server.seen].count("POST") == 1
+    assert {receipt["status"] for receipt in desk.receipts().values()} == {"published"}
+
+
+def test_an_answer_to_a_batch_that_says_nothing_publishes_nothing_twice(tmp_path: Path) -> None:
+    """What cannot be read, and what the answer does not name, comes again under the same id."""
+    answers = iter([Reply(200, "<html>"), Reply(200, json.dumps({"answers": [{"order_id": order_id("S1", 1)}]}))])
+
+    def respond(seen: Seen, before: int) -> Reply:
+        if seen.method == "PUT":
+            return receipt()
+        return next(answers, None) or named(seen)
+
+    with desk_on(tmp_path, respond, max_batch=50, max_concurrent=1) as (desk, server):
+        desk.handle([order(f"S{n}", n) for n in range(1, 9)])
+    assert set(desk.receipts()) == {order_id(f"S{n}", n) for n in range(1, 9)}
+    assert len(server.seen) > 2
+
+
+def named(seen: Seen) -> Reply:
+    one = json.loads(receipt().body)
+    records = json.loads(seen.body)["records"]
+    return Reply(200, json.dumps({"answers": [{"order_id": r["order_id"], "status": 201, **one} for r in records]}))
+
+
 @pytest.mark.parametrize("view", ["full", "partner"])
-def test_sensitive_fields_never_reach_a_channel(view: str) -> None:
-    carry = channel(lambda seen, before: receipt())
-    with carry as (stage, server), pytest.raises(ContractError, match="sensitive"):
-        stage.handle([order("A", 1, view=view)])
-    assert server.seen == []
+def test_sensitive_fields_never_reach_a_channel(view: str, tmp_path: Path) -> None:
+    with desk_on(tmp_path, lambda seen, before: receipt()) as (desk, server):
+        ((letter,),) = desk.handle([order("A", 1, view=view)])
+    assert server.seen == [] and letter.topic == "disclosure.dead-letters.v1"
+    assert b"sensitive" in dict(letter.headers)["__streams.errors.message"]
 
 
 @pytest.mark.parametrize(
     ("record", "error"),
-    [(order("A", 1)._replace(value=None), PoisonError),
-     (order("A", 1)._replace(value=b"garbage"), PoisonError),
-     (order("A", 1)._replace(value=penalty("public")), ContractError),
-     (order("A", 1)._replace(headers=[]), ContractError),
-     (order("A", 1, channel="radio"), ContractError),
-     (order("A", 1, action="shred"), ContractError),
-     (order("A", 1, data=penalty("full")), ContractError)],
+    [(order("A", 1)._replace(value=None), "PoisonError"),
+     (order("A", 1)._replace(value=b"garbage"), "PoisonError"),
+     (order("A", 1)._replace(value=penalty("public")), "ContractError"),
+     (order("A", 1)._replace(headers=[]), "ContractError"),
+     (order("A", 1, channel="radio"), "ContractError"),
+     (order("A", 1, action="shred"), "ContractError"),
+     (order("A", 1, data=penalty("full")), "ContractError")],
 )
-def test_a_poison_record_holds_nobody_back(record: Any, error: type[Exception]) -> None:
-    with channel(lambda seen, before: receipt()) as (stage, server):
-        with pytest.raises(error):
-            stage.handle([record, order("A", 2), order("B", 3)])
-        assert len(server.seen) == 2
-        for other in (order("A", 2), order("B", 3)):
-            assert read(stage.handle([other])[0])["status"] == "published"
-        assert len(server.seen) == 2
+def test_a_poison_record_holds_nobody_back(record: Any, error: str, tmp_path: Path) -> None:
+    adopts = {"adopts": lambda channel: channel not in ("website", "creditchina")}
+    with desk_on(tmp_path, lambda seen, before: receipt(), engine=adopts) as (desk, server):
+        desk.handle([record, order("A", 2), order("B", 3), order("B", 4, channel="creditchina")])
+        assert len(server.seen) == 2 and desk.of[4] == []
+        (letter,) = desk.letters()
+        assert dict(letter.headers)["__streams.errors.exception"].decode() == error
+        assert (letter.value, letter.key) == (record.value, record.key)
+        assert set(desk.receipts()) == {order_id("A", 2), order_id("B", 3)}
 
 
-def test_one_channel_down_holds_back_no_other() -> None:
-    silent = OutletServer(lambda seen, before: Reply(503))
-    working = OutletServer(lambda seen, before: receipt())
-    with silent as down, working as up:
-        endpoints = {"website": ChannelEndpoint(down.url), "credit-china": ChannelEndpoint(up.url)}
-        stage = DisclosureStage(endpoints, catalog(), lambda: NOW, QUICK)
-        with pytest.raises(OutletError, match="website"):
-            stage.handle([order("A", 1), order("A", 2, channel="credit-china")])
-        stage.close()
-        assert len(up.seen) == 1
+def test_what_nobody_can_read_is_buried_by_one_channel_alone(tmp_path: Path) -> None:
+    with desk_on(tmp_path, lambda seen, before: receipt()) as (desk, _):
+        desk.handle([order("A", 1)._replace(value=b"garbage"), order("A", 2, channel="radio")])
+        assert desk.written == []
 
 
-def test_secrets_stay_out_of_sight() -> None:
-    assert "token-of" not in repr(ChannelEndpoint("http://127.0.0.1:1", "token-of-the-website"))
+def test_secrets_stay_out_of_sight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def config(**given: Any) -> ChannelConfig:
+        return ChannelConfig.of("gsxt", "渠道", "public", "collaboration-platform", given, tmp_path)
+
+    assert "token-of" not in repr(config(url="http://127.0.0.1:1", token="token-of-the-website"))
+    with pytest.raises(ContractError) as caught:
+        config(url="http://127.0.0.1:1", tokn="token-of-the-website", max_batch=0)
+    assert "token-of" not in str(caught.value)
+    assert "channel gsxt: tokn" in str(caught.value) and "channel gsxt: max_batch" in str(caught.value)
+    with pytest.raises(ContractError, match="channel gsxt: connector: unknown connector radio"):
+        ChannelConfig.of("gsxt", "渠道", "public", "radio", {}, tmp_path)
+
+
+def test_a_token_comes_out_of_the_environment_and_one_that_is_missing_waits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {"token": None, "token_env": "TEST_CHANNEL_TOKEN"}
+    with desk_on(tmp_path, lambda seen, before: receipt(), **given) as (desk, server):
+        desk.take([order("A", 1)])
+        desk.wait(lambda: any(item.attempts > 1 for item in desk.engine._queue))
+        (item,) = desk.engine._queue
+        assert "TEST_CHANNEL_TOKEN" in item.last_error and server.seen == []
+        monkeypatch.setenv("TEST_CHANNEL_TOKEN", "of-the-environment")
+        desk.wait(lambda: 1 in desk.of)
+        assert server.seen[-1].headers["authorization"] == "Bearer of-the-environment"

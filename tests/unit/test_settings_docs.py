@@ -6,6 +6,8 @@ import re
 
 import pytest
 
+from hub.contracts.connector_settings import ConnectorSettings
+from hub.disclosure.registry import SINKS, find_sink
 from hub.intake.registry import CONNECTORS, find_connector
 from hub.intake.settings import settings_schema, settings_table
 from hub.intake.sources import CommonSettings
@@ -19,15 +21,21 @@ TABLES = {
 }
 
 
-@pytest.mark.parametrize("name", ["common", *CONNECTORS])
+def model_of(name: str) -> type[CommonSettings] | type[ConnectorSettings]:
+    if name == "common":
+        return CommonSettings
+    return (find_sink if name in SINKS else find_connector)(name).Settings
+
+
+@pytest.mark.parametrize("name", ["common", *CONNECTORS, *SINKS])
 def test_the_table_is_the_one_that_the_model_gives(name: str) -> None:
-    model = CommonSettings if name == "common" else find_connector(name).Settings
+    model = model_of(name)
     assert TABLES[name] == settings_table(model), f"renew it with: hub connect schema {name}"
 
 
-@pytest.mark.parametrize("name", ["common", *CONNECTORS])
+@pytest.mark.parametrize("name", ["common", *CONNECTORS, *SINKS])
 def test_every_setting_has_a_title_and_a_description(name: str) -> None:
-    model = CommonSettings if name == "common" else find_connector(name).Settings
+    model = model_of(name)
     for setting, field in model.model_fields.items():
         assert field.title and field.description, setting
     properties = settings_schema(model)["properties"]

@@ -1,4 +1,4 @@
-"""Both stages on a real Kafka: an outage, a poison record, and nothing lost or doubled."""
+"""Delivery on a real Kafka: an outage, a refusal, and nothing lost or doubled."""
 
 from __future__ import annotations
 
@@ -13,18 +13,15 @@ from confluent_kafka import TopicPartition
 
 from hub.bus.clients import new_consumer, new_producer
 from hub.bus.flow import Flow
-from hub.bus.lane import Lane
 from hub.bus.records import Record
-from hub.bus.stage import Stage
 from hub.bus.table_loader import TableLoader
 from hub.delivery.engine import DeliveryEngine
 from hub.delivery.waits import WaitLog
 from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
-from hub.disclosure.stage import ChannelEndpoint, DisclosureStage
 from hub.domain.retry import Schedule
 from tests.support_contracts import catalog
 from tests.support_delivery import NoIndex
-from tests.support_outlets import NOW, QUICK, OutletServer, Reply, Seen, notice, notice_id, order, order_id
+from tests.support_outlets import QUICK, OutletServer, Reply, Seen, notice, notice_id
 
 SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()
 TopicName = Callable[..., str]
@@ -35,17 +32,6 @@ def write(kafka: Any, topic: str, records: list[Record]) -> None:
     for record in records:
         producer.produce(topic, record.value, record.key, headers=list(record.headers))
     producer.flush(30)
-
-
-def run(stage: Stage, kafka: Any, name: str, topic: str, records: list[Record]) -> Lane:
-    write(kafka, topic, records)
-    lane = Lane(
-        stage, name=name, topics=[topic], group=topic, bootstrap=kafka.bootstrap,
-        backoff_seconds=(0.01, 0.05),
-        stop_when=lambda metrics: metrics.records >= len(records),
-    )
-    lane.run()
-    return lane
 
 
 def read_all(kafka: Any, topic: str, group: str, ids: set[str], field: str) -> list[dict[str, Any]]:
@@ -61,34 +47,6 @@ def read_all(kafka: Any, topic: str, group: str, ids: set[str], field: str) -> l
             found.append(item)
     consumer.close()
     return found
-
-
-def test_orders_become_receipts(kafka: Any, topic_name: TopicName, create_topics: Any) -> None:
-    topic = topic_name()
-    create_topics(topic, partitions=3)
-    create_topics("disclosure.receipts.v1", "disclosure.dead-letters.v1", partitions=1)
-
-    def respond(seen: Seen, before: int) -> Reply:
-        if before < QUICK.max_attempts + 1 and "entity-S3" in seen.path:
-            return Reply(503)  # longer than one batch tries: the lane has to bring it again
-        receipt = {"public_reference": "GS", "status": "published", "received_at": NOW.isoformat()}
-        return Reply(200, json.dumps({"receipt": receipt}))
-
-    records = [order(f"S{n}", number) for number in (1, 2, 3) for n in range(6)]
-    poison = records[0]._replace(value=b"garbage")
-    with OutletServer(respond) as server:
-        stage = DisclosureStage({"website": ChannelEndpoint(server.url)}, catalog(), lambda: NOW, QUICK)
-        lane = run(stage, kafka, "disclosure", topic, [poison, *records])
-        answered = [seen.headers["idempotency-key"] for seen in server.seen]
-    assert lane.metrics.dead_lettered == 1
-    ids = {order_id(f"S{n}", number) for number in (1, 2, 3) for n in range(6)}
-    receipts = read_all(kafka, "disclosure.receipts.v1", topic, ids, "order_id")
-    assert {item["status"] for item in receipts} == {"published"}
-    for n in range(6):
-        mine = [order_id(f"S{n}", number) for number in (1, 2, 3)]
-        assert list(dict.fromkeys(key for key in answered if key in mine)) == mine
-        if n != 3:
-            assert [key for key in answered if key in mine] == mine
 
 
 def test_notices_become_receipts(kafka: Any, topic_name: TopicName, create_topics: Any) -> None:

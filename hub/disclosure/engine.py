@@ -1,0 +1,387 @@
+"""The orders of one channel on their way: in order by enterprise and by record, in batches, over an outage of days.
+
+In: ``disclosure.orders.v1``, of which the orders of other channels are passed over. Out: ``disclosure.receipts.v1``,
+one receipt for each order, with an id derived from the order's.
+
+While the channel is down nothing is read and the queue stays in the log. What fails alone keeps its own turn and
+nobody else's. An order whose receipt stands on the log is not sent again after a kill; one whose receipt was lost on
+the way comes again under the same id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
+
+import structlog
+
+from hub.bus.batch import Place
+from hub.bus.dead_letters import to_dead_letter
+from hub.bus.flow import Flow
+from hub.bus.outlet import AttemptFailedError
+from hub.bus.records import Record
+from hub.contracts.catalog import Catalog
+from hub.disclosure.ahead import Backlog, LookAhead, ReceiptLoader
+from hub.disclosure.orders import OrderReader
+from hub.disclosure.queue import Item, ItemState, OrderQueue
+from hub.disclosure.receipts import SUPERSEDED, ReceiptWriter
+from hub.disclosure.sink import BatchRefusedError, NotYet, Receipt, Result, Sink, TryAgain, fault_of
+from hub.domain.circuit import Circuit, CircuitState
+from hub.domain.retry import doubled
+from hub.errors import ContractError, HubError, PoisonError
+
+#: Waits between attempts at one order: the first, and the longest. An order never gives up: its clock tells a person.
+WAITS = (0.2, 60.0)
+#: After an outage of so long the backlog is looked through for what was overtaken meanwhile.
+LOOK_SECONDS = 60.0
+_log = structlog.get_logger()
+
+
+class DisclosureEngine:
+    """The handler of one channel's flow. All in one event loop.
+
+    ``backlog`` gives what is still to be read, ``load_receipts`` the receipts written since a moment. ``adopts`` says
+    of a channel (``None``: what nobody can read) that its orders become dead letters here: of all channels' engines
+    one does that for those that nobody serves, so that there is one dead letter. ``now`` gives aware UTC.
+    """
+
+    def __init__(
+        self,
+        channel: str,
+        sink: Sink,
+        catalog: Catalog,
+        now: Callable[[], datetime],
+        *,
+        backlog: Backlog = lambda partitions: (),
+        load_receipts: ReceiptLoader = lambda partitions, since: (),
+        adopts: Callable[[str | None], bool] = lambda channel: False,
+        circuit: Circuit | None = None,
+        waits: tuple[float, float] = WAITS,
+        look_seconds: float = LOOK_SECONDS,
+        rule_version: str = "",
+        monotonic: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._channel, self._sink, self._now = channel, sink, now
+        self._reader, self._receipts = OrderReader(catalog), ReceiptWriter(catalog, now)
+        self._ahead = LookAhead(catalog, channel, backlog, load_receipts)
+        self._adopts, self._rule_version = adopts, rule_version
+        self._circuit = circuit or Circuit()
+        self._waits, self._look_seconds = waits, look_seconds
+        self._monotonic, self._chance = monotonic, chance
+        self._log = _log.bind(channel=channel)
+        self._queue, self._ready = OrderQueue(), deque[Item]()
+        self._busy: set[Item] = set()
+        self._partitions: set[int] = set()
+        self._answered: set[str] = set()
+        self._opened_at: float | None = None
+        self._is_looking = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # -- the flow's side ------------------------------------------------------------------------
+
+    def attach(self, flow: Flow) -> None:
+        self._flow = flow
+        self._wakes = asyncio.Event()
+        can = self._sink.capabilities
+        work = [self._work() for _ in range(can.max_concurrent)]
+        if can.answers_later:
+            work.append(self._collect_all(can.collect_seconds))
+        self._tasks += [asyncio.get_running_loop().create_task(each) for each in work]
+
+    def wants_more(self) -> bool:
+        return self._circuit.state is CircuitState.CLOSED and not self._is_looking
+
+    def take(self, records: Sequence[Record]) -> None:
+        for record in records:
+            try:
+                self._take_one(record)
+            except Exception as error:  # whatever is wrong with it, the rest goes on
+                self._bury(record, error)
+
+    async def assigned(self, places: Sequence[Place]) -> None:
+        partitions = [partition for _, partition in places]
+        self._partitions.update(partitions)
+        await self._look(partitions)
+
+    async def revoked(self, places: Sequence[Place]) -> None:
+        self._partitions.difference_update(partition for _, partition in places)
+        for item in self._queue.forget(places):
+            self._make_ready(item)
+        # What the channel has by now is to be on record before somebody else takes over.
+        while any(item.is_gone for item in self._busy):
+            await asyncio.sleep(0.01)
+        if not self._partitions:
+            self._answered.clear()
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await self._sink.close()
+
+    # -- taking up ------------------------------------------------------------------------------
+
+    def _take_one(self, record: Record) -> None:
+        try:
+            channel: str | None = self._reader.channel_of(record)
+        except (PoisonError, ContractError) as error:
+            channel, fault = None, error
+        else:
+            fault = ContractError(f"no channel {channel!r} is served")
+        if channel != self._channel:
+            if self._adopts(channel):
+                self._bury(record, fault)
+            else:
+                self._flow.finish(record, [])
+            return
+        item = Item(record, self._reader.read(record), self._sink.capabilities.max_batch)
+        if item.order_id in self._answered:
+            # Its receipt was written, and the commit was not: a kill came between the two.
+            self._answered.discard(item.order_id)
+            self._flow.finish(record, [])
+            self._settle([item.order_id])
+        elif self._queue.find(item.order_id) is not None:
+            self._flow.finish(record, [])  # routing wrote it twice; the first one is under way
+        else:
+            self._queue.add(item)
+            self._leave_out(self._queue.overtaken(item))
+            if item.state is ItemState.QUEUED and self._queue.is_first(item):
+                self._make_ready(item)
+
+    async def _look(self, partitions: Collection[int]) -> None:
+        seen = await asyncio.to_thread(self._ahead.look, partitions)
+        self._answered |= seen.answered
+        for each in seen.ahead:
+            self._queue.note(each)
+
+    def _bury(self, record: Record, error: Exception) -> None:
+        """Nobody can carry it out: it becomes a dead letter, and the rest goes on."""
+        reason = str(error) if isinstance(error, HubError) else type(error).__name__
+        self._log.error("dead letter", topic=record.topic, partition=record.partition, offset=record.offset,
+                        error=reason)
+        letter = to_dead_letter(record, "disclosure", error, attempts=1, first_failed_at=self._now(),
+                                rule_version=self._rule_version)
+        self._flow.finish(record, [letter])
+
+    def _leave_out(self, overtaken: Iterable[tuple[Item, str]]) -> None:
+        for item, order_id in overtaken:
+            if item.state is not ItemState.ENDED:
+                self._end(item, Receipt(SUPERSEDED, reason=f"overtaken by the order {order_id}"))
+
+    # -- sending --------------------------------------------------------------------------------
+
+    def _make_ready(self, item: Item) -> None:
+        item.state = ItemState.READY
+        self._ready.append(item)
+        self._wakes.set()
+
+    async def _work(self) -> None:
+        while True:
+            batch = self._next_batch()
+            if not batch:
+                if not self._ready:
+                    self._wakes.clear()
+                    await self._wakes.wait()
+                else:  # the channel is down, or the backlog is looked through
+                    await asyncio.sleep(min(max(self._circuit.wait(self._monotonic()), 0.02), 0.5))
+                continue
+            self._busy.update(batch)
+            try:
+                await self._send(batch)
+            finally:
+                self._busy.difference_update(batch)
+
+    def _next_batch(self) -> list[Item]:
+        """What goes out in one request: as many as wait, and as the one with the lowest limit allows."""
+        while self._ready and self._ready[0].state is not ItemState.READY:
+            self._ready.popleft()
+        # In this order: what a half-open circuit lets through must go.
+        if not self._ready or self._is_looking or not self._circuit.asks(self._monotonic()):
+            return []
+        limit = 1 if self._circuit.state is CircuitState.HALF_OPEN else self._sink.capabilities.max_batch
+        batch: list[Item] = []
+        while self._ready and len(batch) < limit:
+            item = self._ready[0]
+            if item.state is ItemState.READY:
+                if batch and item.limit <= len(batch):
+                    break
+                limit = min(limit, item.limit)
+                item.state = ItemState.BUSY
+                batch.append(item)
+            self._ready.popleft()
+        return batch
+
+    async def _send(self, batch: Sequence[Item]) -> None:
+        for item in batch:
+            item.attempts += 1
+        try:
+            results = await self._sink.send([item.read.order for item in batch])
+            if len(results) != len(batch):
+                raise ContractError(f"the sink gave {len(results)} results for {len(batch)} orders")
+        except BatchRefusedError as error:
+            self._halve(batch, error)
+        except AttemptFailedError as error:
+            self._failed(batch, error)
+        except HubError as error:
+            self._failed(batch, AttemptFailedError(str(error)))
+        except Exception as error:  # a fault of ours or of the sink must not end a worker, nor an order
+            self._log.error("disclosure.fault", error=type(error).__name__, order_id=batch[0].order_id)
+            self._failed(batch, AttemptFailedError(f"fault of the sink: {type(error).__name__}"))
+        else:
+            self._take_results(batch, results)
+
+    def _take_results(self, batch: Sequence[Item], results: Sequence[Result]) -> None:
+        failed: list[tuple[Item, str]] = []
+        for item, result in zip(batch, results, strict=True):
+            fault = fault_of(result, item.brief.action)
+            if fault is not None:
+                failed.append((item, fault))
+            elif isinstance(result, TryAgain):
+                failed.append((item, result.reason))
+            elif isinstance(result, NotYet):
+                item.state = ItemState.ASKED
+                self._drop_if_gone(item)
+            elif isinstance(result, Receipt):
+                self._end(item, result)
+        if len(failed) < len(batch):
+            self._worked()
+        for item, reason in failed:
+            self._failed([item], AttemptFailedError(reason), counts=len(failed) == len(batch))
+
+    def _worked(self) -> None:
+        """The channel answered: it is there."""
+        self._circuit.succeeded()
+        opened_at, self._opened_at = self._opened_at, None
+        if opened_at is not None and self._monotonic() - opened_at >= self._look_seconds:
+            self._is_looking = True
+            self._tasks.append(asyncio.get_running_loop().create_task(self._look_again()))
+
+    async def _look_again(self) -> None:
+        try:
+            await self._look(sorted(self._partitions))
+        except HubError as error:
+            # It only saves work: without it what was overtaken goes out in its turn.
+            self._log.warning("disclosure.not_looked_ahead", error=str(error))
+        finally:
+            self._is_looking = False
+        for item in self._queue:
+            later = self._queue.later_than(item)
+            if later is not None and item.state is not ItemState.ENDED:
+                self._leave_out([(item, later)])
+
+    def _halve(self, batch: Sequence[Item], error: BatchRefusedError) -> None:
+        if len(batch) == 1:
+            self._failed(batch, AttemptFailedError(str(error)))
+            return
+        self._worked()
+        self._log.info("disclosure.batch_refused", orders=len(batch), error=str(error))
+        for item in batch:
+            item.limit = max(1, len(batch) // 2)
+            if not self._drop_if_gone(item):
+                self._make_ready(item)
+
+    def _failed(self, batch: Sequence[Item], error: AttemptFailedError, *, counts: bool = True) -> None:
+        """To be sent again. ``counts`` is whether it says something of the channel as a whole."""
+        now, wish = self._monotonic(), error.retry_after_seconds or 0.0
+        # Of a batch two subjects: it failed for all of them, whichever is named.
+        for item in {id(each): each for each in (batch[0], batch[-1])}.values() if counts else ():
+            if self._circuit.failed(item.keys[0], now, wish):
+                self._opened_at = now if self._opened_at is None else self._opened_at
+                self._log.warning("disclosure.circuit_opened", error=str(error),
+                                  seconds=round(self._circuit.wait(now), 1))
+        for item in batch:
+            item.last_error = str(error)
+            if not error.is_unreachable and len(batch) > 1:
+                # Perhaps one record of the batch is more than the channel can bear.
+                item.limit = max(1, len(batch) // 2)
+            if self._drop_if_gone(item):
+                continue
+            if self._circuit.state is not CircuitState.CLOSED:
+                self._make_ready(item)
+            else:
+                self._rest(item)
+
+    def _drop_if_gone(self, item: Item) -> bool:
+        """Whether its partition goes to somebody else, who will send it again."""
+        if item.is_gone:
+            self._queue.remove(item)
+        return item.is_gone
+
+    def _rest(self, item: Item) -> None:
+        item.state = ItemState.RESTING
+        first, longest = self._waits
+        delay = doubled(item.attempts - 1, first=first, longest=longest) * (0.8 + 0.4 * self._chance())
+        if item.attempts > 3:
+            self._log.warning("disclosure.failing", order_id=item.order_id, attempts=item.attempts,
+                              error=item.last_error, seconds=round(delay, 1))
+
+        def wake() -> None:
+            if item.state is ItemState.RESTING:
+                self._make_ready(item)
+
+        asyncio.get_running_loop().call_later(delay, wake)
+
+    # -- ends -----------------------------------------------------------------------------------
+
+    def _end(self, item: Item, receipt: Receipt, *, is_written: bool = False) -> None:
+        """It has its receipt, which is written here unless it stands on the log already."""
+        if item.state is ItemState.ENDED:
+            return
+        written = [] if is_written else [self._receipts.write(item.record, item.read, receipt)]
+        self._flow.finish(item.record, written)
+        # Thousands a second: the receipt tells of each on the log, this only where it is asked for.
+        self._log.debug(
+            "disclosure.answered", order_id=item.order_id, event_id=item.read.fields["event_id"],
+            status=receipt.status, attempts=item.attempts,
+        )
+        for each in self._queue.remove(item):
+            self._make_ready(each)
+
+    # -- receipts that come later ---------------------------------------------------------------
+
+    async def _collect_all(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            try:
+                await self._collect()
+            except HubError as error:
+                self._log.warning("disclosure.not_collected", error=str(error))
+            except Exception as error:  # a fault of the sink must not end this for good
+                self._log.error("disclosure.fault", error=type(error).__name__)
+
+    async def _collect(self) -> None:
+        found: dict[str, tuple[Item, Receipt]] = {}
+        for order_id, receipt in await self._sink.collect():
+            item = self._queue.find(order_id)
+            if item is None or item.state is ItemState.BUSY:
+                continue  # not of ours, not read yet, or being sent: it is given again
+            fault = fault_of(receipt, item.brief.action)
+            if fault is None:
+                found.setdefault(order_id, (item, receipt))
+            else:
+                self._log.error("disclosure.bad_receipt", order_id=order_id, error=fault)
+        outputs = [self._receipts.write(item.record, item.read, receipt) for item, receipt in found.values()]
+        if not outputs or not await self._flow.write(outputs):
+            return
+        for item, receipt in found.values():
+            self._end(item, receipt, is_written=True)
+        await self._sink.settle(list(found))
+
+    def _settle(self, order_ids: Collection[str]) -> None:
+        if not self._sink.capabilities.answers_later:
+            return
+
+        async def settle() -> None:
+            with contextlib.suppress(HubError):
+                await self._sink.settle(order_ids)
+
+        self._tasks.append(asyncio.get_running_loop().create_task(settle()))
+

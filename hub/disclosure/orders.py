@@ -1,0 +1,133 @@
+"""Orders as they stand on the log, and as a sink gets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from typing import Any, NamedTuple
+
+from hub.bus.records import Record
+from hub.contracts.catalog import Catalog
+from hub.contracts.cloudevents import from_headers
+from hub.contracts.codec import Schema
+from hub.contracts.fields import Field
+from hub.disclosure.sink import STATUSES, Order
+from hub.domain.events import Envelope
+from hub.errors import ContractError, PoisonError
+
+ORDERS_TOPIC = "disclosure.orders.v1"
+ORDER_SCHEMA = "hub/disclosure-order"
+#: A view's field that names the last day of publication (公示截止期).
+PUBLISH_UNTIL = "publish_until"
+
+
+class Brief(NamedTuple):
+    """What can be known of an order at little cost: its leading fields alone are decoded."""
+
+    order_id: str
+    correlation_id: str
+    channel: str
+    action: str
+    sequence: int
+
+    def overtakes(self, earlier: Brief) -> bool:
+        """Whether this order, which stands behind ``earlier`` on the log, makes it needless.
+
+        Both are of one record in one channel. A withdrawal is left out for a later withdrawal alone: were the later
+        order refused, what should be gone would stay public.
+        """
+        if self.action == "withdraw":
+            return self.sequence >= earlier.sequence
+        return earlier.action != "withdraw" and self.sequence > earlier.sequence
+
+
+class Read(NamedTuple):
+    """An order of this channel: its fields on the log, its envelope, and what the sink gets."""
+
+    fields: Mapping[str, Any]
+    envelope: Envelope
+    order: Order
+
+    @property
+    def brief(self) -> Brief:
+        found = self.order
+        return Brief(found.order_id, found.correlation_id, found.channel, found.action, found.sequence)
+
+
+class OrderReader:
+    """Reads the orders of all channels; not thread-safe."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self._channel_of: dict[int, Callable[[bytes], dict[str, Any]]] = {}
+        self._brief_of: dict[int, Callable[[bytes], dict[str, Any]]] = {}
+        self._disclosable: set[int] = set()
+
+    def channel_of(self, record: Record) -> str:
+        """The channel that an order is for. Raises PoisonError or ContractError if it is no order."""
+        schema, value = self._schema_of(record)
+        read = self._channel_of.get(schema.id)
+        if read is None:
+            read = self._channel_of[schema.id] = schema.prefix(["channel"])
+        return str(read(value)["channel"])
+
+    def brief(self, record: Record) -> Brief:
+        """Raises as ``channel_of``."""
+        schema, value = self._schema_of(record)
+        read = self._brief_of.get(schema.id)
+        if read is None:
+            read = self._brief_of[schema.id] = schema.prefix(Brief._fields)
+        found = read(value)
+        return Brief(*(found[name] for name in Brief._fields))
+
+    def read(self, record: Record) -> Read:
+        """The whole order. Raises PoisonError or ContractError for one that nobody can carry out."""
+        schema, value = self._schema_of(record)
+        fields = schema.decode(value)
+        envelope = from_headers(record.headers)
+        if fields["action"] not in STATUSES:
+            raise ContractError(f"an order publishes, amends or withdraws; {fields['action']!r} is none of them")
+        written_as, content = self.catalog.decode(fields["data"])
+        self._check_view(written_as, fields["view"])
+        until = content.get(PUBLISH_UNTIL)
+        order = Order(
+            order_id=fields["order_id"], channel=fields["channel"], action=fields["action"],
+            correlation_id=fields["correlation_id"], subject=fields["subject"], sequence=fields["sequence"],
+            kind=written_as.name, content=content, ordered_at=fields["ordered_at"], reason=fields["reason"],
+            publish_until=until if isinstance(until, date) else None,
+            is_reissued=fields.get("reissue_of") is not None, traceparent=envelope.traceparent,
+        )
+        return Read(fields, envelope, order)
+
+    def _schema_of(self, record: Record) -> tuple[Schema, bytes]:
+        if record.value is None:
+            raise PoisonError("an order without a value")
+        schema = self.catalog.identify(record.value)
+        if schema.name != ORDER_SCHEMA:
+            raise ContractError(f"{ORDERS_TOPIC} holds orders, not {schema.name}")
+        return schema, record.value
+
+    def _check_view(self, schema: Schema, view: str) -> None:
+        if schema.view != view:
+            raise ContractError(f"the order names view {view!r} and carries {schema.view!r} of {schema.name}")
+        if schema.id not in self._disclosable:
+            check_disclosable(schema)
+            self._disclosable.add(schema.id)
+
+
+def check_disclosable(schema: Schema) -> None:
+    """Raises ContractError if a field of the class ``sensitive`` is anywhere in the view's schema.
+
+    The projection has removed them long before; this is the last door before the public
+    (ID numbers are sensitive data under the Personal Information Protection Law, art. 28).
+    """
+    for path, found in _walk(schema.fields, ""):
+        if found.privacy == "sensitive":
+            raise ContractError(f"{schema.name} as {schema.view}: {path} is sensitive, not for a channel")
+
+
+def _walk(fields: tuple[Field, ...], path: str) -> Iterator[tuple[str, Field]]:
+    """Every field with its path, those of records within arrays too."""
+    for item in fields:
+        yield f"{path}/{item.name}", item
+        yield from _walk(item.items, f"{path}/{item.name}")

@@ -1,0 +1,130 @@
+"""A small harness for each sink: a channel that it serves, what can go wrong there, and what it cannot do."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hub.disclosure import Sink
+from hub.disclosure.config import ChannelConfig, build_sink
+from hub.sandbox.disclosure_system import create_disclosure_system
+from hub.sandbox.faults import Fault, FaultPlan, Faults
+from hub.sandbox.register import Register
+from tests.support_contracts import catalog
+from tests.support_served import served
+
+CHANNEL = "gsxt"
+#: What a sink may declare that it cannot do; everything else it must.
+FEATURES = {
+    "answers-at-once": "gives receipts by `send`, not by `collect` later",
+    "batch": "takes several orders in one `send`",
+    "batch-refused": "can have a batch refused as a whole",
+    "refusal": "is told why one record is refused",
+    "lost-reply": "can have an order done at the channel without hearing of it",
+    "unauthorised": "can be shut out",
+    "listing": "lists what is public",
+    "secret": "has a secret among its settings",
+}
+
+
+class Harness(ABC):
+    """One channel and its sink. ``cannot`` says why for each feature that is lacking."""
+
+    name: ClassVar[str]
+    cannot: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    @abstractmethod
+    def running(self) -> contextlib.AbstractContextManager[None]:
+        """The channel, while it is there. What it holds is still there when it comes back."""
+
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What the file of endpoints says of the channel; while it runs."""
+
+    def open(self, **more: Any) -> Sink:
+        """The sink, as a process that has just started has it."""
+        given = {**self.settings(), **more}
+        config = ChannelConfig.of(CHANNEL, "渠道", "public", self.name, given, self.folder)
+        return build_sink(config, catalog(), self.folder / "data", lambda: datetime.now(UTC))
+
+    def answer(self) -> None:  # noqa: B027  (one that answers at once has nothing to do)
+        """Of a channel that answers later: has it answer what it has been sent."""
+
+    @abstractmethod
+    def public(self) -> dict[str, int]:
+        """What a citizen sees: record -> version."""
+
+    @abstractmethod
+    def publications(self, order_id: str) -> int:
+        """How often the channel has made an order public."""
+
+    # -- what goes wrong there ------------------------------------------------------------------
+
+    @abstractmethod
+    def be_down(self, is_down: bool) -> None:
+        """Answers nothing, or answers again."""
+
+    @abstractmethod
+    def refuse(self, subjects: Sequence[str]) -> None:
+        """Refuses the records of these subjects; in a batch all of it, where it can."""
+
+    @abstractmethod
+    def lose_reply(self) -> None:
+        """Does what the next request asks, and its answer is lost."""
+
+    @abstractmethod
+    def shut_out(self) -> None:
+        """No longer accepts our token."""
+
+
+class CollaborationPlatformHarness(Harness):
+    name = "collaboration-platform"
+    cannot: ClassVar = {}
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._plan, self._url = FaultPlan(), ""
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        with served(create_disclosure_system(self.folder, self._plan, catalog())) as self._url:
+            yield
+
+    def settings(self) -> dict[str, Any]:
+        return {"url": self._url, "token": "a-word-of-the-tests", "max_batch": 20}
+
+    def public(self) -> dict[str, int]:
+        register = Register(self.folder / "disclosure.sqlite")
+        try:
+            return {each["correlation_id"]: each["sequence"] for each in register.records(channel=CHANNEL)}
+        finally:
+            register.close()
+
+    def publications(self, order_id: str) -> int:
+        register = Register(self.folder / "disclosure.sqlite")
+        try:
+            return register.publications_of(order_id)
+        finally:
+            register.close()
+
+    def be_down(self, is_down: bool) -> None:
+        self._plan.set(Faults(down=Fault(rate=1.0 if is_down else 0.0)))
+
+    def refuse(self, subjects: Sequence[str]) -> None:
+        self._plan.set(Faults(spoiled_subjects=list(subjects)))
+
+    def lose_reply(self) -> None:
+        self._plan.set(Faults(lose_receipt=Fault(count=1)))
+
+    def shut_out(self) -> None:
+        self._plan.set(Faults(shut_out=Fault(rate=1.0)))
+
+
+HARNESSES: tuple[type[Harness], ...] = (CollaborationPlatformHarness,)
