@@ -19,6 +19,7 @@ from hub.intake.settings import ConnectorSettings
 CONNECTORS: Mapping[str, str] = {
     "export-folder": "connectors.export_folder.source:ExportFolder",
     "sql": "connectors.sql.source:SqlSource",
+    "lead-feed": "connectors.lead_feed.source:LeadFeed",
 }
 
 

@@ -65,18 +65,19 @@ class FaultPlan:
 
     async def apply(self, work: Callable[[], Awaitable[Response]]) -> Response:
         """The answer of ``work``, or what a fault makes of it."""
-        if self._strikes(self.faults.slow):
+        if self.strikes(self.faults.slow):
             await asyncio.sleep(self.faults.slow.seconds)
-        if self._strikes(self.faults.down):
+        if self.strikes(self.faults.down):
             return problem(503, "系统维护中", "down, as the plan of faults says")
-        if self._strikes(self.faults.refuse):
+        if self.strikes(self.faults.refuse):
             return problem(422, "不予受理", "refused, as the plan of faults says")
         answer = await work()
-        if self._strikes(self.faults.lose_receipt):
+        if self.strikes(self.faults.lose_receipt):
             return problem(500, "系统异常", "the answer was lost, as the plan of faults says")
         return answer
 
-    def _strikes(self, fault: Fault) -> bool:
+    def strikes(self, fault: Fault) -> bool:
+        """Whether this request is one that the fault hits; counts it."""
         if fault.count:
             fault.count -= 1
             return True
