@@ -15,7 +15,7 @@ from connectors.lead_feed.client import FeedClient
 from connectors.lead_feed.pages import Read, Task, read_pages
 from connectors.lead_feed.settings import LeadFeedSettings
 from connectors.lead_feed.task import AT, COLUMNS, content_digest
-from connectors.lead_feed.wire import answer_exchange, read_receipt
+from connectors.lead_feed.wire import STATUSES, answer_exchange, read_receipt
 from hub.intake import (
     ContractError,
     InputError,
@@ -35,6 +35,8 @@ from hub.uplink import Exchange, LeadAnswer, Receipt, Uplink
 MAPPINGS = Path(__file__).parent / "mappings"
 #: Longer numbers of tasks are shown by their beginning.
 _MAX_NUMBER = 100
+#: Stands between the number of a task and its status where a refusal is no reason to give the task back.
+_UNDER_WAY = "　"
 _log = structlog.get_logger()
 
 
@@ -172,8 +174,7 @@ class LeadFeed:
     def _row(self, line: Values, number: int) -> Row | RowFault:
         """The task as a row. A fault stands under the number of its task, by which it goes back up."""
         fault, *values = line
-        task_no = values[AT["taskNo"]]
-        place = Place(self.name, task_no[:_MAX_NUMBER] if task_no else None, number)
+        place = Place(self.name, _place_of(values[AT["taskNo"]], values[AT["status"]]), number)
         if fault is not None:
             column, code, problem, remedy = fault
             return RowFault(place, (Problem(code, column, None, None, problem, remedy),), content_digest(values))
@@ -202,6 +203,9 @@ class LeadFeedUplink:
         self._settings = config.settings
         self.source = config.name
 
+    def returned_task(self, place: str | None) -> str | None:
+        return place if place and _UNDER_WAY not in place else None
+
     def exchange(self, answer: LeadAnswer) -> Exchange:
         return answer_exchange(self._settings.url, self._settings.secret("token"), answer)
 
@@ -211,6 +215,14 @@ class LeadFeedUplink:
 
 def _line(task: Task) -> Values:
     return [list(task.fault) if task.fault is not None else None, *task.values]
+
+
+def _place_of(task_no: str | None, status: str | None) -> str | None:
+    """Where a fault stands. A task that somebody is at already is not given back for a faulty word about it."""
+    if not task_no:
+        return None
+    shown = "".join(task_no.split())[:_MAX_NUMBER]
+    return f"{shown}{_UNDER_WAY}{status}" if status in STATUSES.values() else shown
 
 
 def _prefix_of(region: str) -> str:

@@ -53,13 +53,18 @@ class UnclearAnswerError(OutletError):
 class Uplink(Protocol):
     """A platform's way back up; a connector gives one by its method ``make_uplink(config)``.
 
-    ``source`` is the name of the source whose tasks it answers. Both methods are pure, called in one thread.
+    ``source`` is the name of the source whose tasks it answers. All methods are pure, called in one thread.
     ``receipt`` gets only what may be final: 2xx and refusals (4xx but 408, 425, 429), and raises
     ``UnclearAnswerError`` for what it cannot take as either. A secret that is missing is a ``ContractError``.
     """
 
     @property
     def source(self) -> str: ...
+
+    def returned_task(self, place: str | None) -> str | None:
+        """The number of the task that a refused row sends back; ``place`` is the ``sheet`` that the source gave to
+        its fault. ``None`` where nothing goes back up: the refusal then stands on the log alone."""
+        ...
 
     def exchange(self, answer: LeadAnswer) -> Exchange: ...
 
