@@ -170,6 +170,7 @@ class House:
         found = _read_json(answer)
         self.addresses["sandbox"] = {
             "disclosure": found["disclosure"]["url"],
+            "national": found["national"]["url"],
             "departments": {name: entry["page"] for name, entry in found["departments"].items()},
         }
         if self._settings.endpoints_file is None:

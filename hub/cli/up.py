@@ -59,6 +59,7 @@ def print_addresses(house: House) -> None:
         typer.echo(f"  导出文件夹        {house.exports}/*/  放入文件即被读取 / drop exports here")
     if found := house.addresses.get("sandbox"):
         typer.echo(f"  公示系统（沙箱）  {found['disclosure']}/")
+        typer.echo(f"  国家平台（沙箱）  {found['national']}/docs")
         for name, page in found["departments"].items():
             typer.echo(f"  部门（沙箱）      {page}  {name}")
 

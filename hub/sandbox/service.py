@@ -1,4 +1,4 @@
-"""All stand-ins in one process: the disclosure system and one department for each subscription.
+"""All stand-ins in one process: the disclosure system, the national platform, a department for each subscription.
 
 ``python -m hub.sandbox.service --data DIR --feedback-url URL --department SUBSCRIPTION=NAME …``
 
@@ -34,9 +34,10 @@ from hub.errors import ContractError, InfrastructureError, UsageError
 from hub.sandbox.department import create_department
 from hub.sandbox.disclosure_system import create_disclosure_system
 from hub.sandbox.faults import FaultPlan
+from hub.sandbox.national_platform import create_national_platform
 
 HOST = "127.0.0.1"
-DISCLOSURE = "disclosure"
+DISCLOSURE, NATIONAL = "disclosure", "national"
 READY_FILE = "sandbox.json"
 IDENTITY_FILE = "identity.json"
 #: Below the range that systems hand out to outgoing connections: no client sits on a server's port.
@@ -66,17 +67,17 @@ def run_sandbox(
 ) -> None:
     """Serves until SIGTERM or SIGINT, then stops cleanly.
 
-    ``departments`` maps subscriptions to display names. ``ports`` fixes ports by subscription or
-    ``disclosure``; others are those of the last run if they are free, else any free ones. ``home``
+    ``departments`` maps subscriptions to display names. ``ports`` fixes ports by subscription,
+    ``disclosure`` or ``national``; others are those of the last run if they are free, else any free ones. ``home``
     holds ``schemas/`` and ``reference/``, by default the folders beside the package; without them the
     public pages show the fields' own names.
 
     Raises UsageError if the folder is in use or a wanted port is taken.
     """
     for subscription in departments:
-        if not _SUBSCRIPTION.fullmatch(subscription) or subscription == DISCLOSURE:
+        if not _SUBSCRIPTION.fullmatch(subscription) or subscription in (DISCLOSURE, NATIONAL):
             raise UsageError(f"{subscription!r} cannot name a subscription of the sandbox.")
-    unknown = sorted(set(ports or {}) - {DISCLOSURE, *departments})
+    unknown = sorted(set(ports or {}) - {DISCLOSURE, NATIONAL, *departments})
     if unknown:
         raise UsageError(f"Ports are named for {', '.join(unknown)}, which the sandbox does not run.")
     data.mkdir(parents=True, exist_ok=True)
@@ -85,14 +86,17 @@ def run_sandbox(
         ready_file.unlink(missing_ok=True)  # of a run that was killed: nobody answers there yet
         identity = _load_identity(data / IDENTITY_FILE)
         sockets: dict[str, socket.socket] = {}
-        for name in (DISCLOSURE, *departments):
+        for name in (DISCLOSURE, NATIONAL, *departments):
             wanted = (ports or {}).get(name)
             sockets[name] = bound.enter_context(_bind(wanted, identity["ports"].get(name)))
             identity["ports"][name] = sockets[name].getsockname()[1]
-        for subscription in departments:
-            identity["secrets"].setdefault(subscription, new_secret("hmac"))
+        for name in (NATIONAL, *departments):
+            identity["secrets"].setdefault(name, new_secret("hmac"))
         _save_private(data / IDENTITY_FILE, identity)
-        apps = {DISCLOSURE: create_disclosure_system(data, FaultPlan(), _load_catalog(home))}
+        apps = {
+            DISCLOSURE: create_disclosure_system(data, FaultPlan(), _load_catalog(home)),
+            NATIONAL: create_national_platform(data, identity["secrets"][NATIONAL]),
+        }
         for subscription, name in departments.items():
             secret = identity["secrets"][subscription]
             apps[subscription] = create_department(
@@ -133,7 +137,7 @@ async def _serve(
             await asyncio.sleep(0.02)
         else:
             _save_private(ready_file, ready)
-            _log.info("sandbox.ready", disclosure=ready["disclosure"]["url"], departments=len(apps) - 1)
+            _log.info("sandbox.ready", disclosure=ready["disclosure"]["url"], departments=len(apps) - 2)
         # One that ends alone takes the others with it: half a sandbox would look like a broken hub.
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -151,6 +155,7 @@ def _describe(sockets: Mapping[str, socket.socket], keys: Mapping[str, str]) -> 
     return {
         "pid": os.getpid(),
         "disclosure": {"url": urls.pop(DISCLOSURE)},
+        "national": {"url": urls.pop(NATIONAL), "token": keys[NATIONAL]},
         "departments": {
             name: {"url": f"{url}/hook", "page": f"{url}/", "secret": keys[name]}
             for name, url in urls.items()
@@ -241,7 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--port", type=_port, action="append", default=[], metavar="NAME=PORT",
-        help="a fixed port, by subscription or 'disclosure'; may be repeated",
+        help="a fixed port, by subscription, 'disclosure' or 'national'; may be repeated",
     )
     parser.add_argument("--home", type=Path, help="folder of schemas/ and reference/")
     given = parser.parse_args(arguments)
