@@ -122,7 +122,8 @@ class UplinkEngine:
                     _log.error("uplink.cannot_send", task_no=answer.task_no, error=f"{type(error).__name__}: {error}")
                 attempts += 1
                 continue
-            _log.info(
+            say = _log.info if receipt.status == "delivered" else _log.warning
+            say(
                 "uplink.answered", task_no=answer.task_no, action=answer.action, answer_id=answer.answer_id,
                 status=receipt.status,
             )  # fmt: skip
