@@ -17,9 +17,9 @@ import yaml
 from hub.embedded.cluster import KafkaCluster
 from hub.embedded.supervisor import Supervisor
 from hub.embedded.valkey import Valkey
-from hub.errors import InfrastructureError
+from hub.errors import ContractError, InfrastructureError
 from hub.settings import Settings, load
-from hub.wiring import STAGES, apply_cluster, open_catalog, open_map
+from hub.wiring import STAGES, apply_cluster, find_uplink, open_catalog, open_map
 
 #: How long the stages may take to answer after their start.
 READY_SECONDS = 60.0
@@ -83,6 +83,8 @@ class House:
         }
         if not self._settings.sources.exists():
             commands.pop("intake")
+        if not _has_uplink(self._settings):
+            commands.pop("uplink")
         if not self._settings.endpoints.exists():
             for stage in ("disclosure", "delivery", "web"):
                 commands.pop(stage)
@@ -169,6 +171,7 @@ class House:
         self.addresses["sandbox"] = {
             "disclosure": found["disclosure"]["url"],
             "interface": found["interface"]["url"],
+            "national": found["national"]["url"],
             "departments": {name: entry["page"] for name, entry in found["departments"].items()},
         }
         if self._settings.endpoints_file is None:
@@ -185,6 +188,14 @@ class House:
         found = {**self.addresses, "replication": self._replication, "pid": os.getpid()}
         path.with_suffix(".new").write_text(json.dumps(found, indent=1))
         path.with_suffix(".new").replace(path)
+
+
+def _has_uplink(settings: Settings) -> bool:
+    """Whether a source has a way back up. A faulty ``sources.yaml`` is intake's to name."""
+    try:
+        return find_uplink(settings) is not None
+    except ContractError:
+        return False
 
 
 def _sandbox_endpoints(found: Mapping[str, Any], channels: list[str]) -> dict[str, Any]:

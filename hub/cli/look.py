@@ -29,7 +29,8 @@ def lag(data: Data = None, as_json: AsJson = False) -> None:
     with errors_as_sentences():
         settings = settings_of(data)
         with admin(settings.bootstrap) as client:
-            found = read_lag(client, wiring.consumer_groups(wiring.open_map(settings)))
+            groups = {**wiring.consumer_groups(wiring.open_map(settings)), **wiring.uplink_groups(settings)}
+            found = read_lag(client, groups)
     if as_json:
         print_json([entry._asdict() for entry in found])
     else:

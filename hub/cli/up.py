@@ -60,6 +60,7 @@ def print_addresses(house: House) -> None:
     if found := house.addresses.get("sandbox"):
         typer.echo(f"  公示系统（沙箱）  {found['disclosure']}/")
         typer.echo(f"  业务接口（沙箱）  {found['interface']}")
+        typer.echo(f"  国家平台（沙箱）  {found['national']}/docs")
         for name, page in found["departments"].items():
             typer.echo(f"  部门（沙箱）      {page}  {name}")
 

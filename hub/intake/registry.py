@@ -14,6 +14,7 @@ CONNECTORS: Mapping[str, str] = {
     "http-poll": "connectors.http_poll.source:HttpPoll",
     "sftp-folder": "connectors.sftp_folder.source:SftpFolder",
     "sql": "connectors.sql.source:SqlSource",
+    "lead-feed": "connectors.lead_feed.source:LeadFeed",
 }
 
 

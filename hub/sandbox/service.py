@@ -1,5 +1,5 @@
-"""All stand-ins in one process: the disclosure system, a department's open interface, and one department for each
-subscription.
+"""All stand-ins in one process: the disclosure system, the national platform, a department's open interface, and one
+department for each subscription.
 
 ``python -m hub.sandbox.service --data DIR --feedback-url URL --department SUBSCRIPTION=NAME …``
 
@@ -36,12 +36,14 @@ from hub.errors import ContractError, InfrastructureError, UsageError
 from hub.sandbox.department import create_department
 from hub.sandbox.disclosure_system import create_disclosure_system
 from hub.sandbox.faults import FaultPlan
+from hub.sandbox.national_platform import create_national_platform
 from hub.sandbox.open_interface import PATH, Feed, create_open_interface, sample_records
 
 HOST = "127.0.0.1"
 DISCLOSURE = "disclosure"
 INTERFACE = "interface"
-_OWN = (DISCLOSURE, INTERFACE)
+NATIONAL = "national"
+_OWN = (DISCLOSURE, INTERFACE, NATIONAL)
 #: What the open interface has to give at its start.
 _SAMPLES = 40
 READY_FILE = "sandbox.json"
@@ -74,7 +76,8 @@ def run_sandbox(
     """Serves until SIGTERM or SIGINT, then stops cleanly.
 
     ``departments`` maps subscriptions to display names. ``ports`` fixes ports by subscription,
-    ``disclosure`` or ``interface``; others are those of the last run if they are free, else any free ones. ``home``
+    ``disclosure``, ``interface`` or ``national``; others are those of the last run if they are free, else any free
+    ones. ``home``
     holds ``schemas/`` and ``reference/``, by default the folders beside the package; without them the
     public pages show the fields' own names.
 
@@ -96,8 +99,8 @@ def run_sandbox(
             wanted = (ports or {}).get(name)
             sockets[name] = bound.enter_context(_bind(wanted, identity["ports"].get(name)))
             identity["ports"][name] = sockets[name].getsockname()[1]
-        for subscription in departments:
-            identity["secrets"].setdefault(subscription, new_secret("hmac"))
+        for name in (NATIONAL, *departments):
+            identity["secrets"].setdefault(name, new_secret("hmac"))
         token = identity["secrets"].setdefault(INTERFACE, secrets.token_urlsafe(24))
         _save_private(data / IDENTITY_FILE, identity)
         feed = Feed(sample_records(_SAMPLES), data / "interface.jsonl")
@@ -105,6 +108,7 @@ def run_sandbox(
         apps = {
             DISCLOSURE: create_disclosure_system(data, FaultPlan(), _load_catalog(home)),
             INTERFACE: create_open_interface(token, FaultPlan(), feed),
+            NATIONAL: create_national_platform(data, identity["secrets"][NATIONAL]),
         }
         for subscription, name in departments.items():
             secret = identity["secrets"][subscription]
@@ -165,6 +169,7 @@ def _describe(sockets: Mapping[str, socket.socket], keys: Mapping[str, str]) -> 
         "pid": os.getpid(),
         "disclosure": {"url": urls.pop(DISCLOSURE)},
         "interface": {"url": urls.pop(INTERFACE) + PATH, "token": keys[INTERFACE]},
+        "national": {"url": urls.pop(NATIONAL), "token": keys[NATIONAL]},
         "departments": {
             name: {"url": f"{url}/hook", "page": f"{url}/", "secret": keys[name]}
             for name, url in urls.items()
@@ -255,7 +260,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--port", type=_port, action="append", default=[], metavar="NAME=PORT",
-        help="a fixed port, by subscription, 'disclosure' or 'interface'; may be repeated",
+        help="a fixed port, by subscription, 'disclosure', 'interface' or 'national'; may be repeated",
     )
     parser.add_argument("--home", type=Path, help="folder of schemas/ and reference/")
     given = parser.parse_args(arguments)

@@ -69,10 +69,13 @@ from hub.wiring.parts import open_catalog as open_catalog
 from hub.wiring.parts import open_map as open_map
 from hub.wiring.parts import subject_secret as subject_secret
 from hub.wiring.topics import topic_specs as topic_specs
+from hub.wiring.uplink import build_uplink
+from hub.wiring.uplink import find_uplink as find_uplink
+from hub.wiring.uplink import uplink_groups as uplink_groups
 
 #: A department that waits for notices is let go after this long when the web side ends.
 SHUTDOWN_SECONDS = 3
-STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "web")
+STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "uplink", "web")
 
 
 def registry_subjects(hub_map: HubMap, catalog: Catalog) -> dict[str, list[int]]:
@@ -153,6 +156,8 @@ def build_service(settings: Settings, stage: str) -> Service:
     if stage == "intake":
         tune_collector()
         return IntakeService(load_sources(settings.sources), intake_means(settings, catalog))
+    if stage == "uplink":
+        return build_uplink(settings, catalog)
     hub_map = open_map(settings, catalog)
     if stage == "web":
         return _web(settings, hub_map, catalog)

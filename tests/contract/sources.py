@@ -14,6 +14,7 @@ from hub.intake.build import build_source
 from hub.intake.template import write_template
 from tests.support_http_poll import record
 from tests.support_intake import catalog, inspection
+from tests.support_lead_feed import Platform, blocks
 from tests.support_sql import INSPECTION_COLUMNS, execute, insert, inspection_row
 
 #: What a connector may declare that it cannot do; everything else it must.
@@ -36,6 +37,8 @@ class Harness(ABC):
     needs: ClassVar[str | None] = None
     #: Whether its rows stand in files: there a text that begins with "=" is a formula and costs its row.
     has_files: ClassVar[bool] = False
+    #: Topic and schema that its rows go to.
+    target: ClassVar[tuple[str, str]] = ("inspection.results.v1", "inspection/result")
 
     def __init__(self, folder: Path, server: Any = None) -> None:
         self.folder = folder
@@ -60,6 +63,9 @@ class Harness(ABC):
     @abstractmethod
     def change(self, portion: Portion) -> None:
         """Changes what the portion is read from, underneath it."""
+
+    def end(self) -> None:  # noqa: B027  most have nothing that runs
+        """Ends what the harness has started."""
 
 
 class ExportFolderHarness(Harness):
@@ -216,6 +222,32 @@ class TemplateHarness(_Spooled):
         ])  # fmt: skip
 
 
+class LeadFeedHarness(_Spooled):
+    """The stand-in of the national platform; it keeps what it was given, and gives the new behind it."""
+
+    name = "lead-feed"
+    cannot: ClassVar = {"bytes": "a document has one encoding"}
+    settings: ClassVar = {"connector": "lead-feed", "every_seconds": 0.001, "token": "a-word-of-the-tests"}
+    target: ClassVar = ("complaint.leads.v1", "complaint/lead")
+
+    def __init__(self, folder: Path, server: Any = None) -> None:
+        super().__init__(folder, server)
+        self._platform = Platform(folder / "platform", "a-word-of-the-tests")
+
+    def entry(self) -> dict[str, Any]:
+        return {**super().entry(), "url": self._platform.url}
+
+    def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        names = {"party": ("complaintInfo", "complaintObject"), "date": ("taskInfo", "distributeTime"),
+                 "remark": ("taskInfo", "inspectClaim")}  # fmt: skip
+        self._platform.book.distribute(
+            blocks(row["number"], {names[word]: text for word, text in row.items() if word in names}) for row in rows
+        )
+
+    def end(self) -> None:
+        self._platform.close()
+
+
 HARNESSES: tuple[type[Harness], ...] = (
     ExportFolderHarness,
     SftpFolderHarness,
@@ -227,4 +259,5 @@ HARNESSES: tuple[type[Harness], ...] = (
     HttpRecordHarness,
     HttpLinkHarness,
     TemplateHarness,
+    LeadFeedHarness,
 )

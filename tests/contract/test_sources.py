@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ MANY = 2300
 
 
 @pytest.fixture(params=HARNESSES, ids=lambda harness: harness.name)
-def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Harness:
+def harness(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Harness]:
     kind: type[Harness] = request.param
-    return kind(tmp_path, request.getfixturevalue(kind.needs) if kind.needs else None)
+    made = kind(tmp_path, request.getfixturevalue(kind.needs) if kind.needs else None)
+    yield made
+    made.end()
 
 
 def needs(harness: Harness, feature: str) -> None:
@@ -68,8 +71,8 @@ def test_every_connector_of_the_hub_has_a_harness() -> None:
 def test_it_says_where_its_rows_go(harness: Harness) -> None:
     source = harness.open()
     assert source.name == "contract-source"
-    assert source.target(kind_of(harness)) == ("inspection.results.v1", "inspection/result")
-    assert dict(source.topics) == {"inspection.results.v1": "inspection/result"}
+    assert source.target(kind_of(harness)) == harness.target
+    assert dict(source.topics) == dict([harness.target])
 
 
 def kind_of(harness: Harness) -> str:
@@ -242,7 +245,8 @@ def test_check_keeps_and_publishes_nothing(harness: Harness) -> None:
 
 def test_settings_that_are_unknown_or_missing_are_named(harness: Harness) -> None:
     given = {**harness.entry(), "no_such_setting": 1, "region_code": "甘南"}
-    required = {"export-folder": "folder", "sftp-folder": "host", "template": "database"}.get(harness.name, "mapping")
+    names = {"export-folder": "folder", "sftp-folder": "host", "template": "database", "lead-feed": "url"}
+    required = names.get(harness.name, "mapping")
     del given[required]
     config, faults = SourceConfig.parse(given, harness.folder)
     assert config is None

@@ -457,6 +457,8 @@ def test_service_keeps_addresses_secrets_and_facts_over_kill_and_stop(tmp_path: 
         body = notice_body(1)
         assert ask("POST", place["url"], body, **signed(body, "notice-1", place["secret"])).status == 204
         assert Channel(first["disclosure"]["url"]).put("o1").status == 201
+        wave = ask("POST", f"{first['national']['url']}/distribute", b'{"count": 3}', Content_Type="application/json")
+        assert (wave.status, wave.json["entries"]) == (200, 3)
         for name in ("sandbox.json", "identity.json"):
             assert (data / name).stat().st_mode & 0o777 == 0o600
         second_one = subprocess.run(
@@ -469,6 +471,10 @@ def test_service_keeps_addresses_secrets_and_facts_over_kill_and_stop(tmp_path: 
     with OutletServer(accept) as hub, sandbox(data, hub.url) as (second, process):
         assert {**second, "pid": 0} == {**first, "pid": 0}
         assert Channel(second["disclosure"]["url"]).put("o1").status == 200
+        tasks = f"{second['national']['url']}/tasks?region=623000&after=0&limit=9"
+        given = ask("GET", tasks, b"", Authorization=f"Bearer {second['national']['token']}")
+        assert given.status == 200 and given.text.count("<task>") == 3
+        assert ask("GET", tasks, b"").status == 401
         assert "甘南州财政局" in ask("GET", place["page"]).text
         wait_until(lambda: len(hub.seen) == 1, "the answer that was kept")
         process.send_signal(signal.SIGTERM)
