@@ -24,6 +24,17 @@ def partitions_of(bootstrap: str, topic: str) -> int:
         consumer.close()
 
 
+def end_of(bootstrap: str, topic: str, partition: int = 0) -> int:
+    """The offset behind the last record of a partition. Raises BrokerError, also if there is no such topic."""
+    consumer = new_consumer(bootstrap, group="hub-reader", client_id="reader")
+    try:
+        return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=15)[1]
+    except KafkaException as error:
+        raise BrokerError(f"{topic}: {error}") from error
+    finally:
+        consumer.close()
+
+
 def read_topics(
     bootstrap: str, topics: Sequence[str], partition: int | None = None, patience_seconds: float = 30.0
 ) -> Iterator[Record]:
@@ -44,7 +55,8 @@ def read_topics(
         consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for topic, number in open_places])
         heard_at = time.monotonic()
         while open_places:
-            messages = consumer.consume(5000, 0.5)
+            # It waits so long for a full batch, also when the end has been reached.
+            messages = consumer.consume(5000, 0.1)
             if messages:
                 heard_at = time.monotonic()
             elif time.monotonic() - heard_at > patience_seconds:

@@ -44,7 +44,9 @@ class TopicModel(Model):
 
     title: str
     schema_: str | None = Field(default=None, alias="schema", description="path under schemas/; none for raw bytes")
-    key: Literal["subject", "clock", "source", "endpoint", "calendar", "subscription", "notice", "fact"] = "subject"
+    key: Literal[
+        "subject", "clock", "source", "endpoint", "calendar", "subscription", "notice", "fact", "enterprise"
+    ] = "subject"
     events: tuple[EventType, ...] = ()
     partitions: int = Field(default=12, ge=1, le=1000)
     retention: Period = timedelta(days=1095)

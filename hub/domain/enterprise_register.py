@@ -1,7 +1,7 @@
 """The register of enterprises in memory, and who of it may be meant by a row.
 
 Found are all of an equal name, all whose code is one slip of the pen away, and those whose names share the
-rarest pairs of letters. Some 0.9 KB an enterprise: 90 MB for 100,000, more than Gannan has.
+rarest pairs of letters. Some 1 KB an enterprise: 100 MB for 100,000, more than Gannan has. A row costs 5 to 8 ms then.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, cast
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from hub.errors import BrokerError
+from hub.intake.tentative import PRIOR_STATE, behind
 from hub.state.seen_index import SeenIndex, SeenRow
 
 #: Requests that a killed intake still had in its sockets are in the log after this, or never.
@@ -49,6 +50,10 @@ class _Event(NamedTuple):
     version: int
     digest: bytes
     type: str
+    prior_state: str | None
+
+    def behind(self, before: SeenRow | None) -> SeenRow | None:
+        return behind(before, self.version, self.digest, self.type, self.prior_state)
 
 
 def catch_up(
@@ -162,6 +167,7 @@ def _event(headers: list[tuple[str, Any]] | None, source_uri: str) -> _Event | N
             int(found["ce_sequence"]),
             bytes.fromhex(found["ce_digest"].decode()),
             found["ce_type"].decode(),
+            None if (prior := found.get(PRIOR_STATE)) is None else prior.decode(),
         )
     except (KeyError, ValueError, AttributeError):
         return None  # written under this source's name by another way in, without a row behind it
@@ -191,9 +197,8 @@ class _Found:
         rows = self._known(events)
         changed: dict[bytes, SeenRow] = {}
         for event in events:
-            before = rows.get(event.key)
-            if before is None or event.version > before.version:
-                after = SeenRow(event.version, event.digest, next_state(before, event.type))
+            after = event.behind(rows.get(event.key))
+            if after is not None:
                 rows[event.key] = changed[event.key] = after
         self._index.write(changed, offsets)
 
@@ -205,18 +210,11 @@ class _Found:
         """What was kept back: only what the index does not know, by version."""
         latest = self._known(self._events)
         recovered: dict[bytes, Recovered] = {}
-        for event in sorted(self._events, key=lambda event: event.version):
+        for event in sorted(self._events, key=lambda event: (event.version, event.prior_state is None)):
             before = latest.get(event.key)
-            if before is None or event.version > before.version:
-                after = SeenRow(event.version, event.digest, next_state(before, event.type))
+            after = event.behind(before)
+            if after is not None:
                 entry = recovered.setdefault(event.key, Recovered(before, []))
                 entry.events.append((after, event.type.rpartition(".")[2]))
                 latest[event.key] = after
         return Window(recovered, self._offsets)
-
-
-def next_state(before: SeenRow | None, type_: str) -> str:
-    """The state behind an event: an amendment leaves it as it was, every other type is a state."""
-    if type_.endswith(".amended"):
-        return before.state if before else ""
-    return type_

@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +24,7 @@ import structlog
 from hub.bus.publisher import Publisher, Ticket
 from hub.bus.records import Output
 from hub.errors import ContractError, InputError
+from hub.intake.identity.gate import IdentityGate, Uncertain
 from hub.intake.ledger import Ledger
 from hub.intake.problem_log import ProblemLog
 from hub.intake.rows import (
@@ -37,7 +39,8 @@ from hub.intake.rows import (
     RowFault,
     Source,
 )
-from hub.intake.versions import EventWriter, Identified, unfit, utc_now
+from hub.intake.tentative import is_tentative, published, tentative
+from hub.intake.versions import EventWriter, Identified, Identity, unfit, utc_now
 from hub.state.seen_index import SeenIndex, SeenRow
 
 #: Batches under way. Two keep the broker busy while the next is read; each holds about 3 MB.
@@ -65,6 +68,21 @@ class _Flight(NamedTuple):
     is_settled: bool
 
 
+@dataclass(slots=True)
+class _Made:
+    """What a batch becomes: ``known`` is the last version of each row, seen from the row that is read."""
+
+    known: dict[bytes, SeenRow]
+    rows: dict[bytes, SeenRow] = field(default_factory=dict)
+    outputs: list[Output] = field(default_factory=list)
+    faults: list[RowFault] = field(default_factory=list)
+    logged: list[LoggedProblem] = field(default_factory=list)
+
+    def add(self, key: bytes, after: SeenRow, output: Output) -> None:
+        self.known[key] = self.rows[key] = after
+        self.outputs.append(output)
+
+
 class Intake:
     """One source's intake. Used by one thread; the caller holds the source's lock, has taken over the
     index and caught it up. Errors of infrastructure are raised: the caller then drops this object,
@@ -79,6 +97,7 @@ class Intake:
         ledger: Ledger,
         folder: Path,
         *,
+        gate: IdentityGate | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._source = source
@@ -89,6 +108,7 @@ class Intake:
         self._should_stop = should_stop
         self._flights: deque[_Flight] = deque()
         self.ledger = ledger
+        self.gate = gate
 
     def run_portion(self, portion: Portion, progress: Progress | None = None) -> Outcome:
         """Reads a portion to its end, from where it was left, and finishes or refuses it."""
@@ -182,52 +202,80 @@ class _Reading:
         items = [identify(item) if isinstance(item, Row) else item for item in batch.items]
         keys = [item.key for item in items if isinstance(item, Identified)]
         ledger = self._intake.ledger
-        known = ledger.known(keys)
-        rows: dict[bytes, SeenRow] = {}
-        outputs: list[Output] = []
-        faults: list[RowFault] = []
-        logged: list[LoggedProblem] = []
-        counts = self.counts
+        made = _Made(ledger.known(keys))
         for entry in items:
-            if isinstance(entry, Identified):
-                key, digest = entry.key, entry.digest
-                if entry.row.warnings:
-                    self._warn(entry.row, logged)
-                before = known.get(key)
-                if before is not None and before.digest == digest:
-                    counts.repeated += 1
-                    continue
-                recovered = ledger.recover(key, digest)
-                if recovered is not None:
-                    before, word = recovered
-                    known[key] = rows[key] = before
-                    if before.digest == digest:
-                        if word is None:
-                            counts.repeated += 1
-                        else:
-                            counts.accepted[word] = counts.accepted.get(word, 0) + 1
-                        continue
-                if before is None and entry.row.is_removed:
-                    counts.repeated += 1  # never told: there is nothing to take back
-                    continue
-                try:
-                    output, after = self._writer.event(entry, before, now)
-                except (ContractError, InputError) as error:
-                    fault = _unfit(entry.row, error)
-                else:
-                    known[key] = rows[key] = after
-                    outputs.append(output)
-                    self._accept(entry.row, before)
-                    continue
-            else:
-                fault = entry
-            faults.append(fault)
-            logged += [LoggedProblem(fault.place, problem, True) for problem in fault.problems]
+            fault = self._take_row(entry, made, now) if isinstance(entry, Identified) else entry
+            if fault is None:
+                continue
+            made.faults.append(fault)
+            made.logged += [LoggedProblem(fault.place, problem, True) for problem in fault.problems]
             code = fault.problems[0].code
-            counts.rejected[code] = counts.rejected.get(code, 0) + 1
-        self._add_rejections(faults, rows, outputs)
-        counts.read, counts.skipped = batch.rows_read, batch.skipped
-        self._launch(rows, outputs, logged)
+            self.counts.rejected[code] = self.counts.rejected.get(code, 0) + 1
+        self._add_rejections(made.faults, made.rows, made.outputs)
+        self.counts.read, self.counts.skipped = batch.rows_read, batch.skipped
+        self._launch(made.rows, made.outputs, made.logged)
+
+    def _take_row(self, entry: Identified, made: _Made, now: datetime) -> RowFault | None:
+        """Counts the row, and adds what it becomes to the batch; the fault if it becomes nothing."""
+        row, key, digest, counts = entry.row, entry.key, entry.digest, self.counts
+        if row.warnings:
+            self._warn(row.place, row.warnings, made.logged)
+        before = made.known.get(key)
+        if before is not None and before.digest == digest:
+            counts.repeated += 1
+            return None
+        recovered = self._intake.ledger.recover(key, digest)
+        if recovered is not None:
+            before, word = recovered
+            made.known[key] = made.rows[key] = before
+            if before.digest == digest:
+                self._count_recovered(before, word)
+                return None
+        gate = self._intake.gate
+        unpublished = before if before is not None and is_tentative(before) else None
+        before = published(before)
+        if before is None and row.is_removed:
+            counts.repeated += 1  # never told: there is nothing to take back
+            if unpublished is not None:
+                self._end_wait(entry, made, now)
+                made.known[key] = made.rows[key] = tentative(None, digest)
+            return None
+        identity: Identity | None = None
+        try:
+            if gate is not None and gate.doubts(row):
+                found = gate.judge(entry)
+                if isinstance(found, RowFault):
+                    return found
+                if isinstance(found, Uncertain):
+                    output, after = gate.wait(entry, before, found.match, now)
+                    made.add(key, after, output)
+                    counts.waiting += 1
+                    self._warn(row.place, (found.warning,), made.logged)
+                    return None
+                identity = found
+            output, after = self._writer.event(entry, before, now, identity)
+        except (ContractError, InputError) as error:
+            return _unfit(row, error)
+        made.add(key, after, output)
+        if unpublished is not None:
+            self._end_wait(entry, made, now)
+        self._accept(row, before)
+        return None
+
+    def _end_wait(self, entry: Identified, made: _Made, now: datetime) -> None:
+        gate = self._intake.gate
+        ended = gate.end(entry, now) if gate is not None else None
+        if ended is not None:
+            made.outputs.append(ended)
+
+    def _count_recovered(self, after: SeenRow, word: str | None) -> None:
+        """What a killed intake had made of a row; ``word`` is ``None`` where that was met before."""
+        if word is None:
+            self.counts.repeated += 1
+        elif is_tentative(after):
+            self.counts.waiting += 1
+        else:
+            self.counts.accepted[word] = self.counts.accepted.get(word, 0) + 1
 
     def _launch(self, rows: dict[bytes, SeenRow], outputs: list[Output], logged: list[LoggedProblem]) -> None:
         length = self._log.append(logged)
@@ -239,10 +287,10 @@ class _Reading:
         word = (row.state_type if is_state else row.amended_type).rpartition(".")[2]
         self.counts.accepted[word] = self.counts.accepted.get(word, 0) + 1
 
-    def _warn(self, row: Row, logged: list[LoggedProblem]) -> None:
-        for problem in row.warnings:
+    def _warn(self, place: Place, problems: Sequence[Problem], logged: list[LoggedProblem]) -> None:
+        for problem in problems:
             self.counts.warnings[problem.code] = self.counts.warnings.get(problem.code, 0) + 1
-            logged.append(LoggedProblem(row.place, problem, False))
+            logged.append(LoggedProblem(place, problem, False))
 
     def _add_rejections(
         self, faults: list[RowFault], rows: dict[bytes, SeenRow], outputs: list[Output]

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from hub.errors import HubError
-from hub.intake.build import build_source
+from hub.intake.build import open_session
 from hub.intake.engine import Outcome
 from hub.intake.rows import Counts
-from hub.intake.session import IntakeSession, Means
+from hub.intake.session import Means
 from hub.intake.sources import SourceConfig
 
 #: How often a folder is looked at; a department that copies a file waits no longer than this.
@@ -76,8 +76,7 @@ class IntakeService:
         wait = _FIRST_WAIT
         while not self._stopping.is_set():
             try:
-                source = build_source(config, self._means.catalog, self._means.data_dir)
-                with IntakeSession(source, self._means, should_stop=self._stopping.is_set) as session:
+                with open_session(config, self._means, self._stopping.is_set) as session:
                     self._note(config.name, None)
                     while not self._stopping.is_set():
                         for outcome in session.run_pending():

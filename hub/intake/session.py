@@ -11,15 +11,20 @@ from pathlib import Path
 import redis
 import structlog
 
-from hub.bus.publisher import KafkaPublisher
+from hub.bus.follower import Follower
+from hub.bus.publisher import KafkaPublisher, Publisher
 from hub.contracts.catalog import Catalog
 from hub.errors import HubError
 from hub.intake.catch_up import catch_up
 from hub.intake.engine import Intake, Outcome, Progress
+from hub.intake.identity.gate import IdentityGate
+from hub.intake.identity.register_log import RegisterFeed
+from hub.intake.identity.settler import Settler
+from hub.intake.identity.waits import DECISIONS_TOPIC, WAITS_TOPIC, WaitLog
 from hub.intake.ledger import Ledger
 from hub.intake.lock import SourceLock
 from hub.intake.rows import Portion, Source
-from hub.intake.versions import REJECTIONS_TOPIC, EventWriter, source_uri
+from hub.intake.versions import REJECTIONS_TOPIC, EventWriter, source_uri, utc_now
 from hub.state.seen_index import SeenIndex
 
 _log = structlog.get_logger()
@@ -42,6 +47,33 @@ class Means:
     redis_url: str
     data_dir: Path
     subject_secret: bytes
+    #: The register of enterprises, for sources that ask it; one for the whole process.
+    register: RegisterFeed | None = None
+
+
+class Identities:
+    """What a source needs that asks the register: the question, and the answers of people as they come."""
+
+    def __init__(self, source: str, means: Means, writer: EventWriter, ledger: Ledger, publisher: Publisher) -> None:
+        self._feed = means.register or RegisterFeed(means.bootstrap, means.catalog)
+        self._log, self._source = WaitLog(means.catalog), source
+        register = self._feed.get()
+        waits, self._early = self._log.read_all(means.bootstrap, source)
+        self.gate = IdentityGate(source, writer, self._log, register, waits)
+        self._settler = Settler(self.gate, writer, means.catalog, ledger, publisher)
+        self._follower = Follower(means.bootstrap, DECISIONS_TOPIC)
+        self._settler.tidy(utc_now())
+
+    def settle(self) -> None:
+        """Does what people have decided since; looks once a second at most. A newer register counts from here on."""
+        self.gate.register = self._feed.get()
+        decisions, self._early = self._early, []
+        read = self._log.read_decision
+        decisions += [read(news.value) for news in self._follower.news() if news.value is not None]
+        self._settler.settle([each for each in decisions if each.source == self._source], utc_now())
+
+    def close(self) -> None:
+        self._follower.close()
 
 
 class IntakeSession:
@@ -49,9 +81,16 @@ class IntakeSession:
     nothing is under way. Used by one thread."""
 
     def __init__(
-        self, source: Source, means: Means, *, should_stop: Callable[[], bool] = lambda: False
+        self,
+        source: Source,
+        means: Means,
+        *,
+        asks_register: bool = False,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.source = source
+        self._asks_register = asks_register
+        self._identities: Identities | None = None
         self._means = means
         self._should_stop = should_stop
         self._folder = means.data_dir / "intake"
@@ -76,13 +115,15 @@ class IntakeSession:
         self._client = redis.Redis.from_url(means.redis_url, socket_timeout=20, socket_connect_timeout=5)
         self._index = index = SeenIndex(self._client, name)
         interrupted = index.begin(uuid.uuid4().hex)
-        topics = [*self.source.topics, REJECTIONS_TOPIC]
+        topics = [*self.source.topics, REJECTIONS_TOPIC, *((WAITS_TOPIC,) if self._asks_register else ())]
         window = catch_up(
             index, means.bootstrap, source_uri(name), topics, was_killed=interrupted is not None
         )
         self._ledger = ledger = Ledger(index, interrupted, window)
         writer = EventWriter(name, self.source.target, means.catalog.schema, means.subject_secret)
         self._publisher = KafkaPublisher(means.bootstrap, client_id=f"intake-{name}", linger_ms=10)
+        if self._asks_register:
+            self._identities = Identities(name, means, writer, ledger, self._publisher)
         self._intake = Intake(
             self.source,
             writer,
@@ -90,6 +131,7 @@ class IntakeSession:
             index,
             ledger,
             self._folder / name,
+            gate=self._identities.gate if self._identities else None,
             should_stop=self._should_stop,
         )
 
@@ -98,6 +140,8 @@ class IntakeSession:
     ) -> Iterator[Outcome]:
         """Reads everything that waits now; gives an outcome for each portion as it ends."""
         assert self._intake is not None, "use the session as a context"
+        if self._identities is not None:
+            self._identities.settle()
         for portion in self.source.portions():
             if self._should_stop():
                 return
@@ -128,6 +172,8 @@ class IntakeSession:
         self._close()
 
     def _close(self) -> None:
+        if self._identities is not None:
+            self._identities.close()
         if self._publisher is not None:
             self._publisher.close()
         if self._client is not None:

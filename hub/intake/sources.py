@@ -45,6 +45,12 @@ class CommonSettings(BaseModel):
         "`refuse` rejects it.",
         "warn",
     )
+    identity: Literal["as-given", "register"] = setting(
+        "主体识别",
+        "A row without a valid code of its enterprise: `as-given` takes it under its name, `register` asks the "
+        "register of enterprises who is meant, and lets a person decide where that is not certain.",
+        "as-given",
+    )
 
 
 class SourceConfig(CommonSettings):

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-from hub.bus.records import Output
+from hub.bus.records import Headers, Output
 from hub.contracts.cloudevents import to_headers
 from hub.contracts.codec import Schema
 from hub.domain.events import Envelope, derive_id, entity_id, event_id, new_traceparent
@@ -23,6 +23,9 @@ REJECTIONS_TOPIC = "intake.rejections.v1"
 REJECTION_SCHEMA = "hub/rejection"
 REJECTION_TYPE = "intake.row.rejected"
 _REMOVED = "\x1e\x1fremoved"
+_UNREAD = "\x1e\x1funread\x1f"
+#: Headers that say how the subject of an event was found, where its row had no valid code.
+IDENTIFIED_BY, IDENTITY_REASON = "ce_identifiedby", "ce_identityreason"
 
 
 def source_uri(name: str) -> str:
@@ -38,6 +41,25 @@ class Identified(NamedTuple):
     natural: str
     key: bytes
     digest: bytes
+
+
+class Identity(NamedTuple):
+    """Whose a row is that does not say so itself. ``by`` is ``register`` or ``person``; ``reason`` the evidence,
+    without a name; ``causation_id`` the decision of a person."""
+
+    uscc: str
+    by: str
+    reason: str
+    causation_id: str | None = None
+
+    def headers(self) -> Headers:
+        return [(IDENTIFIED_BY, self.by.encode()), (IDENTITY_REASON, self.reason.encode())]
+
+
+def with_code(value: Mapping[str, Any], uscc: str) -> dict[str, Any]:
+    """The fields of a row whose enterprise was found. A code that begins with 92 is a household's."""
+    kind = value.get("party_kind")
+    return {**value, "party_uscc": uscc, "party_kind": "04" if kind == "02" and uscc.startswith("92") else kind}
 
 
 class EventWriter:
@@ -80,12 +102,17 @@ class EventWriter:
         if row.is_removed:
             # Its last content is that of the version before: only this tells them apart.
             content += _REMOVED
+        if row.unread_code is not None:
+            content += _UNREAD + row.unread_code
         return Identified(row, natural, self._keyed(self._salt + natural, 16), self._keyed(content, 8))
 
-    def event(self, item: Identified, before: SeenRow | None, now: datetime) -> tuple[Output, SeenRow]:
+    def event(
+        self, item: Identified, before: SeenRow | None, now: datetime, identity: Identity | None = None
+    ) -> tuple[Output, SeenRow]:
         """The event for a row that is new or changed, and what the index holds of it afterwards.
 
-        Its type is the row's state where that is new, else the amendment.
+        Its type is the row's state where that is new, else the amendment. ``identity`` says whose it is where
+        the row has no valid code.
 
         :raises ContractError: when the value does not fit its schema.
         :raises InputError: when nothing says whom it concerns.
@@ -94,7 +121,7 @@ class EventWriter:
         topic, encode = self.target(row.kind)
         version = before.version + 1 if before else 1
         type_ = row.state_type if before is None or before.state != row.state_type else row.amended_type
-        value = row.value
+        value = row.value if identity is None else with_code(row.value, identity.uscc)
         subject = subject_key(
             value.get("party_uscc"),
             value.get("party_registration_number"),
@@ -117,6 +144,8 @@ class EventWriter:
                 digest=digest.hex(),
             )
         )
+        if identity is not None:
+            headers += identity.headers()
         return (
             Output(topic, subject.encode(), encode(value), headers),
             SeenRow(version, digest, row.state_type),

@@ -36,6 +36,7 @@ from hub.delivery.settings_desk import AnswerKeys
 from hub.disclosure.stage import ChannelEndpoint, DisclosureStage
 from hub.domain.clocks import ClockRule
 from hub.errors import HubError, UsageError
+from hub.intake.identity.register_log import RegisterFeed
 from hub.intake.service import IntakeService
 from hub.intake.session import IntakeSession, Means, tune_collector
 from hub.intake.sources import load_sources
@@ -103,7 +104,10 @@ _CLOCK_INPUTS = ("clock.signals.v1", "disclosure.receipts.v1", "delivery.receipt
 
 
 def intake_means(settings: Settings, catalog: Catalog) -> Means:
-    return Means(catalog, settings.bootstrap, settings.redis_url, settings.data, subject_secret(settings))
+    return Means(
+        catalog, settings.bootstrap, settings.redis_url, settings.data, subject_secret(settings),
+        RegisterFeed(settings.bootstrap, catalog),
+    )
 
 
 def build_intake(settings: Settings, name: str) -> IntakeSession:
