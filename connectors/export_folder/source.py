@@ -16,6 +16,7 @@ from connectors.export_folder.settings import ExportFolderSettings
 from connectors.export_folder.table import BrokenRow, Content, Table, examine
 from connectors.export_folder.xlsx_table import XlsxTable
 from hub.intake import (
+    MANIFEST_NAME,
     Batch,
     ContractError,
     Counts,
@@ -119,6 +120,8 @@ class ExportFolder:
             name = entry.name
             if name.startswith((".", "~$")) or name.lower().endswith(_NOT_OURS):
                 continue
+            if self._context.config.manifest_key is not None and MANIFEST_NAME.fullmatch(name):
+                continue  # the hub takes it
             try:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:

@@ -90,4 +90,4 @@ def open_session(
 ) -> IntakeSession:
     """The intake of one source on what it shares with others, to be entered as a context."""
     source = build_source(config, means.catalog, means.data_dir)
-    return IntakeSession(source, means, asks_register=config.identity == "register", should_stop=should_stop)
+    return IntakeSession(source, means, config=config, should_stop=should_stop)

@@ -48,6 +48,7 @@ MAX_FLIGHTS = 3
 _log = structlog.get_logger()
 
 Progress = Callable[[Portion, Batch], None]
+OnEnd = Callable[[Portion, Counts, Literal["finished", "refused"]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,7 @@ class Intake:
         folder: Path,
         *,
         gate: IdentityGate | None = None,
+        on_end: OnEnd | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._source = source
@@ -109,6 +111,7 @@ class Intake:
         self._flights: deque[_Flight] = deque()
         self.ledger = ledger
         self.gate = gate
+        self._on_end = on_end
 
     def run_portion(self, portion: Portion, progress: Progress | None = None) -> Outcome:
         """Reads a portion to its end, from where it was left, and finishes or refuses it."""
@@ -127,6 +130,11 @@ class Intake:
         self.ledger.put_ahead(rows)
         if len(self._flights) > MAX_FLIGHTS:
             self._land(identity)
+
+    def say_end(self, portion: Portion, counts: Counts, status: Literal["finished", "refused"]) -> None:
+        """Puts on record that a portion is read, before it is finished: a kill between the two repeats both."""
+        if self._on_end is not None:
+            self._on_end(portion, counts, status)
 
     def land_all(self, identity: str) -> None:
         """Waits for everything under way and stores it."""
@@ -188,6 +196,7 @@ class _Reading:
             return Outcome(name, "changed", self.counts, str(error))
         self._intake.land_all(self._identity)
         self._intake.ledger.absorb()
+        self._intake.say_end(portion, self.counts, "finished")
         portion.finish(self.counts, self._log.read())
         self._forget()
         return Outcome(name, "finished", self.counts)
@@ -326,6 +335,7 @@ class _Reading:
                 f"{refusal.chinese}此前的 {self.counts.read} 行已处理。",
                 f"{refusal.english} The {self.counts.read} rows before were processed.",
             )
+        self._intake.say_end(self._portion, self.counts, "refused")
         self._portion.refuse(refusal)
         self._forget()
         return Outcome(self._portion.name, "refused", self.counts, str(refusal))

@@ -10,6 +10,7 @@ import structlog
 from hub.errors import HubError
 from hub.intake.build import open_session
 from hub.intake.engine import Outcome
+from hub.intake.guards.service import WATCH_SECONDS, SourcesGuard
 from hub.intake.rows import Counts
 from hub.intake.session import Means
 from hub.intake.sources import SourceConfig
@@ -32,10 +33,12 @@ class IntakeService:
         means: Means,
         *,
         on_outcome: Callable[[str, Outcome], None] | None = None,
+        guard: SourcesGuard | None = None,
     ) -> None:
         self._configs = dict(configs)
         self._means = means
         self._on_outcome = on_outcome
+        self._guard_of_sources = guard
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._guard = threading.Lock()
@@ -46,6 +49,10 @@ class IntakeService:
         """Begins to watch."""
         for config in self._configs.values():
             thread = threading.Thread(target=self._watch, args=(config,), name=f"intake-{config.name}")
+            thread.start()
+            self._threads.append(thread)
+        if self._guard_of_sources is not None:
+            thread = threading.Thread(target=self._guard_sources, args=(self._guard_of_sources,), name="intake-guard")
             thread.start()
             self._threads.append(thread)
 
@@ -98,6 +105,18 @@ class IntakeService:
                 continue
             self._stopping.wait(wait)
             wait = min(wait * 2, _LAST_WAIT)
+
+    def _guard_sources(self, guard: SourcesGuard) -> None:
+        """Looks after silence and manifests, also of sources that cannot be read or hand in by themselves."""
+        while not self._stopping.is_set():
+            try:
+                guard.tick()
+            except HubError as error:
+                _log.warning("sources cannot be watched; trying again", error=str(error))
+            except Exception:  # the watch must not end the service, nor be ended by one manifest
+                _log.exception("the watch of sources failed; trying again")
+            self._stopping.wait(WATCH_SECONDS)
+        guard.close()
 
     def _count(self, name: str, outcome: Outcome) -> None:
         with self._guard:

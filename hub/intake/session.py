@@ -14,9 +14,13 @@ import structlog
 from hub.bus.follower import Follower
 from hub.bus.publisher import KafkaPublisher, Publisher
 from hub.contracts.catalog import Catalog
+from hub.domain.webhook_keys import parse_public
 from hub.errors import HubError
 from hub.intake.catch_up import catch_up
 from hub.intake.engine import Intake, Outcome, Progress
+from hub.intake.guards.log import GuardLog
+from hub.intake.guards.manifest_box import ManifestBox
+from hub.intake.guards.reporter import Reporter, read_heartbeat
 from hub.intake.identity.gate import IdentityGate
 from hub.intake.identity.register_log import RegisterFeed
 from hub.intake.identity.settler import Settler
@@ -24,6 +28,7 @@ from hub.intake.identity.waits import DECISIONS_TOPIC, WAITS_TOPIC, WaitLog
 from hub.intake.ledger import Ledger
 from hub.intake.lock import SourceLock
 from hub.intake.rows import Portion, Source
+from hub.intake.sources import SourceConfig
 from hub.intake.versions import REJECTIONS_TOPIC, EventWriter, source_uri, utc_now
 from hub.state.seen_index import SeenIndex
 
@@ -49,6 +54,8 @@ class Means:
     subject_secret: bytes
     #: The register of enterprises, for sources that ask it; one for the whole process.
     register: RegisterFeed | None = None
+    #: Whether sources say on the log that they are alive; the topics have to be there.
+    is_watched: bool = False
 
 
 class Identities:
@@ -76,6 +83,26 @@ class Identities:
         self._follower.close()
 
 
+class Pulse:
+    """What a source says of itself on the log: portions, heartbeats, manifests out of its folder."""
+
+    def __init__(self, config: SourceConfig, means: Means, publisher: Publisher) -> None:
+        log = GuardLog(means.catalog)
+        last = read_heartbeat(means.bootstrap, means.catalog, config.name)
+        self.reporter = Reporter(config.name, log, publisher, last, utc_now)
+        folder = getattr(config.settings, "folder", None)
+        self._box: ManifestBox | None = None
+        if config.manifest_key is not None and folder is not None:
+            key = parse_public(config.manifest_key)
+            self._box = ManifestBox(config.name, folder, key, log, publisher, utc_now)
+
+    def take_manifests(self) -> None:
+        """Raises BrokerError, OSError."""
+        for taken in self._box.take() if self._box is not None else ():
+            if not taken.manifest.count:
+                self.reporter.spoke("nothing-today")
+
+
 class IntakeSession:
     """A context: entering locks the source, takes over the index and catches it up; leaving says that
     nothing is under way. Used by one thread."""
@@ -85,11 +112,13 @@ class IntakeSession:
         source: Source,
         means: Means,
         *,
-        asks_register: bool = False,
+        config: SourceConfig | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.source = source
-        self._asks_register = asks_register
+        self._config = config
+        self._asks_register = config is not None and config.identity == "register"
+        self._pulse: Pulse | None = None
         self._identities: Identities | None = None
         self._means = means
         self._should_stop = should_stop
@@ -124,6 +153,8 @@ class IntakeSession:
         self._publisher = KafkaPublisher(means.bootstrap, client_id=f"intake-{name}", linger_ms=10)
         if self._asks_register:
             self._identities = Identities(name, means, writer, ledger, self._publisher)
+        if self._config is not None and means.is_watched:
+            self._pulse = Pulse(self._config, means, self._publisher)
         self._intake = Intake(
             self.source,
             writer,
@@ -132,6 +163,7 @@ class IntakeSession:
             ledger,
             self._folder / name,
             gate=self._identities.gate if self._identities else None,
+            on_end=self._pulse.reporter.ended if self._pulse else None,
             should_stop=self._should_stop,
         )
 
@@ -142,6 +174,8 @@ class IntakeSession:
         assert self._intake is not None, "use the session as a context"
         if self._identities is not None:
             self._identities.settle()
+        if self._pulse is not None:
+            self._pulse.take_manifests()
         for portion in self.source.portions():
             if self._should_stop():
                 return
@@ -161,6 +195,8 @@ class IntakeSession:
             yield outcome
             if outcome.status == "stopped":
                 return
+        if self._pulse is not None:
+            self._pulse.reporter.looked()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # With a rest of a killed intake still to be met, this end is no better than a kill.

@@ -60,6 +60,7 @@ from hub.wiring.delivery import vault as vault
 from hub.wiring.delivery import verify_address as verify_address
 from hub.wiring.delivery import waiting_notices as waiting_notices
 from hub.wiring.direct import direct_groups
+from hub.wiring.guards import sources_guard as sources_guard
 from hub.wiring.http_intake import build_http_intake
 from hub.wiring.http_intake import http_sources as http_sources
 from hub.wiring.http_intake import keys_desk as keys_desk
@@ -106,19 +107,18 @@ _CLOCK_INPUTS = ("clock.signals.v1", "disclosure.receipts.v1", "delivery.receipt
 def intake_means(settings: Settings, catalog: Catalog) -> Means:
     return Means(
         catalog, settings.bootstrap, settings.redis_url, settings.data, subject_secret(settings),
-        RegisterFeed(settings.bootstrap, catalog),
+        RegisterFeed(settings.bootstrap, catalog), is_watched=True,
     )
 
 
 def build_intake(settings: Settings, name: str) -> IntakeSession:
     """The intake of one source, to be entered as a context. Raises UsageError for an unknown name."""
-    from hub.intake.build import build_intake as build
+    from hub.intake.build import open_session
 
     sources = load_sources(settings.sources)
     if name not in sources:
         raise UsageError(f"There is no source {name!r}; there are: {', '.join(sources) or 'none'}.")
-    means = intake_means(settings, open_catalog(settings))
-    return build(sources[name], means.catalog, means.bootstrap, means.redis_url, means.data_dir, means.subject_secret)
+    return open_session(sources[name], intake_means(settings, open_catalog(settings)))
 
 
 def clock_parts(settings: Settings, hub_map: HubMap) -> tuple[Mapping[str, ClockRule], dict[str, str]]:
@@ -157,7 +157,8 @@ def build_service(settings: Settings, stage: str) -> Service:
     catalog = open_catalog(settings)
     if stage == "intake":
         tune_collector()
-        return IntakeService(load_sources(settings.sources), intake_means(settings, catalog))
+        guard = sources_guard(settings, open_map(settings, catalog), catalog)
+        return IntakeService(load_sources(settings.sources), intake_means(settings, catalog), guard=guard)
     hub_map = open_map(settings, catalog)
     if stage == "web":
         return _web(settings, hub_map, catalog)
@@ -267,7 +268,7 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
     )
     intake = build_http_intake(settings, hub_map, catalog, publisher)
     app = create_app([
-        ("", health_router(missing)), ("", intake.router), ("", feedback), ("", subscriptions),
+        ("", health_router(missing)), *(("", router) for router in intake.routers), ("", feedback), ("", subscriptions),
         ("/registry", registry),
     ])
     config = uvicorn.Config(
