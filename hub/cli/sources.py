@@ -22,6 +22,7 @@ from hub.settings import Settings
 
 app = typer.Typer(help="来源：状态、日清单、接口密钥 / sources: how they are, manifests, keys", no_args_is_help=True)
 app.command("status")(sources_guard.status)
+app.command("conflicts")(sources_guard.conflicts)
 app.add_typer(sources_guard.manifests, name="manifest")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="来源名称 / name of the source")]

@@ -14,6 +14,7 @@ from hub import wiring
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
 from hub.domain.plain import instant_text
 from hub.errors import UsageError
+from hub.intake.facts.turn import read_witnesses
 from hub.intake.guards.log import ManifestTaken
 from hub.intake.guards.watch import SourcesWatch
 
@@ -67,6 +68,29 @@ def status(data: Data = None, as_json: AsJson = False) -> None:
         for raised in alerts:
             typer.echo("\t".join((raised.source, raised.kind, raised.about, raised.reason)))
     raise typer.Exit(1 if alerts or any(each.verdict == "silent" for each in found) else 0)
+
+
+def conflicts(
+    everything: Annotated[bool, typer.Option("--all", help="包括内容一致的 / also those that say the same")] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Facts that two sources report with other content, the newest first: who says it, which fields differ, whose
+    content counts. Exit 1 if there is one."""
+    with errors_as_sentences():
+        settings = settings_of(data)
+        found = read_witnesses(settings.bootstrap, wiring.open_catalog(settings))
+    is_found = any(each["kind"] == "conflict" for each in found)
+    shown = [each for each in found if everything or each["kind"] == "conflict"]
+    if as_json:
+        print_json(shown)
+    else:
+        for each in shown:
+            typer.echo("\t".join((
+                instant_text(each["recorded_at"]), each["kind"], each["subject"], each["source"], each["first_source"],
+                f"{each['in_force']} counts", ",".join(each["differs"]), each["first_event_id"],
+            )))
+    raise typer.Exit(1 if is_found else 0)
 
 
 def _chosen(watch: SourcesWatch, name: str | None, day: str | None) -> list[ManifestTaken]:

@@ -39,6 +39,14 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class FactModel(Model):
+    """When rows of two sources are one fact."""
+
+    key: tuple[str, ...] = Field(min_length=1)
+    same: tuple[str, ...] = Field(min_length=1)
+    precedence: tuple[Name, ...] = ()
+
+
 class TopicModel(Model):
     """One topic: schema, key, size, how long records are kept, whose it is."""
 
@@ -52,6 +60,7 @@ class TopicModel(Model):
     retention: Period = timedelta(days=1095)
     cleanup: Literal["delete", "compact"] = "delete"
     owner: Name
+    fact: FactModel | None = None
 
 
 class ChannelModel(Model):

@@ -24,6 +24,7 @@ import structlog
 from hub.bus.publisher import Publisher, Ticket
 from hub.bus.records import Output
 from hub.errors import ContractError, InputError
+from hub.intake.facts.turn import WITNESS_EVENT, FactDesk, Turn
 from hub.intake.identity.gate import IdentityGate, Uncertain
 from hub.intake.ledger import Ledger
 from hub.intake.problem_log import ProblemLog
@@ -45,6 +46,8 @@ from hub.state.seen_index import SeenIndex, SeenRow
 
 #: Batches under way. Two keep the broker busy while the next is read; each holds about 3 MB.
 MAX_FLIGHTS = 3
+#: Last word of the type of a record that a witness is.
+WITNESS_WORD = WITNESS_EVENT.rpartition(".")[2]
 _log = structlog.get_logger()
 
 Progress = Callable[[Portion, Batch], None]
@@ -78,10 +81,11 @@ class _Made:
     outputs: list[Output] = field(default_factory=list)
     faults: list[RowFault] = field(default_factory=list)
     logged: list[LoggedProblem] = field(default_factory=list)
+    turn: Turn | None = None
 
-    def add(self, key: bytes, after: SeenRow, output: Output) -> None:
+    def add(self, key: bytes, after: SeenRow, *outputs: Output) -> None:
         self.known[key] = self.rows[key] = after
-        self.outputs.append(output)
+        self.outputs += outputs
 
 
 class Intake:
@@ -100,6 +104,7 @@ class Intake:
         *,
         gate: IdentityGate | None = None,
         on_end: OnEnd | None = None,
+        facts: FactDesk | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._source = source
@@ -112,6 +117,7 @@ class Intake:
         self.ledger = ledger
         self.gate = gate
         self._on_end = on_end
+        self.facts = facts
 
     def run_portion(self, portion: Portion, progress: Progress | None = None) -> Outcome:
         """Reads a portion to its end, from where it was left, and finishes or refuses it."""
@@ -122,14 +128,14 @@ class Intake:
 
     def launch(
         self, rows: dict[bytes, SeenRow], outputs: Sequence[Output], identity: str, position: bytes
-    ) -> None:
+    ) -> Ticket:
         """Publishes; waits for the oldest flight when too many are under way."""
-        self._flights.append(
-            _Flight(self._publisher.publish_async(outputs), rows, position, self.ledger.is_settled)
-        )
+        ticket = self._publisher.publish_async(outputs)
+        self._flights.append(_Flight(ticket, rows, position, self.ledger.is_settled))
         self.ledger.put_ahead(rows)
         if len(self._flights) > MAX_FLIGHTS:
             self._land(identity)
+        return ticket
 
     def say_end(self, portion: Portion, counts: Counts, status: Literal["finished", "refused"]) -> None:
         """Puts on record that a portion is read, before it is finished: a kill between the two repeats both."""
@@ -212,6 +218,24 @@ class _Reading:
         keys = [item.key for item in items if isinstance(item, Identified)]
         ledger = self._intake.ledger
         made = _Made(ledger.known(keys))
+        facts = self._intake.facts
+        turn = made.turn = facts.turn(items) if facts is not None else None
+        ticket: Ticket | None = None
+        try:
+            self._take_items(items, made, now)
+            self.counts.read, self.counts.skipped = batch.rows_read, batch.skipped
+            if turn is not None:
+                turn.keep()
+            started = self._launch(made.rows, made.outputs, made.logged)
+            if turn is not None:
+                # Whoever has the next turn has to find all of it.
+                self._intake.land_all(self._identity)
+                ticket = started
+        finally:
+            if turn is not None:
+                turn.close(ticket.next_offsets if ticket is not None else None)
+
+    def _take_items(self, items: Sequence[Identified | RowFault], made: _Made, now: datetime) -> None:
         for entry in items:
             fault = self._take_row(entry, made, now) if isinstance(entry, Identified) else entry
             if fault is None:
@@ -221,8 +245,6 @@ class _Reading:
             code = fault.problems[0].code
             self.counts.rejected[code] = self.counts.rejected.get(code, 0) + 1
         self._add_rejections(made.faults, made.rows, made.outputs)
-        self.counts.read, self.counts.skipped = batch.rows_read, batch.skipped
-        self._launch(made.rows, made.outputs, made.logged)
 
     def _take_row(self, entry: Identified, made: _Made, now: datetime) -> RowFault | None:
         """Counts the row, and adds what it becomes to the batch; the fault if it becomes nothing."""
@@ -238,7 +260,7 @@ class _Reading:
             before, word = recovered
             made.known[key] = made.rows[key] = before
             if before.digest == digest:
-                self._count_recovered(before, word)
+                self._count_made(before, word)
                 return None
         gate = self._intake.gate
         unpublished = before if before is not None and is_tentative(before) else None
@@ -263,12 +285,19 @@ class _Reading:
                     return None
                 identity = found
             output, after = self._writer.event(entry, before, now, identity)
+            if made.turn is not None:
+                judged = made.turn.judge(entry, before, output, after, now, identity)
+                made.add(key, judged.after, *judged.outputs)
+                self._count_made(judged.after, judged.word)
+                if not judged.is_event:
+                    return None
+            else:
+                made.add(key, after, output)
+                self._accept(row, before)
         except (ContractError, InputError) as error:
             return _unfit(row, error)
-        made.add(key, after, output)
         if unpublished is not None:
             self._end_wait(entry, made, now)
-        self._accept(row, before)
         return None
 
     def _end_wait(self, entry: Identified, made: _Made, now: datetime) -> None:
@@ -277,19 +306,22 @@ class _Reading:
         if ended is not None:
             made.outputs.append(ended)
 
-    def _count_recovered(self, after: SeenRow, word: str | None) -> None:
-        """What a killed intake had made of a row; ``word`` is ``None`` where that was met before."""
+    def _count_made(self, after: SeenRow, word: str | None) -> None:
+        """What was made of a row, by the last word of its type; ``None`` where a killed intake's was met before."""
         if word is None:
             self.counts.repeated += 1
         elif is_tentative(after):
-            self.counts.waiting += 1
+            if word == WITNESS_WORD:
+                self.counts.witnessed += 1
+            else:
+                self.counts.waiting += 1
         else:
             self.counts.accepted[word] = self.counts.accepted.get(word, 0) + 1
 
-    def _launch(self, rows: dict[bytes, SeenRow], outputs: list[Output], logged: list[LoggedProblem]) -> None:
+    def _launch(self, rows: dict[bytes, SeenRow], outputs: list[Output], logged: list[LoggedProblem]) -> Ticket:
         length = self._log.append(logged)
         position = json.dumps({"counts": self.counts.as_dict(), "log": length}).encode()
-        self._intake.launch(rows, outputs, self._identity, position)
+        return self._intake.launch(rows, outputs, self._identity, position)
 
     def _accept(self, row: Row, before: SeenRow | None) -> None:
         is_state = before is None or before.state != row.state_type

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import gc
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis
@@ -14,10 +14,13 @@ import structlog
 from hub.bus.follower import Follower
 from hub.bus.publisher import KafkaPublisher, Publisher
 from hub.contracts.catalog import Catalog
+from hub.domain.facts import FactRule
 from hub.domain.webhook_keys import parse_public
 from hub.errors import HubError
 from hub.intake.catch_up import catch_up
 from hub.intake.engine import Intake, Outcome, Progress
+from hub.intake.facts.book import FactBook
+from hub.intake.facts.turn import WITNESSES_TOPIC, FactDesk
 from hub.intake.guards.log import GuardLog
 from hub.intake.guards.manifest_box import ManifestBox
 from hub.intake.guards.reporter import Reporter, read_heartbeat
@@ -56,6 +59,8 @@ class Means:
     register: RegisterFeed | None = None
     #: Whether sources say on the log that they are alive; the topics have to be there.
     is_watched: bool = False
+    #: Topics that declare when rows of two sources are one fact.
+    facts: Mapping[str, FactRule] = field(default_factory=dict)
 
 
 class Identities:
@@ -144,7 +149,10 @@ class IntakeSession:
         self._client = redis.Redis.from_url(means.redis_url, socket_timeout=20, socket_connect_timeout=5)
         self._index = index = SeenIndex(self._client, name)
         interrupted = index.begin(uuid.uuid4().hex)
-        topics = [*self.source.topics, REJECTIONS_TOPIC, *((WAITS_TOPIC,) if self._asks_register else ())]
+        topics = [*self.source.topics, REJECTIONS_TOPIC]
+        topics += [WAITS_TOPIC] if self._asks_register else []
+        has_facts = not means.facts.keys().isdisjoint(self.source.topics)
+        topics += [WITNESSES_TOPIC] if has_facts else []
         window = catch_up(
             index, means.bootstrap, source_uri(name), topics, was_killed=interrupted is not None
         )
@@ -163,9 +171,16 @@ class IntakeSession:
             ledger,
             self._folder / name,
             gate=self._identities.gate if self._identities else None,
+            facts=self._facts(writer) if has_facts else None,
             on_end=self._pulse.reporter.ended if self._pulse else None,
             should_stop=self._should_stop,
         )
+
+    def _facts(self, writer: EventWriter) -> FactDesk:
+        means = self._means
+        assert self._client is not None
+        book = FactBook(self._client, self._folder, means.bootstrap, sorted(means.facts))
+        return FactDesk(self.source.name, means.facts, writer, book, means.catalog)
 
     def run_pending(
         self, progress: Progress | None = None, begin: Callable[[Portion], None] | None = None

@@ -13,6 +13,8 @@ from hub.state.seen_index import SeenRow
 
 #: Header of a record that stands for a version which is not published.
 PRIOR_STATE = "ce_priorstate"
+#: Header of an event that is a declared fact: key, state of the row, content (``hub.intake.facts.book``).
+FACT_HEADER = "ce_fact"
 _MARK = "~"
 _NOTHING = bytes(8)
 
@@ -33,16 +35,22 @@ def published(row: SeenRow | None) -> SeenRow | None:
     return None if row.version == 1 else SeenRow(row.version - 1, _NOTHING, row.state[1:])
 
 
-def behind(before: SeenRow | None, version: int, digest: bytes, type_: str, prior_state: str | None) -> SeenRow | None:
+def behind(
+    before: SeenRow | None, version: int, digest: bytes, type_: str, prior_state: str | None,
+    row_state: str | None = None,
+) -> SeenRow | None:
     """What the index holds behind a record of the log; ``None`` if it says nothing newer than ``before``.
 
     ``prior_state`` is that of a tentative record, ``None`` of an event. Records of several topics come in any order:
-    an event goes before a tentative record of its version, and of two tentative ones the later counts.
+    an event goes before a tentative record of its version, and of two tentative ones the later counts. ``row_state``
+    is said by events that may be the first of their row and yet amend what another source had told.
     """
     if before is not None and version <= before.version and (version < before.version or not is_tentative(before)):
         return None
     if prior_state is not None:
         return SeenRow(version, digest, _MARK + prior_state)
+    if row_state is not None:
+        return SeenRow(version, digest, row_state)
     if type_.endswith(".amended"):
         # An amendment leaves the state as it was, every other type is a state.
         return SeenRow(version, digest, before.state.removeprefix(_MARK) if before else "")

@@ -104,15 +104,16 @@ class EventWriter:
             content += _REMOVED
         if row.unread_code is not None:
             content += _UNREAD + row.unread_code
-        return Identified(row, natural, self._keyed(self._salt + natural, 16), self._keyed(content, 8))
+        return Identified(row, natural, self.keyed(self._salt + natural, 16), self.keyed(content, 8))
 
     def event(
-        self, item: Identified, before: SeenRow | None, now: datetime, identity: Identity | None = None
+        self, item: Identified, before: SeenRow | None, now: datetime, identity: Identity | None = None,
+        correlation_id: str | None = None,
     ) -> tuple[Output, SeenRow]:
         """The event for a row that is new or changed, and what the index holds of it afterwards.
 
         Its type is the row's state where that is new, else the amendment. ``identity`` says whose it is where
-        the row has no valid code.
+        the row has no valid code; ``correlation_id`` is given where it goes on with another source's fact.
 
         :raises ContractError: when the value does not fit its schema.
         :raises InputError: when nothing says whom it concerns.
@@ -137,7 +138,7 @@ class EventWriter:
                 type=type_,
                 subject=subject,
                 time=now,
-                correlation_id=entity_id(self.uri, natural),
+                correlation_id=correlation_id or entity_id(self.uri, natural),
                 traceparent=new_traceparent(id_),
                 sequence=version,
                 natural_key=key.hex(),
@@ -160,7 +161,7 @@ class EventWriter:
         id_ = derive_id(
             "rejection", self.uri, identity, place.sheet or "", str(place.row), str(number), problem.code
         )
-        key = self._keyed(id_, 16)
+        key = self.keyed(id_, 16)
         value = self._rejection.encode(
             {
                 "rejection_id": id_,
@@ -194,7 +195,8 @@ class EventWriter:
         )
         return key, Output(REJECTIONS_TOPIC, self._source.encode(), value, headers)
 
-    def _keyed(self, text: str, size: int) -> bytes:
+    def keyed(self, text: str, size: int) -> bytes:
+        """A digest that tells nothing of ``text`` to whoever has not the secret."""
         return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=size, key=self._key).digest()
 
 

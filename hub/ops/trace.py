@@ -125,6 +125,9 @@ def _say(record: Record, headers: dict[str, str], value: dict[str, Any]) -> str:
     if topic.startswith("identity.waits"):
         by = f" by {value['decided_by']}" if value.get("decided_by") else ""
         return f"whose it is: {value.get('state')}{by}{_because(value)}"
+    if topic.startswith("intake.witnesses"):
+        differs = f", another {', '.join(value['differs'])}" if value.get("differs") else ""
+        return f"{value.get('source')} says it too: {value.get('kind')}{differs}; {value.get('in_force')} counts"
     if topic.startswith("identity.decisions"):
         return f"a person decided: {value.get('verdict')} {value.get('uscc') or ''}{_because(value)}"
     found = headers.get("ce_identifiedby")

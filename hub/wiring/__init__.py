@@ -104,10 +104,10 @@ def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
 _CLOCK_INPUTS = ("clock.signals.v1", "disclosure.receipts.v1", "delivery.receipts.v1", "discipline.feedback.v1")
 
 
-def intake_means(settings: Settings, catalog: Catalog) -> Means:
+def intake_means(settings: Settings, catalog: Catalog, hub_map: HubMap) -> Means:
     return Means(
         catalog, settings.bootstrap, settings.redis_url, settings.data, subject_secret(settings),
-        RegisterFeed(settings.bootstrap, catalog), is_watched=True,
+        RegisterFeed(settings.bootstrap, catalog), is_watched=True, facts=hub_map.facts(),
     )
 
 
@@ -118,7 +118,8 @@ def build_intake(settings: Settings, name: str) -> IntakeSession:
     sources = load_sources(settings.sources)
     if name not in sources:
         raise UsageError(f"There is no source {name!r}; there are: {', '.join(sources) or 'none'}.")
-    return open_session(sources[name], intake_means(settings, open_catalog(settings)))
+    catalog = open_catalog(settings)
+    return open_session(sources[name], intake_means(settings, catalog, open_map(settings, catalog)))
 
 
 def clock_parts(settings: Settings, hub_map: HubMap) -> tuple[Mapping[str, ClockRule], dict[str, str]]:
@@ -157,8 +158,9 @@ def build_service(settings: Settings, stage: str) -> Service:
     catalog = open_catalog(settings)
     if stage == "intake":
         tune_collector()
-        guard = sources_guard(settings, open_map(settings, catalog), catalog)
-        return IntakeService(load_sources(settings.sources), intake_means(settings, catalog), guard=guard)
+        hub_map = open_map(settings, catalog)
+        guard = sources_guard(settings, hub_map, catalog)
+        return IntakeService(load_sources(settings.sources), intake_means(settings, catalog, hub_map), guard=guard)
     hub_map = open_map(settings, catalog)
     if stage == "web":
         return _web(settings, hub_map, catalog)
