@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -15,11 +15,13 @@ from hub.contracts.map import HubMap
 from hub.domain.plain import to_plain
 from hub.intake.answers_kept import Answer, Asked
 from hub.intake.desk import Finish, Result, Taken
+from hub.intake.guards.log import ManifestTaken
 from hub.intake.http_sources import HttpSource
 from hub.intake.source_keys import SourceKeys
 from hub.intake.source_keys_desk import KeysTable
 from hub.intake.submissions import Receiver, Submission
 from hub.web.events import Entrance, events_router
+from hub.web.manifests import manifests_router
 from hub.wiring.http_intake import department_facts
 from tests.support_contracts import ROOT, catalog, sample
 
@@ -101,6 +103,11 @@ class MemoryDesk:
         future: Future[Answer] = Future()
         future.set_result(finish(results))
         return future
+
+
+def manifests_of(take: Callable[[ManifestTaken], None], given: HttpSource | None = None) -> APIRouter:
+    given = given or source()
+    return manifests_router(keys_table(given), {given.name: given}, take, lambda: NOW)
 
 
 def router_of(desk: Any, given: HttpSource | None = None, key: str = KEY, **more: Any) -> APIRouter:

@@ -11,7 +11,7 @@ from connectors.export_folder.archive import Archive
 from connectors.export_folder.file import MAPPINGS, ExportFile, FileSource, is_an_export
 from connectors.export_folder.settings import ExportFolderSettings
 from connectors.export_folder.settling import Settling
-from hub.intake import InputError, Refusal, SourceContext
+from hub.intake import MANIFEST_NAME, InputError, Refusal, SourceContext
 
 __all__ = ["MAPPINGS", "ExportFolder"]
 
@@ -71,6 +71,8 @@ class ExportFolder(FileSource):
             name = entry.name
             if not is_an_export(name):
                 continue
+            if self._context.config.manifest_key is not None and MANIFEST_NAME.fullmatch(name):
+                continue  # the hub takes it
             try:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import cast
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
@@ -24,10 +25,23 @@ def partitions_of(bootstrap: str, topic: str) -> int:
         consumer.close()
 
 
+def end_of(bootstrap: str, topic: str, partition: int = 0) -> int:
+    """The offset behind the last record of a partition. Raises BrokerError, also if there is no such topic."""
+    consumer = new_consumer(bootstrap, group="hub-reader", client_id="reader")
+    try:
+        return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=15)[1]
+    except KafkaException as error:
+        raise BrokerError(f"{topic}: {error}") from error
+    finally:
+        consumer.close()
+
+
 def read_topics(
-    bootstrap: str, topics: Sequence[str], partition: int | None = None, patience_seconds: float = 30.0
+    bootstrap: str, topics: Sequence[str], partition: int | None = None, patience_seconds: float = 30.0,
+    *, since: datetime | None = None,
 ) -> Iterator[Record]:
-    """All records of the topics (or of one partition of each), in no order between partitions.
+    """All records of the topics (or of one partition of each), in no order between partitions; with ``since`` those
+    that were written from then on.
 
     Joins no group, commits nothing. Raises BrokerError if nothing is heard for ``patience_seconds``.
     """
@@ -41,10 +55,17 @@ def read_topics(
             for number in known[topic].partitions
             if partition is None or number == partition
         }
-        consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for topic, number in open_places])
+        places = [TopicPartition(topic, number, OFFSET_BEGINNING) for topic, number in open_places]
+        if since is not None and places:
+            moment = int(since.timestamp() * 1000)
+            asked = [TopicPartition(place.topic, place.partition, moment) for place in places]
+            # Where nothing is as young, the offset is that of the end.
+            places = consumer.offsets_for_times(asked, timeout=15)
+        consumer.assign(places)
         heard_at = time.monotonic()
         while open_places:
-            messages = consumer.consume(5000, 0.5)
+            # It waits so long for a full batch, also when the end has been reached.
+            messages = consumer.consume(5000, 0.1)
             if messages:
                 heard_at = time.monotonic()
             elif time.monotonic() - heard_at > patience_seconds:

@@ -26,6 +26,7 @@ _GROUPS = {
     "connect": "hub.cli.connect",
     "sources": "hub.cli.sources",
     "ids": "hub.cli.ids",
+    "identity": "hub.cli.identity",
     "calendar": "hub.cli.calendar",
     "clocks": "hub.cli.clocks",
     "dead-letters": "hub.cli.dead_letters",

@@ -11,6 +11,7 @@ import typer
 
 from hub import wiring
 from hub.bus.publisher import KafkaPublisher
+from hub.cli import sources_guard
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
 from hub.domain.plain import instant_text
 from hub.errors import UsageError
@@ -19,7 +20,10 @@ from hub.intake.source_keys import SourceKeys, new_key
 from hub.intake.source_keys_desk import Change
 from hub.settings import Settings
 
-app = typer.Typer(help="以接口报送的来源及其密钥 / sources that hand in by HTTP, and their keys", no_args_is_help=True)
+app = typer.Typer(help="来源：状态、日清单、接口密钥 / sources: how they are, manifests, keys", no_args_is_help=True)
+app.command("status")(sources_guard.status)
+app.command("conflicts")(sources_guard.conflicts)
+app.add_typer(sources_guard.manifests, name="manifest")
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="来源名称 / name of the source")]
 By = Annotated[str | None, typer.Option("--by", help="操作人 / who asks; otherwise the user of this machine")]

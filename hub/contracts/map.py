@@ -26,6 +26,7 @@ from hub.contracts.yaml_lines import LineMap, load_with_lines, load_yaml
 from hub.domain.calendar import start_of
 from hub.domain.clocks import ClockRule, Due, DueUnit
 from hub.domain.direct import answers_of, problems_of
+from hub.domain.facts import FactRule
 from hub.domain.recall import Subscriber, effect_of
 from hub.domain.routing import Action, OutputKind, Rule, RuleTable, public_action
 from hub.domain.where import FirstFailing, compile_where
@@ -83,6 +84,13 @@ class HubMap:
             for name, subscription in self.model.subscriptions.items()
         }
         return {**self.model.topics, **inboxes, **self._answer_topics()}
+
+    def facts(self) -> dict[str, FactRule]:
+        """When rows of two sources are one fact, by topic."""
+        return {
+            name: FactRule(topic.fact.key, topic.fact.same, topic.fact.precedence)
+            for name, topic in self.model.topics.items() if topic.fact is not None
+        }
 
     def _answer_topics(self) -> dict[str, TopicModel]:
         """Where departments that come by Kafka answer, and are told what was wrong; bytes of their own."""

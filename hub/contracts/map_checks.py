@@ -101,6 +101,11 @@ class Checker:
                 "compaction by subject would keep one record an enterprise",
                 "key: clock, or cleanup: delete",
             )
+        fact, fields = topic.get("fact"), self.fields(topic.get("schema", ""))
+        if isinstance(fact, dict) and fields is not None:
+            for part in ("key", "same"):
+                for index, field in enumerate(_list(fact.get(part))):
+                    yield from self.known((*path, "fact", part, index), field, set(fields), "field")
         for index, event in enumerate(_list(topic.get("events"))):
             others = [
                 other for other in self.topics if other < name and event in _list(self.topics[other].get("events"))

@@ -39,17 +39,28 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class FactModel(Model):
+    """When rows of two sources are one fact."""
+
+    key: tuple[str, ...] = Field(min_length=1)
+    same: tuple[str, ...] = Field(min_length=1)
+    precedence: tuple[Name, ...] = ()
+
+
 class TopicModel(Model):
     """One topic: schema, key, size, how long records are kept, whose it is."""
 
     title: str
     schema_: str | None = Field(default=None, alias="schema", description="path under schemas/; none for raw bytes")
-    key: Literal["subject", "clock", "source", "endpoint", "calendar", "subscription", "notice", "fact"] = "subject"
+    key: Literal[
+        "subject", "clock", "source", "endpoint", "calendar", "subscription", "notice", "fact", "enterprise"
+    ] = "subject"
     events: tuple[EventType, ...] = ()
     partitions: int = Field(default=12, ge=1, le=1000)
     retention: Period = timedelta(days=1095)
     cleanup: Literal["delete", "compact"] = "delete"
     owner: Name
+    fact: FactModel | None = None
 
 
 class ChannelModel(Model):

@@ -9,6 +9,7 @@ and the list of problems are the engine's work. docs/connectors.md leads through
 from hub.domain.identifiers import Judgement, judge
 from hub.errors import ContractError, InfrastructureError, InputError, UsageError
 from hub.intake.errors_file import write_errors
+from hub.intake.guards.manifest_box import MANIFEST_NAME
 from hub.intake.held import Held, HeldPortions
 from hub.intake.json_records import doubled_names, flatten, json_faults, look_up, parse_json
 from hub.intake.rows import (
@@ -29,6 +30,7 @@ from hub.intake.settings import ConnectorSettings, EncodingName, MappingName, So
 from hub.intake.sources import SourceConfig, SourceContext, load_sources
 
 __all__ = [
+    "MANIFEST_NAME",
     "Batch",
     "ConnectorSettings",
     "ContractError",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -81,6 +81,13 @@ def build_intake(
     subject_secret: bytes,
 ) -> IntakeSession:
     """The intake of one source, to be entered as a context."""
-    return IntakeSession(
-        build_source(config, catalog, data_dir), Means(catalog, bootstrap, redis_url, data_dir, subject_secret)
-    )
+    means = Means(catalog, bootstrap, redis_url, data_dir, subject_secret)
+    return open_session(config, means)
+
+
+def open_session(
+    config: SourceConfig, means: Means, should_stop: Callable[[], bool] = lambda: False
+) -> IntakeSession:
+    """The intake of one source on what it shares with others, to be entered as a context."""
+    source = build_source(config, means.catalog, means.data_dir)
+    return IntakeSession(source, means, config=config, should_stop=should_stop)

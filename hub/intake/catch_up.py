@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from hub.errors import BrokerError
+from hub.intake.tentative import FACT_HEADER, PRIOR_STATE, behind
 from hub.state.seen_index import SeenIndex, SeenRow
 
 #: Requests that a killed intake still had in its sockets are in the log after this, or never.
@@ -26,6 +27,11 @@ _MOVING = frozenset(
         KafkaError._WAIT_COORD,
     }
 )
+
+
+_T = TypeVar("_T")
+ReadHeaders = Callable[[list[tuple[str, Any]] | None], _T | None]
+Take = Callable[[list[_T], dict[tuple[str, int], int]], None]
 
 
 class Recovered(NamedTuple):
@@ -49,6 +55,11 @@ class _Event(NamedTuple):
     version: int
     digest: bytes
     type: str
+    prior_state: str | None
+    row_state: str | None
+
+    def behind(self, before: SeenRow | None) -> SeenRow | None:
+        return behind(before, self.version, self.digest, self.type, self.prior_state, self.row_state)
 
 
 def catch_up(
@@ -67,6 +78,19 @@ def catch_up(
     if was_killed:
         time.sleep(SETTLE_SECONDS)
     found = _Found(index, is_kept=was_killed)
+    read_on(index, bootstrap, topics, lambda headers: _event(headers, source_uri), found.take)
+    return found.window()
+
+
+def read_on(
+    index: SeenIndex, bootstrap: str, topics: Sequence[str], read: ReadHeaders[_T], take: Take[_T]
+) -> None:
+    """Gives what the topics have beyond the offsets of the index: ``read`` makes something of a record's headers,
+    or ``None``, ``take`` gets it in the order of its partition, with the offsets behind it. An index that knows more
+    than a topic has is cleared first.
+
+    :raises BrokerError: when Kafka does not answer or a topic is missing.
+    """
     consumer = Consumer(
         {
             "bootstrap.servers": bootstrap,
@@ -80,16 +104,15 @@ def catch_up(
         }
     )
     try:
-        _read(consumer, index, source_uri, topics, found)
+        _read(consumer, index, topics, read, take)
     except KafkaException as error:
         raise BrokerError(f"Kafka did not answer: {error.args[0]}") from error
     finally:
         consumer.close()
-    return found.window()
 
 
 def _read(
-    consumer: Consumer, index: SeenIndex, source_uri: str, topics: Sequence[str], found: _Found
+    consumer: Consumer, index: SeenIndex, topics: Sequence[str], read: ReadHeaders[_T], take: Take[_T]
 ) -> None:
     ends: dict[tuple[str, int], int] = {}
     starts: dict[tuple[str, int], int] = {}
@@ -120,7 +143,7 @@ def _read(
         if not messages:
             continue
         heard_at = time.monotonic()
-        events: list[_Event] = []
+        events: list[_T] = []
         offsets: dict[tuple[str, int], int] = {}
         for message in messages:
             place = (cast(str, message.topic()), cast(int, message.partition()))
@@ -132,10 +155,10 @@ def _read(
             if offsets[place] >= ends[place]:
                 open_places.discard(place)
             if error is None:
-                event = _event(cast("list[tuple[str, Any]] | None", message.headers()), source_uri)
+                event = read(cast("list[tuple[str, Any]] | None", message.headers()))
                 if event is not None:
                     events.append(event)
-        found.take(events, offsets)
+        take(events, offsets)
 
 
 def _watermarks(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
@@ -162,8 +185,10 @@ def _event(headers: list[tuple[str, Any]] | None, source_uri: str) -> _Event | N
             int(found["ce_sequence"]),
             bytes.fromhex(found["ce_digest"].decode()),
             found["ce_type"].decode(),
+            None if (prior := found.get(PRIOR_STATE)) is None else prior.decode(),
+            None if (fact := found.get(FACT_HEADER)) is None else fact.decode().split(";")[1],
         )
-    except (KeyError, ValueError, AttributeError):
+    except (KeyError, ValueError, AttributeError, IndexError):
         return None  # written under this source's name by another way in, without a row behind it
 
 
@@ -191,9 +216,8 @@ class _Found:
         rows = self._known(events)
         changed: dict[bytes, SeenRow] = {}
         for event in events:
-            before = rows.get(event.key)
-            if before is None or event.version > before.version:
-                after = SeenRow(event.version, event.digest, next_state(before, event.type))
+            after = event.behind(rows.get(event.key))
+            if after is not None:
                 rows[event.key] = changed[event.key] = after
         self._index.write(changed, offsets)
 
@@ -205,18 +229,11 @@ class _Found:
         """What was kept back: only what the index does not know, by version."""
         latest = self._known(self._events)
         recovered: dict[bytes, Recovered] = {}
-        for event in sorted(self._events, key=lambda event: event.version):
+        for event in sorted(self._events, key=lambda event: (event.version, event.prior_state is None)):
             before = latest.get(event.key)
-            if before is None or event.version > before.version:
-                after = SeenRow(event.version, event.digest, next_state(before, event.type))
+            after = event.behind(before)
+            if after is not None:
                 entry = recovered.setdefault(event.key, Recovered(before, []))
                 entry.events.append((after, event.type.rpartition(".")[2]))
                 latest[event.key] = after
         return Window(recovered, self._offsets)
-
-
-def next_state(before: SeenRow | None, type_: str) -> str:
-    """The state behind an event: an amendment leaves it as it was, every other type is a state."""
-    if type_.endswith(".amended"):
-        return before.state if before else ""
-    return type_

@@ -88,10 +88,14 @@ class _Job(NamedTuple):
 
 
 class SourceDesk:
-    """``run`` in a thread of its own; ``submit`` from any. ``schemas`` maps the topics that the source
+    """``run`` in a thread of its own; ``submit`` from any. ``heard`` is told when something was handed in.
+    ``schemas`` maps the topics that the source
     writes to, to the names of their schemas."""
 
-    def __init__(self, source: str, schemas: Mapping[str, str], means: DeskMeans) -> None:
+    def __init__(
+        self, source: str, schemas: Mapping[str, str], means: DeskMeans, heard: Callable[[], None] = lambda: None
+    ) -> None:
+        self._heard = heard
         self._source, self._topics, self._means = source, sorted(schemas), means
         self._writer = EventWriter(source, lambda kind: (kind, schemas[kind]), means.catalog.schema, means.secret)
         self._lease = SourceLease(means.client, means.data_dir / "intake", source)
@@ -229,6 +233,7 @@ class SourceDesk:
             if job.asked is not None and answer.status < 400:
                 self._answers.put(job.asked, answer)
             job.future.set_result(answer)
+        self._heard()
         if failure is not None:
             raise failure
 

@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +24,8 @@ import structlog
 from hub.bus.publisher import Publisher, Ticket
 from hub.bus.records import Output
 from hub.errors import ContractError, InputError
+from hub.intake.facts.turn import WITNESS_EVENT, FactDesk, Turn
+from hub.intake.identity.gate import IdentityGate, Uncertain
 from hub.intake.ledger import Ledger
 from hub.intake.problem_log import ProblemLog
 from hub.intake.rows import (
@@ -37,14 +40,18 @@ from hub.intake.rows import (
     RowFault,
     Source,
 )
-from hub.intake.versions import EventWriter, Identified, unfit, utc_now
+from hub.intake.tentative import is_tentative, published, tentative
+from hub.intake.versions import EventWriter, Identified, Identity, unfit, utc_now
 from hub.state.seen_index import SeenIndex, SeenRow
 
 #: Batches under way. Two keep the broker busy while the next is read; each holds about 3 MB.
 MAX_FLIGHTS = 3
+#: Last word of the type of a record that a witness is.
+WITNESS_WORD = WITNESS_EVENT.rpartition(".")[2]
 _log = structlog.get_logger()
 
 Progress = Callable[[Portion, Batch], None]
+OnEnd = Callable[[Portion, Counts, Literal["finished", "refused"]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +72,22 @@ class _Flight(NamedTuple):
     is_settled: bool
 
 
+@dataclass(slots=True)
+class _Made:
+    """What a batch becomes: ``known`` is the last version of each row, seen from the row that is read."""
+
+    known: dict[bytes, SeenRow]
+    rows: dict[bytes, SeenRow] = field(default_factory=dict)
+    outputs: list[Output] = field(default_factory=list)
+    faults: list[RowFault] = field(default_factory=list)
+    logged: list[LoggedProblem] = field(default_factory=list)
+    turn: Turn | None = None
+
+    def add(self, key: bytes, after: SeenRow, *outputs: Output) -> None:
+        self.known[key] = self.rows[key] = after
+        self.outputs += outputs
+
+
 class Intake:
     """One source's intake. Used by one thread; the caller holds the source's lock, has taken over the
     index and caught it up. Errors of infrastructure are raised: the caller then drops this object,
@@ -79,6 +102,9 @@ class Intake:
         ledger: Ledger,
         folder: Path,
         *,
+        gate: IdentityGate | None = None,
+        on_end: OnEnd | None = None,
+        facts: FactDesk | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._source = source
@@ -89,6 +115,9 @@ class Intake:
         self._should_stop = should_stop
         self._flights: deque[_Flight] = deque()
         self.ledger = ledger
+        self.gate = gate
+        self._on_end = on_end
+        self.facts = facts
 
     def run_portion(self, portion: Portion, progress: Progress | None = None) -> Outcome:
         """Reads a portion to its end, from where it was left, and finishes or refuses it."""
@@ -99,14 +128,19 @@ class Intake:
 
     def launch(
         self, rows: dict[bytes, SeenRow], outputs: Sequence[Output], identity: str, position: bytes
-    ) -> None:
+    ) -> Ticket:
         """Publishes; waits for the oldest flight when too many are under way."""
-        self._flights.append(
-            _Flight(self._publisher.publish_async(outputs), rows, position, self.ledger.is_settled)
-        )
+        ticket = self._publisher.publish_async(outputs)
+        self._flights.append(_Flight(ticket, rows, position, self.ledger.is_settled))
         self.ledger.put_ahead(rows)
         if len(self._flights) > MAX_FLIGHTS:
             self._land(identity)
+        return ticket
+
+    def say_end(self, portion: Portion, counts: Counts, status: Literal["finished", "refused"]) -> None:
+        """Puts on record that a portion is read, before it is finished: a kill between the two repeats both."""
+        if self._on_end is not None:
+            self._on_end(portion, counts, status)
 
     def land_all(self, identity: str) -> None:
         """Waits for everything under way and stores it."""
@@ -168,6 +202,7 @@ class _Reading:
             return Outcome(name, "changed", self.counts, str(error))
         self._intake.land_all(self._identity)
         self._intake.ledger.absorb()
+        self._intake.say_end(portion, self.counts, "finished")
         portion.finish(self.counts, self._log.read())
         self._forget()
         return Outcome(name, "finished", self.counts)
@@ -182,67 +217,121 @@ class _Reading:
         items = [identify(item) if isinstance(item, Row) else item for item in batch.items]
         keys = [item.key for item in items if isinstance(item, Identified)]
         ledger = self._intake.ledger
-        known = ledger.known(keys)
-        rows: dict[bytes, SeenRow] = {}
-        outputs: list[Output] = []
-        faults: list[RowFault] = []
-        logged: list[LoggedProblem] = []
-        counts = self.counts
-        for entry in items:
-            if isinstance(entry, Identified):
-                key, digest = entry.key, entry.digest
-                if entry.row.warnings:
-                    self._warn(entry.row, logged)
-                before = known.get(key)
-                if before is not None and before.digest == digest:
-                    counts.repeated += 1
-                    continue
-                recovered = ledger.recover(key, digest)
-                if recovered is not None:
-                    before, word = recovered
-                    known[key] = rows[key] = before
-                    if before.digest == digest:
-                        if word is None:
-                            counts.repeated += 1
-                        else:
-                            counts.accepted[word] = counts.accepted.get(word, 0) + 1
-                        continue
-                if before is None and entry.row.is_removed:
-                    counts.repeated += 1  # never told: there is nothing to take back
-                    continue
-                try:
-                    output, after = self._writer.event(entry, before, now)
-                except (ContractError, InputError) as error:
-                    fault = _unfit(entry.row, error)
-                else:
-                    known[key] = rows[key] = after
-                    outputs.append(output)
-                    self._accept(entry.row, before)
-                    continue
-            else:
-                fault = entry
-            faults.append(fault)
-            logged += [LoggedProblem(fault.place, problem, True) for problem in fault.problems]
-            code = fault.problems[0].code
-            counts.rejected[code] = counts.rejected.get(code, 0) + 1
-        self._add_rejections(faults, rows, outputs)
-        counts.read, counts.skipped = batch.rows_read, batch.skipped
-        self._launch(rows, outputs, logged)
+        made = _Made(ledger.known(keys))
+        facts = self._intake.facts
+        turn = made.turn = facts.turn(items) if facts is not None else None
+        ticket: Ticket | None = None
+        try:
+            self._take_items(items, made, now)
+            self.counts.read, self.counts.skipped = batch.rows_read, batch.skipped
+            if turn is not None:
+                turn.keep()
+            started = self._launch(made.rows, made.outputs, made.logged)
+            if turn is not None:
+                # Whoever has the next turn has to find all of it.
+                self._intake.land_all(self._identity)
+                ticket = started
+        finally:
+            if turn is not None:
+                turn.close(ticket.next_offsets if ticket is not None else None)
 
-    def _launch(self, rows: dict[bytes, SeenRow], outputs: list[Output], logged: list[LoggedProblem]) -> None:
+    def _take_items(self, items: Sequence[Identified | RowFault], made: _Made, now: datetime) -> None:
+        for entry in items:
+            fault = self._take_row(entry, made, now) if isinstance(entry, Identified) else entry
+            if fault is None:
+                continue
+            made.faults.append(fault)
+            made.logged += [LoggedProblem(fault.place, problem, True) for problem in fault.problems]
+            code = fault.problems[0].code
+            self.counts.rejected[code] = self.counts.rejected.get(code, 0) + 1
+        self._add_rejections(made.faults, made.rows, made.outputs)
+
+    def _take_row(self, entry: Identified, made: _Made, now: datetime) -> RowFault | None:
+        """Counts the row, and adds what it becomes to the batch; the fault if it becomes nothing."""
+        row, key, digest, counts = entry.row, entry.key, entry.digest, self.counts
+        if row.warnings:
+            self._warn(row.place, row.warnings, made.logged)
+        before = made.known.get(key)
+        if before is not None and before.digest == digest:
+            counts.repeated += 1
+            return None
+        recovered = self._intake.ledger.recover(key, digest)
+        if recovered is not None:
+            before, word = recovered
+            made.known[key] = made.rows[key] = before
+            if before.digest == digest:
+                self._count_made(before, word)
+                return None
+        gate = self._intake.gate
+        unpublished = before if before is not None and is_tentative(before) else None
+        before = published(before)
+        if before is None and row.is_removed:
+            counts.repeated += 1  # never told: there is nothing to take back
+            if unpublished is not None:
+                self._end_wait(entry, made, now)
+                made.known[key] = made.rows[key] = tentative(None, digest)
+            return None
+        identity: Identity | None = None
+        try:
+            if gate is not None and gate.doubts(row):
+                found = gate.judge(entry)
+                if isinstance(found, RowFault):
+                    return found
+                if isinstance(found, Uncertain):
+                    output, after = gate.wait(entry, before, found.match, now)
+                    made.add(key, after, output)
+                    counts.waiting += 1
+                    self._warn(row.place, (found.warning,), made.logged)
+                    return None
+                identity = found
+            output, after = self._writer.event(entry, before, now, identity)
+            if made.turn is not None:
+                judged = made.turn.judge(entry, before, output, after, now, identity)
+                made.add(key, judged.after, *judged.outputs)
+                self._count_made(judged.after, judged.word)
+                if not judged.is_event:
+                    return None
+            else:
+                made.add(key, after, output)
+                self._accept(row, before)
+        except (ContractError, InputError) as error:
+            return _unfit(row, error)
+        if unpublished is not None:
+            self._end_wait(entry, made, now)
+        return None
+
+    def _end_wait(self, entry: Identified, made: _Made, now: datetime) -> None:
+        gate = self._intake.gate
+        ended = gate.end(entry, now) if gate is not None else None
+        if ended is not None:
+            made.outputs.append(ended)
+
+    def _count_made(self, after: SeenRow, word: str | None) -> None:
+        """What was made of a row, by the last word of its type; ``None`` where a killed intake's was met before."""
+        if word is None:
+            self.counts.repeated += 1
+        elif is_tentative(after):
+            if word == WITNESS_WORD:
+                self.counts.witnessed += 1
+            else:
+                self.counts.waiting += 1
+        else:
+            self.counts.accepted[word] = self.counts.accepted.get(word, 0) + 1
+
+    def _launch(self, rows: dict[bytes, SeenRow], outputs: list[Output], logged: list[LoggedProblem]) -> Ticket:
         length = self._log.append(logged)
         position = json.dumps({"counts": self.counts.as_dict(), "log": length}).encode()
-        self._intake.launch(rows, outputs, self._identity, position)
+        return self._intake.launch(rows, outputs, self._identity, position)
 
     def _accept(self, row: Row, before: SeenRow | None) -> None:
         is_state = before is None or before.state != row.state_type
         word = (row.state_type if is_state else row.amended_type).rpartition(".")[2]
         self.counts.accepted[word] = self.counts.accepted.get(word, 0) + 1
 
-    def _warn(self, row: Row, logged: list[LoggedProblem]) -> None:
-        for problem in row.warnings:
+    def _warn(self, place: Place, problems: Sequence[Problem], logged: list[LoggedProblem]) -> None:
+        for problem in problems:
             self.counts.warnings[problem.code] = self.counts.warnings.get(problem.code, 0) + 1
-            logged.append(LoggedProblem(row.place, problem, False))
+            logged.append(LoggedProblem(place, problem, False))
 
     def _add_rejections(
         self, faults: list[RowFault], rows: dict[bytes, SeenRow], outputs: list[Output]
@@ -278,6 +367,7 @@ class _Reading:
                 f"{refusal.chinese}此前的 {self.counts.read} 行已处理。",
                 f"{refusal.english} The {self.counts.read} rows before were processed.",
             )
+        self._intake.say_end(self._portion, self.counts, "refused")
         self._portion.refuse(refusal)
         self._forget()
         return Outcome(self._portion.name, "refused", self.counts, str(refusal))

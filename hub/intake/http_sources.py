@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from hub.errors import ContractError
 from hub.intake.settings import fault_lines
-from hub.intake.sources import Name
+from hub.intake.sources import Name, RhythmText
 
 HTTP = "http"
 EventName = Annotated[str, StringConstraints(pattern=r"^[a-z]+(-[a-z]+)*\.[a-z]+(-[a-z]+)*\.([a-z]+|\*)$")]
@@ -22,6 +22,8 @@ class HttpSource(BaseModel):
 
     ``events`` are the event types that it may hand in; ``inspection.result.*`` are all of that noun.
     ``check_digit`` as for other sources: ``warn`` takes the event and says so, ``refuse`` refuses it.
+    ``rhythm`` as for other sources; with ``manifest`` a manifest of every working day is expected at
+    ``POST /v1/manifests``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -33,6 +35,8 @@ class HttpSource(BaseModel):
     region_code: Annotated[str, StringConstraints(pattern=r"^\d{6}$")]
     events: Annotated[tuple[EventName, ...], Field(min_length=1, max_length=100)]
     check_digit: Literal["warn", "refuse"] = "warn"
+    rhythm: RhythmText | None = None
+    manifest: bool = False
 
 
 def load_http_sources(path: Path, known: Mapping[str, str]) -> dict[str, HttpSource]:

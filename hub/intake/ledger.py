@@ -90,11 +90,12 @@ class Ledger:
         self,
         rows: Mapping[bytes, SeenRow],
         offsets: Offsets,
-        position: tuple[str, bytes],
+        position: tuple[str, bytes] | None,
         *,
         is_settled: bool,
     ) -> None:
-        """Stores what is acknowledged. ``is_settled`` as it was when the last of these rows was read."""
+        """Stores what is acknowledged, and how far its portion has got, where it is of one.
+        ``is_settled`` as it was when the last of these rows was read."""
         self._held.update(offsets)
         self._index.write(rows, self._held if is_settled else {}, position)
         if is_settled:

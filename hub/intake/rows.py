@@ -43,7 +43,9 @@ class Row(NamedTuple):
     ``value`` has every field of the schema that the mapping fills, the party block among them.
     ``warnings`` are problems that did not keep the row out. ``is_removed`` says that its system has the
     row no more: ``value`` is then its last content, both types are that of the removal, and nothing
-    becomes of it where the row was never told, or its removal was told already.
+    becomes of it where the row was never told, or its removal was told already. ``unread_code`` is what
+    stood in the column of the enterprise's code and is none: only where the source asks the register of
+    enterprises who is meant (``identity: register``), else it is a fault.
     """
 
     kind: str
@@ -54,6 +56,7 @@ class Row(NamedTuple):
     place: Place
     warnings: tuple[Problem, ...] = ()
     is_removed: bool = False
+    unread_code: str | None = None
 
 
 class RowFault(NamedTuple):
@@ -84,12 +87,14 @@ class Batch(NamedTuple):
 
 @dataclass(slots=True)
 class Counts:
-    """What became of the rows of a portion: ``read == accepted + repeated + rejected``, always.
+    """What became of the rows of a portion: ``read == accepted + repeated + waiting + witnessed +
+    rejected``, always.
 
     ``accepted`` is by the last word of the event type (recorded, amended, removed, ...),
     ``rejected`` and ``warnings`` by problem code; a row with several problems counts once,
-    under its first. ``skipped`` rows (blank, totals, repeated headings) are not data and are not
-    in ``read``.
+    under its first. ``waiting`` rows wait until a person says whose they are, ``witnessed`` ones say what
+    another source has said before; both are on record. ``skipped`` rows (blank, totals, repeated headings)
+    are not data and are not in ``read``.
     """
 
     accepted: dict[str, int] = field(default_factory=dict)
@@ -98,6 +103,8 @@ class Counts:
     repeated: int = 0
     read: int = 0
     skipped: int = 0
+    waiting: int = 0
+    witnessed: int = 0
 
     @property
     def accepted_total(self) -> int:
@@ -116,6 +123,8 @@ class Counts:
             "accepted": dict(sorted(self.accepted.items())),
             "accepted_total": self.accepted_total,
             "repeated": self.repeated,
+            "waiting": self.waiting,
+            "witnessed": self.witnessed,
             "rejected": dict(sorted(self.rejected.items())),
             "rejected_total": self.rejected_total,
             "warnings": dict(sorted(self.warnings.items())),
@@ -132,6 +141,9 @@ class Counts:
             int(data["repeated"]),
             int(data["read"]),
             int(data["skipped"]),
+            # Positions of an earlier version have neither.
+            int(data.get("waiting", 0)),
+            int(data.get("witnessed", 0)),
         )
 
     def add(self, other: Counts) -> None:
@@ -146,6 +158,8 @@ class Counts:
         self.repeated += other.repeated
         self.read += other.read
         self.skipped += other.skipped
+        self.waiting += other.waiting
+        self.witnessed += other.witnessed
 
 
 class LoggedProblem(NamedTuple):

@@ -8,10 +8,11 @@ from collections.abc import Callable, Mapping
 import structlog
 
 from hub.errors import HubError
-from hub.intake.build import build_source
+from hub.intake.build import open_session
 from hub.intake.engine import Outcome
+from hub.intake.guards.service import WATCH_SECONDS, SourcesGuard
 from hub.intake.rows import Counts
-from hub.intake.session import IntakeSession, Means
+from hub.intake.session import Means
 from hub.intake.sources import SourceConfig
 
 #: How often a folder is looked at; a department that copies a file waits no longer than this.
@@ -32,10 +33,12 @@ class IntakeService:
         means: Means,
         *,
         on_outcome: Callable[[str, Outcome], None] | None = None,
+        guard: SourcesGuard | None = None,
     ) -> None:
         self._configs = dict(configs)
         self._means = means
         self._on_outcome = on_outcome
+        self._guard_of_sources = guard
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
         self._guard = threading.Lock()
@@ -46,6 +49,10 @@ class IntakeService:
         """Begins to watch."""
         for config in self._configs.values():
             thread = threading.Thread(target=self._watch, args=(config,), name=f"intake-{config.name}")
+            thread.start()
+            self._threads.append(thread)
+        if self._guard_of_sources is not None:
+            thread = threading.Thread(target=self._guard_sources, args=(self._guard_of_sources,), name="intake-guard")
             thread.start()
             self._threads.append(thread)
 
@@ -76,8 +83,7 @@ class IntakeService:
         wait = _FIRST_WAIT
         while not self._stopping.is_set():
             try:
-                source = build_source(config, self._means.catalog, self._means.data_dir)
-                with IntakeSession(source, self._means, should_stop=self._stopping.is_set) as session:
+                with open_session(config, self._means, self._stopping.is_set) as session:
                     self._note(config.name, None)
                     while not self._stopping.is_set():
                         for outcome in session.run_pending():
@@ -99,6 +105,18 @@ class IntakeService:
                 continue
             self._stopping.wait(wait)
             wait = min(wait * 2, _LAST_WAIT)
+
+    def _guard_sources(self, guard: SourcesGuard) -> None:
+        """Looks after silence and manifests, also of sources that cannot be read or hand in by themselves."""
+        while not self._stopping.is_set():
+            try:
+                guard.tick()
+            except HubError as error:
+                _log.warning("sources cannot be watched; trying again", error=str(error))
+            except Exception:  # the watch must not end the service, nor be ended by one manifest
+                _log.exception("the watch of sources failed; trying again")
+            self._stopping.wait(WATCH_SECONDS)
+        guard.close()
 
     def _count(self, name: str, outcome: Outcome) -> None:
         with self._guard:

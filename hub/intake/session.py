@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import gc
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis
 import structlog
 
-from hub.bus.publisher import KafkaPublisher
+from hub.bus.follower import Follower
+from hub.bus.publisher import KafkaPublisher, Publisher
 from hub.contracts.catalog import Catalog
+from hub.domain.facts import FactRule
+from hub.domain.webhook_keys import parse_public
 from hub.errors import HubError
 from hub.intake.catch_up import catch_up
 from hub.intake.engine import Intake, Outcome, Progress
+from hub.intake.facts.book import FactBook
+from hub.intake.facts.turn import WITNESSES_TOPIC, FactDesk
+from hub.intake.guards.log import GuardLog
+from hub.intake.guards.manifest_box import ManifestBox
+from hub.intake.guards.reporter import Reporter, read_heartbeat
+from hub.intake.identity.gate import IdentityGate
+from hub.intake.identity.register_log import RegisterFeed
+from hub.intake.identity.settler import Settler
+from hub.intake.identity.waits import DECISIONS_TOPIC, WAITS_TOPIC, WaitLog
 from hub.intake.ledger import Ledger
 from hub.intake.lock import SourceLock
 from hub.intake.rows import Portion, Source
-from hub.intake.versions import REJECTIONS_TOPIC, EventWriter, source_uri
+from hub.intake.sources import SourceConfig
+from hub.intake.versions import REJECTIONS_TOPIC, EventWriter, source_uri, utc_now
 from hub.state.seen_index import SeenIndex
 
 _log = structlog.get_logger()
@@ -42,6 +55,57 @@ class Means:
     redis_url: str
     data_dir: Path
     subject_secret: bytes
+    #: The register of enterprises, for sources that ask it; one for the whole process.
+    register: RegisterFeed | None = None
+    #: Whether sources say on the log that they are alive; the topics have to be there.
+    is_watched: bool = False
+    #: Topics that declare when rows of two sources are one fact.
+    facts: Mapping[str, FactRule] = field(default_factory=dict)
+
+
+class Identities:
+    """What a source needs that asks the register: the question, and the answers of people as they come."""
+
+    def __init__(self, source: str, means: Means, writer: EventWriter, ledger: Ledger, publisher: Publisher) -> None:
+        self._feed = means.register or RegisterFeed(means.bootstrap, means.catalog)
+        self._log, self._source = WaitLog(means.catalog), source
+        register = self._feed.get()
+        waits, self._early = self._log.read_all(means.bootstrap, source)
+        self.gate = IdentityGate(source, writer, self._log, register, waits)
+        self._settler = Settler(self.gate, writer, means.catalog, ledger, publisher)
+        self._follower = Follower(means.bootstrap, DECISIONS_TOPIC)
+        self._settler.tidy(utc_now())
+
+    def settle(self) -> None:
+        """Does what people have decided since; looks once a second at most. A newer register counts from here on."""
+        self.gate.register = self._feed.get()
+        decisions, self._early = self._early, []
+        read = self._log.read_decision
+        decisions += [read(news.value) for news in self._follower.news() if news.value is not None]
+        self._settler.settle([each for each in decisions if each.source == self._source], utc_now())
+
+    def close(self) -> None:
+        self._follower.close()
+
+
+class Pulse:
+    """What a source says of itself on the log: portions, heartbeats, manifests out of its folder."""
+
+    def __init__(self, config: SourceConfig, means: Means, publisher: Publisher) -> None:
+        log = GuardLog(means.catalog)
+        last = read_heartbeat(means.bootstrap, means.catalog, config.name)
+        self.reporter = Reporter(config.name, log, publisher, last, utc_now)
+        folder = getattr(config.settings, "folder", None)
+        self._box: ManifestBox | None = None
+        if config.manifest_key is not None and folder is not None:
+            key = parse_public(config.manifest_key)
+            self._box = ManifestBox(config.name, folder, key, log, publisher, utc_now)
+
+    def take_manifests(self) -> None:
+        """Raises BrokerError, OSError."""
+        for taken in self._box.take() if self._box is not None else ():
+            if not taken.manifest.count:
+                self.reporter.spoke("nothing-today")
 
 
 class IntakeSession:
@@ -49,9 +113,18 @@ class IntakeSession:
     nothing is under way. Used by one thread."""
 
     def __init__(
-        self, source: Source, means: Means, *, should_stop: Callable[[], bool] = lambda: False
+        self,
+        source: Source,
+        means: Means,
+        *,
+        config: SourceConfig | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.source = source
+        self._config = config
+        self._asks_register = config is not None and config.identity == "register"
+        self._pulse: Pulse | None = None
+        self._identities: Identities | None = None
         self._means = means
         self._should_stop = should_stop
         self._folder = means.data_dir / "intake"
@@ -77,12 +150,19 @@ class IntakeSession:
         self._index = index = SeenIndex(self._client, name)
         interrupted = index.begin(uuid.uuid4().hex)
         topics = [*self.source.topics, REJECTIONS_TOPIC]
+        topics += [WAITS_TOPIC] if self._asks_register else []
+        has_facts = not means.facts.keys().isdisjoint(self.source.topics)
+        topics += [WITNESSES_TOPIC] if has_facts else []
         window = catch_up(
             index, means.bootstrap, source_uri(name), topics, was_killed=interrupted is not None
         )
         self._ledger = ledger = Ledger(index, interrupted, window)
         writer = EventWriter(name, self.source.target, means.catalog.schema, means.subject_secret)
         self._publisher = KafkaPublisher(means.bootstrap, client_id=f"intake-{name}", linger_ms=10)
+        if self._asks_register:
+            self._identities = Identities(name, means, writer, ledger, self._publisher)
+        if self._config is not None and means.is_watched:
+            self._pulse = Pulse(self._config, means, self._publisher)
         self._intake = Intake(
             self.source,
             writer,
@@ -90,14 +170,27 @@ class IntakeSession:
             index,
             ledger,
             self._folder / name,
+            gate=self._identities.gate if self._identities else None,
+            facts=self._facts(writer) if has_facts else None,
+            on_end=self._pulse.reporter.ended if self._pulse else None,
             should_stop=self._should_stop,
         )
+
+    def _facts(self, writer: EventWriter) -> FactDesk:
+        means = self._means
+        assert self._client is not None
+        book = FactBook(self._client, self._folder, means.bootstrap, sorted(means.facts))
+        return FactDesk(self.source.name, means.facts, writer, book, means.catalog)
 
     def run_pending(
         self, progress: Progress | None = None, begin: Callable[[Portion], None] | None = None
     ) -> Iterator[Outcome]:
         """Reads everything that waits now; gives an outcome for each portion as it ends."""
         assert self._intake is not None, "use the session as a context"
+        if self._identities is not None:
+            self._identities.settle()
+        if self._pulse is not None:
+            self._pulse.take_manifests()
         for portion in self.source.portions():
             if self._should_stop():
                 return
@@ -117,6 +210,8 @@ class IntakeSession:
             yield outcome
             if outcome.status == "stopped":
                 return
+        if self._pulse is not None:
+            self._pulse.reporter.looked()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         # With a rest of a killed intake still to be met, this end is no better than a kill.
@@ -128,6 +223,8 @@ class IntakeSession:
         self._close()
 
     def _close(self) -> None:
+        if self._identities is not None:
+            self._identities.close()
         if self._publisher is not None:
             self._publisher.close()
         if self._client is not None:

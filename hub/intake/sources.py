@@ -8,14 +8,33 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, StringConstraints
 
-from hub.errors import ContractError
+from hub.domain.silence import Rhythm
+from hub.domain.webhook_keys import parse_public
+from hub.errors import ContractError, InputError
 from hub.intake.registry import find_connector
 from hub.intake.settings import ConnectorSettings, parse_settings, setting
 
 #: Also part of event sources, Redis keys and file names, hence the narrow alphabet.
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=60)]
+
+
+def _is_rhythm(text: str) -> str:
+    return Rhythm.parse(text).text
+
+
+def _is_public_key(text: str) -> str:
+    try:
+        parse_public(text)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
+#: ``daily`` or a number of hours.
+RhythmText = Annotated[str, AfterValidator(_is_rhythm)]
+ManifestKey = Annotated[str, AfterValidator(_is_public_key)]
 
 
 class CommonSettings(BaseModel):
@@ -44,6 +63,24 @@ class CommonSettings(BaseModel):
         "A code of the right form whose check digit fails: `warn` takes the row and tells the sender, "
         "`refuse` rejects it.",
         "warn",
+    )
+    identity: Literal["as-given", "register"] = setting(
+        "主体识别",
+        "A row without a valid code of its enterprise: `as-given` takes it under its name, `register` asks the "
+        "register of enterprises who is meant, and lets a person decide where that is not certain.",
+        "as-given",
+    )
+    rhythm: RhythmText | None = setting(
+        "报送频率",
+        "How often it has to say something: `daily` (on every working day) or hours like `6h`. Beyond that its "
+        "silence raises an alert; without it, none.",
+        None,
+    )
+    manifest_key: ManifestKey | None = setting(
+        "清单公钥",
+        "Key `whpk_…` (ed25519) by which its department signs what it sent on a day. With it a manifest of every "
+        "working day is expected in the folder of the source.",
+        None,
     )
 
 

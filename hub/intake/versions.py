@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-from hub.bus.records import Output
+from hub.bus.records import Headers, Output
 from hub.contracts.cloudevents import to_headers
 from hub.contracts.codec import Schema
 from hub.domain.events import Envelope, derive_id, entity_id, event_id, new_traceparent
@@ -23,6 +23,9 @@ REJECTIONS_TOPIC = "intake.rejections.v1"
 REJECTION_SCHEMA = "hub/rejection"
 REJECTION_TYPE = "intake.row.rejected"
 _REMOVED = "\x1e\x1fremoved"
+_UNREAD = "\x1e\x1funread\x1f"
+#: Headers that say how the subject of an event was found, where its row had no valid code.
+IDENTIFIED_BY, IDENTITY_REASON = "ce_identifiedby", "ce_identityreason"
 
 
 def source_uri(name: str) -> str:
@@ -38,6 +41,25 @@ class Identified(NamedTuple):
     natural: str
     key: bytes
     digest: bytes
+
+
+class Identity(NamedTuple):
+    """Whose a row is that does not say so itself. ``by`` is ``register`` or ``person``; ``reason`` the evidence,
+    without a name; ``causation_id`` the decision of a person."""
+
+    uscc: str
+    by: str
+    reason: str
+    causation_id: str | None = None
+
+    def headers(self) -> Headers:
+        return [(IDENTIFIED_BY, self.by.encode()), (IDENTITY_REASON, self.reason.encode())]
+
+
+def with_code(value: Mapping[str, Any], uscc: str) -> dict[str, Any]:
+    """The fields of a row whose enterprise was found. A code that begins with 92 is a household's."""
+    kind = value.get("party_kind")
+    return {**value, "party_uscc": uscc, "party_kind": "04" if kind == "02" and uscc.startswith("92") else kind}
 
 
 class EventWriter:
@@ -80,12 +102,18 @@ class EventWriter:
         if row.is_removed:
             # Its last content is that of the version before: only this tells them apart.
             content += _REMOVED
-        return Identified(row, natural, self._keyed(self._salt + natural, 16), self._keyed(content, 8))
+        if row.unread_code is not None:
+            content += _UNREAD + row.unread_code
+        return Identified(row, natural, self.keyed(self._salt + natural, 16), self.keyed(content, 8))
 
-    def event(self, item: Identified, before: SeenRow | None, now: datetime) -> tuple[Output, SeenRow]:
+    def event(
+        self, item: Identified, before: SeenRow | None, now: datetime, identity: Identity | None = None,
+        correlation_id: str | None = None,
+    ) -> tuple[Output, SeenRow]:
         """The event for a row that is new or changed, and what the index holds of it afterwards.
 
-        Its type is the row's state where that is new, else the amendment.
+        Its type is the row's state where that is new, else the amendment. ``identity`` says whose it is where
+        the row has no valid code; ``correlation_id`` is given where it goes on with another source's fact.
 
         :raises ContractError: when the value does not fit its schema.
         :raises InputError: when nothing says whom it concerns.
@@ -94,7 +122,7 @@ class EventWriter:
         topic, encode = self.target(row.kind)
         version = before.version + 1 if before else 1
         type_ = row.state_type if before is None or before.state != row.state_type else row.amended_type
-        value = row.value
+        value = row.value if identity is None else with_code(row.value, identity.uscc)
         subject = subject_key(
             value.get("party_uscc"),
             value.get("party_registration_number"),
@@ -110,13 +138,15 @@ class EventWriter:
                 type=type_,
                 subject=subject,
                 time=now,
-                correlation_id=entity_id(self.uri, natural),
+                correlation_id=correlation_id or entity_id(self.uri, natural),
                 traceparent=new_traceparent(id_),
                 sequence=version,
                 natural_key=key.hex(),
                 digest=digest.hex(),
             )
         )
+        if identity is not None:
+            headers += identity.headers()
         return (
             Output(topic, subject.encode(), encode(value), headers),
             SeenRow(version, digest, row.state_type),
@@ -131,7 +161,7 @@ class EventWriter:
         id_ = derive_id(
             "rejection", self.uri, identity, place.sheet or "", str(place.row), str(number), problem.code
         )
-        key = self._keyed(id_, 16)
+        key = self.keyed(id_, 16)
         value = self._rejection.encode(
             {
                 "rejection_id": id_,
@@ -165,7 +195,8 @@ class EventWriter:
         )
         return key, Output(REJECTIONS_TOPIC, self._source.encode(), value, headers)
 
-    def _keyed(self, text: str, size: int) -> bytes:
+    def keyed(self, text: str, size: int) -> bytes:
+        """A digest that tells nothing of ``text`` to whoever has not the secret."""
         return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=size, key=self._key).digest()
 
 

@@ -122,7 +122,18 @@ def _say(record: Record, headers: dict[str, str], value: dict[str, Any]) -> str:
         return f"clock {value.get('rule')}: {value.get('status')}{late}, due {value.get('due_on')}{without_effect}"
     if topic.startswith("clock.alerts"):
         return f"clock {value.get('rule')}: {value.get('kind')}"
-    return f"{headers.get('ce_type')} version {headers.get('ce_sequence', '?')} from {headers.get('ce_source')}"
+    if topic.startswith("identity.waits"):
+        by = f" by {value['decided_by']}" if value.get("decided_by") else ""
+        return f"whose it is: {value.get('state')}{by}{_because(value)}"
+    if topic.startswith("intake.witnesses"):
+        differs = f", another {', '.join(value['differs'])}" if value.get("differs") else ""
+        return f"{value.get('source')} says it too: {value.get('kind')}{differs}; {value.get('in_force')} counts"
+    if topic.startswith("identity.decisions"):
+        return f"a person decided: {value.get('verdict')} {value.get('uscc') or ''}{_because(value)}"
+    found = headers.get("ce_identifiedby")
+    identified = f"; identified by {found}: {headers.get('ce_identityreason', '')}" if found else ""
+    version = headers.get("ce_sequence", "?")
+    return f"{headers.get('ce_type')} version {version} from {headers.get('ce_source')}{identified}"
 
 
 #: Changes of a clock that leave it as it is.

@@ -33,20 +33,16 @@ from hub.intake.answers_kept import Answer, Asked, asked
 from hub.intake.desk import Finish, Result
 from hub.intake.http_sources import HttpSource, matching
 from hub.intake.results import shown, single_answer
-from hub.intake.source_keys import SourceKey
 from hub.intake.submissions import Receiver, Submission
 from hub.web.events_description import DESCRIPTION
 from hub.web.problem import problems, respond, unavailable
+from hub.web.source_auth import Keys, source_of
 
 PATH = "/v1/events"
 MAX_EVENT_BYTES, MAX_BATCH_BYTES = 1024 * 1024, 8 * 1024 * 1024
 #: Below what proxies commonly allow a request.
 WAIT_SECONDS = 25.0
 _log = structlog.get_logger()
-
-
-class Keys(Protocol):
-    def find(self, text: str, now: datetime) -> tuple[str, SourceKey] | None: ...
 
 
 class Desk(Protocol):
@@ -79,19 +75,11 @@ def events_router(
     """The router. ``topics`` maps the event types that are departments' facts to their topics."""
     router = APIRouter(tags=["events"])
 
+    sources = {name: entrance.source for name, entrance in entrances.items()}
+
     def authenticate(request: Request) -> tuple[Entrance, frozenset[str]]:
-        scheme, _, text = request.headers.get("authorization", "").partition(" ")
-        found = keys.find(text.strip(), now()) if scheme.lower() == "bearer" else None
-        # A source that was taken out of the file fails like a wrong key.
-        entrance = entrances.get(found[0]) if found else None
-        if found is None or entrance is None:
-            raise ProblemError(
-                401, "unauthenticated", "密钥无效", "a valid key of a source is needed",
-                headers={"WWW-Authenticate": "Bearer"},
-            )
-        if not found[1].fits(entrance.source):
-            raise ProblemError(403, "forbidden", "无权提交此事件", "the key was made for another department or region")
-        return entrance, matching(found[1].events, topics) & matching(entrance.source.events, topics)
+        source, key = source_of(request, keys, sources, now())
+        return entrances[source.name], matching(key.events, topics) & matching(source.events, topics)
 
     async def take(request: Request) -> Response:
         entrance, allowed = authenticate(request)

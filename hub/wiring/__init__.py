@@ -35,6 +35,7 @@ from hub.delivery.settings import SubscriptionSettings
 from hub.delivery.settings_desk import AnswerKeys
 from hub.domain.clocks import ClockRule
 from hub.errors import HubError, UsageError
+from hub.intake.identity.register_log import RegisterFeed
 from hub.intake.service import IntakeService
 from hub.intake.session import IntakeSession, Means, tune_collector
 from hub.intake.sources import load_sources
@@ -59,6 +60,7 @@ from hub.wiring.delivery import verify_address as verify_address
 from hub.wiring.delivery import waiting_notices as waiting_notices
 from hub.wiring.direct import direct_groups
 from hub.wiring.disclosure import build_disclosure, channel_groups
+from hub.wiring.guards import sources_guard as sources_guard
 from hub.wiring.http_intake import build_http_intake
 from hub.wiring.http_intake import http_sources as http_sources
 from hub.wiring.http_intake import keys_desk as keys_desk
@@ -104,19 +106,22 @@ def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
 _CLOCK_INPUTS = ("clock.signals.v1", "disclosure.receipts.v1", "delivery.receipts.v1", "discipline.feedback.v1")
 
 
-def intake_means(settings: Settings, catalog: Catalog) -> Means:
-    return Means(catalog, settings.bootstrap, settings.redis_url, settings.data, subject_secret(settings))
+def intake_means(settings: Settings, catalog: Catalog, hub_map: HubMap) -> Means:
+    return Means(
+        catalog, settings.bootstrap, settings.redis_url, settings.data, subject_secret(settings),
+        RegisterFeed(settings.bootstrap, catalog), is_watched=True, facts=hub_map.facts(),
+    )
 
 
 def build_intake(settings: Settings, name: str) -> IntakeSession:
     """The intake of one source, to be entered as a context. Raises UsageError for an unknown name."""
-    from hub.intake.build import build_intake as build
+    from hub.intake.build import open_session
 
     sources = load_sources(settings.sources)
     if name not in sources:
         raise UsageError(f"There is no source {name!r}; there are: {', '.join(sources) or 'none'}.")
-    means = intake_means(settings, open_catalog(settings))
-    return build(sources[name], means.catalog, means.bootstrap, means.redis_url, means.data_dir, means.subject_secret)
+    catalog = open_catalog(settings)
+    return open_session(sources[name], intake_means(settings, catalog, open_map(settings, catalog)))
 
 
 def clock_parts(settings: Settings, hub_map: HubMap) -> tuple[Mapping[str, ClockRule], dict[str, str]]:
@@ -155,7 +160,9 @@ def build_service(settings: Settings, stage: str) -> Service:
     catalog = open_catalog(settings)
     if stage == "intake":
         tune_collector()
-        return IntakeService(load_sources(settings.sources), intake_means(settings, catalog))
+        hub_map = open_map(settings, catalog)
+        guard = sources_guard(settings, hub_map, catalog)
+        return IntakeService(load_sources(settings.sources), intake_means(settings, catalog, hub_map), guard=guard)
     if stage == "uplink":
         return build_uplink(settings, catalog)
     hub_map = open_map(settings, catalog)
@@ -260,7 +267,7 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
     )
     intake = build_http_intake(settings, hub_map, catalog, publisher)
     app = create_app([
-        ("", health_router(missing)), ("", intake.router), ("", feedback), ("", subscriptions),
+        ("", health_router(missing)), *(("", router) for router in intake.routers), ("", feedback), ("", subscriptions),
         ("/registry", registry),
     ])
     config = uvicorn.Config(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 import redis
@@ -15,12 +16,15 @@ from hub.contracts.map import HubMap
 from hub.errors import UsageError
 from hub.intake.desk import DeskMeans, SourceDesk
 from hub.intake.forms import Form, describe_form
+from hub.intake.guards.log import GuardLog, ManifestTaken
+from hub.intake.guards.reporter import SharedReporter
 from hub.intake.http_sources import HttpSource, load_http_sources, matching
 from hub.intake.source_keys import KEYS_TOPIC, KeysLog
 from hub.intake.source_keys_desk import KeysDesk, KeysTable
 from hub.intake.submissions import MAX_NATURAL_KEY, Receiver
 from hub.settings import Settings
 from hub.web.events import Entrance, events_router
+from hub.web.manifests import manifests_router
 from hub.wiring.parts import Service, open_redis, subject_secret, utc_now
 
 #: Facts that the hub itself finds stand beside those of departments.
@@ -28,9 +32,9 @@ _OWN_DOMAINS = ("hub/", "clock/")
 
 
 class HttpIntake(NamedTuple):
-    """The router, and what has to run beside it."""
+    """The routers, and what has to run beside them."""
 
-    router: APIRouter
+    routers: tuple[APIRouter, ...]
     services: Mapping[str, Service]
 
 
@@ -72,21 +76,34 @@ def build_http_intake(
     client = open_redis(settings)
     entrances: dict[str, Entrance] = {}
     services: dict[str, Service] = {"source-keys": table}
+    reporters: dict[str, SharedReporter] = {}
     for name, source in http_sources(settings, hub_map).items():
-        desk, entrance = source_entrance(source, settings, hub_map, catalog, publisher, client)
+        reporters[name] = SharedReporter(settings.bootstrap, catalog, name, publisher, utc_now)
+        desk, entrance = source_entrance(
+            source, settings, hub_map, catalog, publisher, client, partial(reporters[name].heard, "rows")
+        )
         entrances[name], services[f"desk-{name}"] = entrance, desk
-    return HttpIntake(events_router(table, entrances, facts, utc_now), services)
+    guard_log = GuardLog(catalog)
+
+    def take(taken: ManifestTaken) -> None:
+        publisher.publish([guard_log.manifest(taken)])
+        if not taken.manifest.count:
+            reporters[taken.source].spoke("nothing-today")
+
+    sources = {name: entrance.source for name, entrance in entrances.items()}
+    routers = (events_router(table, entrances, facts, utc_now), manifests_router(table, sources, take, utc_now))
+    return HttpIntake(routers, services)
 
 
 def source_entrance(
     source: HttpSource, settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher,
-    client: redis.Redis,
+    client: redis.Redis, heard: Callable[[], None] = lambda: None,
 ) -> tuple[SourceDesk, Entrance]:
     facts = department_facts(hub_map)
     schemas = {
         facts[event]: str(hub_map.topics[facts[event]].schema_) for event in matching(source.events, facts)
     }
     means = DeskMeans(catalog, settings.bootstrap, client, settings.data, subject_secret(settings), publisher)
-    desk = SourceDesk(source.name, schemas, means)
+    desk = SourceDesk(source.name, schemas, means, heard)
     topics = {event: topic for event, topic in facts.items() if topic in schemas}
     return desk, Entrance(source, Receiver(source, topics, schemas, catalog), desk)

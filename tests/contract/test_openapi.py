@@ -44,6 +44,7 @@ def new_app() -> Any:
         ("", feedback_router(publish, AnswerDesk(catalog(), Nobody(), keys, lambda: datetime.now(UTC)))),
         ("", router_of(desk, {NAME: Idle()})),
         ("", support_http_intake.router_of(support_http_intake.MemoryDesk())),
+        ("", support_http_intake.manifests_of(lambda taken: None)),
     ])
 
 
@@ -56,7 +57,7 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 def test_every_answer_is_one_that_the_document_names(case: schemathesis.Case[Any]) -> None:
     if "name" in case.path_parameters:
         case.path_parameters["name"] = NAME
-    token = support_http_intake.KEY if case.path == "/v1/events" else TOKEN
+    token = support_http_intake.KEY if case.path in ("/v1/events", "/v1/manifests") else TOKEN
     response = case.call(headers={"Authorization": f"Bearer {token}"})
     case.validate_response(response, checks=CHECKS)
     if response.status_code >= 400 and case.path.startswith("/v1/"):

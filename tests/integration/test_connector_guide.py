@@ -23,7 +23,7 @@ from tests.conftest import IndexLike, KafkaLike
 from tests.support_sql import records
 
 GUIDE = (PROJECT_ROOT / "docs" / "connectors.md").read_text(encoding="utf-8")
-TOPICS = ("inspection.results.v1", "intake.rejections.v1")
+TOPICS = ("inspection.results.v1", "intake.rejections.v1", "intake.portions.v1", "intake.heartbeats.v1")
 
 
 def block(behind: str, language: str = "") -> str:

@@ -109,7 +109,7 @@ def test_every_setting_of_the_map_is_described_with_its_default(part: type[BaseM
 
 
 def test_the_whole_map_is_looked_at() -> None:
-    assert MapModel in MAP_PARTS and len(MAP_PARTS) == 7
+    assert MapModel in MAP_PARTS and len(MAP_PARTS) == 8
 
 
 def test_every_setting_of_a_source_is_described_with_its_default() -> None:

@@ -33,6 +33,7 @@ class _Findings:
 
     problems: list[Problem]
     warnings: list[Problem]
+    unread_code: str | None = None
 
 
 class RowReader:
@@ -48,6 +49,7 @@ class RowReader:
     def __init__(self, layout: Layout, context: SourceContext) -> None:
         self._mapping = mapping = layout.mapping
         self._check_digit = context.config.check_digit
+        self._asks_register = context.config.identity == "register"
         self._written = layout.written
         columns = Columns(layout, context)
         self._cells = [(cell.at, cell.field, cell.parse, cell.column) for cell in columns.cells]
@@ -204,7 +206,12 @@ class RowReader:
             for code in self._key_codes:
                 text = as_text(raw[code.at])
                 if text and not is_nothing(text) and code.wanted != "certificate":
-                    reading = read_code(text, code.wanted, self._check_digit)
+                    try:
+                        reading = read_code(text, code.wanted, self._check_digit)
+                    except ValueFault as fault:
+                        if self._is_for_the_register(code.field, fault):
+                            continue
+                        raise
                     target = code.beside if code.beside and reading.kind == "registration" else code.field
                     value[target] = reading.code
                 elif text and not is_nothing(text):
@@ -294,6 +301,7 @@ class RowReader:
             value,
             place,
             tuple(findings.warnings) if findings else (),
+            unread_code=findings.unread_code if findings else None,
         )
 
     def _read_codes(
@@ -313,7 +321,12 @@ class RowReader:
                     reading = read_code(text, wanted, self._check_digit)
             except ValueFault as fault:
                 findings = findings or _Findings([], [])
-                findings.problems.append(self._problem(fault, column, field, text))
+                found = self._problem(fault, column, field, text)
+                if self._is_for_the_register(field, fault):
+                    findings.unread_code = text[:100]
+                    findings.warnings.append(found)
+                else:
+                    findings.problems.append(found)
                 continue
             target = beside if beside and reading.kind == "registration" else field
             value[target] = reading.code
@@ -323,6 +336,10 @@ class RowReader:
                 shown = mask(text) if wanted == "certificate" else text[:100]
                 findings.warnings.append(Problem(code, column, field, shown, problem, remedy))
         return findings
+
+    def _is_for_the_register(self, field: str, fault: ValueFault) -> bool:
+        """Whether the register may know who is meant; a number of a person or of another kind stays a fault."""
+        return self._asks_register and field == "party_uscc" and fault.code != "code-kind"
 
     def _settle_party(self, value: dict[str, Any]) -> None:
         if value["party_kind"] is None:

@@ -1,0 +1,1 @@
+"""One fact by two sources: one event, and both sources on record."""

@@ -1,0 +1,207 @@
+"""Decides for the rows of one batch whether each is a fact of its own, a witness, or a conflict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from hub.bus.reader import read_topics
+from hub.bus.records import Output, header
+from hub.contracts.catalog import Catalog
+from hub.contracts.cloudevents import from_headers, to_headers
+from hub.domain.events import Envelope, derive_id
+from hub.domain.facts import STATE, FactRule
+from hub.intake.facts.book import FactBook, Owner
+from hub.intake.tentative import PRIOR_STATE, tentative
+from hub.intake.versions import EventWriter, Identified, Identity
+from hub.state.seen_index import SeenRow
+
+WITNESSES_TOPIC = "intake.witnesses.v1"
+WITNESS_SCHEMA, WITNESS_EVENT = "hub/witness", "intake.witness.recorded"
+
+
+def read_witnesses(bootstrap: str, catalog: Catalog) -> list[dict[str, Any]]:
+    """What the topic holds, the newest first, without the content. Raises BrokerError."""
+    found = {}
+    for record in read_topics(bootstrap, [WITNESSES_TOPIC]):
+        if record.value is not None:
+            value = catalog.decode(record.value)[1]
+            del value["data"]
+            found[value["witness_id"]] = value
+    return sorted(found.values(), key=lambda each: (each["recorded_at"], each["witness_id"]), reverse=True)
+
+
+class Judged(NamedTuple):
+    """What becomes of a row: its records, the event first; what the index of rows holds of it; whether it is an
+    event."""
+
+    outputs: list[Output]
+    after: SeenRow
+    is_event: bool
+
+    @property
+    def word(self) -> str:
+        """The last word of the type of the first record."""
+        return (header(self.outputs[0].headers, "ce_type") or b"").decode().rpartition(".")[2]
+
+
+class FactDesk:
+    """Of one source; used by its thread. ``rules`` are those of the topics that declare facts."""
+
+    def __init__(
+        self, source: str, rules: Mapping[str, FactRule], writer: EventWriter, book: FactBook, catalog: Catalog
+    ) -> None:
+        self.source, self.rules, self.writer, self.book = source, rules, writer, book
+        self.schema = catalog.schema(WITNESS_SCHEMA)
+
+    def turn(self, items: Sequence[object]) -> Turn | None:
+        """The turn for a batch; ``None`` if none of its rows is of a topic that declares facts.
+
+        Whoever gets it calls ``close``. Raises what ``FactBook.open`` raises.
+        """
+        rows = [item for item in items if isinstance(item, Identified)]
+        if not any(self.writer.target(item.row.kind)[0] in self.rules for item in rows):
+            return None
+        self.book.open()
+        return Turn(self, rows)
+
+
+class Turn:
+    """One batch's."""
+
+    def __init__(self, desk: FactDesk, rows: Sequence[Identified]) -> None:
+        self._desk, self._book = desk, desk.book
+        self._made: dict[bytes, Owner] = {}
+        facts = {fact for item in rows if (fact := self._early(item)) is not None}
+        # One question for the batch; rows whose subject is found later ask for themselves.
+        self._asked = facts
+        try:
+            self._found = self._book.look_up(list(facts)) if facts else {}
+        except BaseException:
+            self._book.close(is_done=False)
+            raise
+
+    def judge(
+        self, item: Identified, before: SeenRow | None, output: Output, after: SeenRow, now: datetime,
+        identity: Identity | None,
+    ) -> Judged:
+        """``output`` and ``after`` are what the row would become by itself, ``before`` its last published version."""
+        rule = self._desk.rules.get(output.topic)
+        subject = (output.key or b"").decode()
+        fact = self._fact(rule, output.topic, item.row.value, subject)
+        if rule is None or fact is None:
+            return Judged([output], after, True)
+        owner = self._owner(fact)
+        content = rule.content(item.row.value, self._digest)
+        row, state = item.key.hex(), item.row.state_type
+        if owner is None or (owner.source, owner.row) == (self._desk.source, row):
+            return self._own(item, before, fact, owner, content, output, after, now, identity)
+        differs = rule.differing(content, owner.content) + ((STATE,) if state != owner.state else ())
+        if differs and rule.goes_before(self._desk.source, owner.source):
+            return self._overtake(item, before, fact, owner, content, differs, now, identity)
+        testimony = self._testimony(item, fact, owner, subject, differs, output, owner.source, now)
+        after = tentative(before, item.digest)
+        headers = self._row_headers(testimony, item, after, before)
+        return Judged([testimony._replace(headers=headers)], after, False)
+
+    def keep(self) -> None:
+        """Makes sure that the turn lasts for what is published next. Raises IndexUnavailableError."""
+        self._book.keep()
+
+    def close(self, offsets: Mapping[tuple[str, int], int] | None) -> None:
+        """Ends the turn; ``offsets`` are those of what was acknowledged, ``None`` if it was not."""
+        if offsets is None:
+            self._book.close(is_done=False)
+            return
+        try:
+            if self._made:
+                self._book.store(self._made, offsets)
+        except BaseException:
+            self._book.close(is_done=False)
+            raise
+        self._book.close(is_done=True)
+
+    def _own(
+        self, item: Identified, before: SeenRow | None, fact: bytes, owner: Owner | None, content: tuple[str, ...],
+        output: Output, after: SeenRow, now: datetime, identity: Identity | None,
+    ) -> Judged:
+        """An event of the row's own; one that took a fact over stays in the course of that fact."""
+        if owner is not None:
+            output, after = self._desk.writer.event(item, before, now, identity, owner.correlation_id)
+        return Judged([self._marked(item, fact, content, output, after)], after, True)
+
+    def _overtake(
+        self, item: Identified, before: SeenRow | None, fact: bytes, owner: Owner, content: tuple[str, ...],
+        differs: tuple[str, ...], now: datetime, identity: Identity | None,
+    ) -> Judged:
+        """The row goes before what stands there: the next version of that fact, and the conflict on record."""
+        last = before if before is not None and before.version > owner.version else SeenRow(
+            owner.version, bytes(8), owner.state
+        )
+        output, after = self._desk.writer.event(item, last, now, identity, owner.correlation_id)
+        event = self._marked(item, fact, content, output, after)
+        subject = (output.key or b"").decode()
+        testimony = self._testimony(item, fact, owner, subject, differs, output, self._desk.source, now)
+        return Judged([event, testimony], after, True)
+
+    def _marked(
+        self, item: Identified, fact: bytes, content: tuple[str, ...], output: Output, after: SeenRow
+    ) -> Output:
+        envelope = from_headers(output.headers)
+        owner = Owner(
+            self._desk.source, item.key.hex(), after.version, envelope.id, envelope.correlation_id,
+            item.row.state_type, content,
+        )
+        self._made[fact] = owner
+        return output._replace(headers=[*output.headers, owner.header(fact)])
+
+    def _testimony(
+        self, item: Identified, fact: bytes, owner: Owner, subject: str, differs: tuple[str, ...], output: Output,
+        in_force: str, now: datetime,
+    ) -> Output:
+        id_ = derive_id("witness", self._desk.writer.uri, item.natural, item.digest.hex(), owner.event_id)
+        place = item.row.place
+        value = self._desk.schema.encode({
+            "witness_id": id_, "kind": "conflict" if differs else "same", "topic": output.topic, "fact": fact.hex(),
+            "subject": subject, "source": self._desk.source, "first_source": owner.source,
+            "first_event_id": owner.event_id, "in_force": in_force, "differs": list(differs),
+            "file": place.file[:500], "row": place.row, "data": output.value, "recorded_at": now,
+        })
+        headers = to_headers(Envelope(
+            id=id_, source=self._desk.writer.uri, type=WITNESS_EVENT, subject=subject, time=now,
+            correlation_id=owner.correlation_id, causation_id=owner.event_id,
+        ))
+        return Output(WITNESSES_TOPIC, output.key, value, headers)
+
+    @staticmethod
+    def _row_headers(
+        testimony: Output, item: Identified, after: SeenRow, before: SeenRow | None
+    ) -> list[tuple[str, bytes]]:
+        """By these the index of rows is rebuilt. A conflict that is an event as well has that for it."""
+        return [
+            *testimony.headers, ("ce_sequence", b"%d" % after.version), ("ce_naturalkey", item.key.hex().encode()),
+            ("ce_digest", item.digest.hex().encode()), (PRIOR_STATE, (before.state if before else "").encode()),
+        ]
+
+    def _owner(self, fact: bytes) -> Owner | None:
+        made = self._made.get(fact)
+        if made is not None:
+            return made
+        if fact not in self._asked:
+            self._asked.add(fact)
+            self._found |= self._book.look_up([fact])
+        return self._found.get(fact)
+
+    def _early(self, item: Identified) -> bytes | None:
+        """The fact of a row that has a code; whether it is a valid one shows later."""
+        topic = self._desk.writer.target(item.row.kind)[0]
+        code = item.row.value.get("party_uscc")
+        return self._fact(self._desk.rules.get(topic), topic, item.row.value, code) if code else None
+
+    def _fact(self, rule: FactRule | None, topic: str, value: Mapping[str, Any], subject: str) -> bytes | None:
+        text = rule.key_text(value, subject) if rule is not None else None
+        return None if text is None else self._desk.writer.keyed(f"fact\x1f{topic}\x1f{text}", 16)
+
+    def _digest(self, text: str) -> str:
+        return self._desk.writer.keyed(text, 4).hex()

@@ -1,0 +1,1 @@
+"""Whether sources are alive and whole: heartbeats, daily manifests, and alerts of silence and difference."""

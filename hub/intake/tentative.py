@@ -1,0 +1,57 @@
+"""Versions that a row has in the index and not on its topic: it waits, or bears witness to another's fact.
+
+Such a version is *tentative*: its number is that of the event which the row would become, and stays free until that
+event is published. So the id of an event is the same function of source, natural key and version, whenever a person
+decides, and no number is used up by content that nobody saw. In the index its state begins with ``~``, behind which
+stands the state of the last version that was published. On the log the header ``ce_priorstate`` tells such records
+from events.
+"""
+
+from __future__ import annotations
+
+from hub.state.seen_index import SeenRow
+
+#: Header of a record that stands for a version which is not published.
+PRIOR_STATE = "ce_priorstate"
+#: Header of an event that is a declared fact: key, state of the row, content (``hub.intake.facts.book``).
+FACT_HEADER = "ce_fact"
+_MARK = "~"
+_NOTHING = bytes(8)
+
+
+def tentative(before: SeenRow | None, digest: bytes) -> SeenRow:
+    """What the index holds of a row whose next version is not published. ``before`` is the last published one."""
+    return SeenRow(1, digest, _MARK) if before is None else SeenRow(before.version + 1, digest, _MARK + before.state)
+
+
+def is_tentative(row: SeenRow) -> bool:
+    return row.state[:1] == _MARK
+
+
+def published(row: SeenRow | None) -> SeenRow | None:
+    """The last published version; its digest is not known where a tentative one stands in its place."""
+    if row is None or not is_tentative(row):
+        return row
+    return None if row.version == 1 else SeenRow(row.version - 1, _NOTHING, row.state[1:])
+
+
+def behind(
+    before: SeenRow | None, version: int, digest: bytes, type_: str, prior_state: str | None,
+    row_state: str | None = None,
+) -> SeenRow | None:
+    """What the index holds behind a record of the log; ``None`` if it says nothing newer than ``before``.
+
+    ``prior_state`` is that of a tentative record, ``None`` of an event. Records of several topics come in any order:
+    an event goes before a tentative record of its version, and of two tentative ones the later counts. ``row_state``
+    is said by events that may be the first of their row and yet amend what another source had told.
+    """
+    if before is not None and version <= before.version and (version < before.version or not is_tentative(before)):
+        return None
+    if prior_state is not None:
+        return SeenRow(version, digest, _MARK + prior_state)
+    if row_state is not None:
+        return SeenRow(version, digest, row_state)
+    if type_.endswith(".amended"):
+        # An amendment leaves the state as it was, every other type is a state.
+        return SeenRow(version, digest, before.state.removeprefix(_MARK) if before else "")
+    return SeenRow(version, digest, type_)

@@ -1,0 +1,79 @@
+"""When rows of two sources are one fact, and whose content counts."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hub.contracts.map import HubMap, MapError
+from hub.domain.facts import FactRule
+from tests.support_contracts import ROOT, catalog
+
+RULE = FactRule(
+    ("deciding_body_code", "document_number"), ("decided_date", "penalty_kinds", "fine_amount", "penalty_content"),
+    ("province", "platform"),
+)
+VALUE: dict[str, Any] = {
+    "deciding_body_code": "11623000013999917X", "document_number": "甘南市监处罚〔2026〕12号",
+    "decided_date": date(2026, 3, 2), "penalty_kinds": ["1", "2"], "fine_amount": Decimal("0.5"),
+    "penalty_content": "罚款5000元",
+}
+
+
+def digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+@pytest.mark.parametrize("number", [
+    "甘南市监处罚[2026]12号", "甘南市监处罚（2026）12号", " 甘南市监处罚〔２０２６〕 12号",
+])
+def test_a_number_is_the_same_however_its_brackets_are_written(number: str) -> None:
+    assert RULE.key_text({**VALUE, "document_number": number}, "s") == RULE.key_text(VALUE, "s")
+
+
+@pytest.mark.parametrize("more", [
+    {"document_number": "甘南市监处罚〔2026〕13号"}, {"deciding_body_code": "12623001438999912A"},
+])
+def test_another_number_or_authority_is_another_fact(more: dict[str, str]) -> None:
+    assert RULE.key_text({**VALUE, **more}, "s") != RULE.key_text(VALUE, "s")
+    assert RULE.key_text(VALUE, "t") != RULE.key_text(VALUE, "s")
+
+
+@pytest.mark.parametrize("empty", [None, "", "〔〕"])
+def test_without_a_part_of_its_key_a_row_is_like_no_other(empty: str | None) -> None:
+    assert RULE.key_text({**VALUE, "document_number": empty}, "s") is None
+
+
+def test_what_means_the_same_is_equal_and_what_differs_is_named() -> None:
+    same = {**VALUE, "penalty_kinds": ["2", "1"], "fine_amount": Decimal("0.500000"), "penalty_content": "罚款 ５000元"}
+    ours = RULE.content(VALUE, digest)
+    assert RULE.differing(RULE.content(same, digest), ours) == ()
+    other = {**VALUE, "fine_amount": Decimal("0.6"), "decided_date": None}
+    assert RULE.differing(RULE.content(other, digest), ours) == ("decided_date", "fine_amount")
+    assert RULE.differing(ours[:2], ours) == RULE.same
+
+
+@given(st.sampled_from(["province", "platform", "x", "y"]), st.sampled_from(["province", "platform", "x", "y"]))
+def test_of_two_sources_at_most_one_goes_before(one: str, other: str) -> None:
+    assert not (RULE.goes_before(one, other) and RULE.goes_before(other, one))
+    assert RULE.goes_before("province", "platform") and RULE.goes_before("platform", "x")
+    assert not RULE.goes_before("x", "y")
+
+
+def test_a_field_that_the_schema_lacks_is_a_fault_of_the_map(tmp_path: Path) -> None:
+    text = (ROOT / "topics.yaml").read_text(encoding="utf-8")
+    place = "    schema: enforcement/penalty\n"
+    fact = "    fact: {key: [document_number], same: [fine_amount, fine], precedence: [province]}\n"
+    (tmp_path / "topics.yaml").write_text(text.replace(place, place + fact), encoding="utf-8")
+    with pytest.raises(MapError, match=r"fact\.same\.1: unknown field 'fine'"):
+        HubMap.load(tmp_path / "topics.yaml", catalog(), ROOT / "reference")
+    (tmp_path / "topics.yaml").write_text(text.replace(place, place + fact.replace(", fine]", "]")), encoding="utf-8")
+    found = HubMap.load(tmp_path / "topics.yaml", catalog(), ROOT / "reference").facts()
+    assert found == {"enforcement.penalties.v1": FactRule(("document_number",), ("fine_amount",), ("province",))}
