@@ -59,6 +59,7 @@ class Desk:
         self.engine = engine
         self.written: list[Output] = []
         self.of: dict[tuple[str, int, int], list[Output]] = {}
+        self.failed: BaseException | None = None
         self._runner = asyncio.Runner()
         self._run(self._begin())
 
@@ -75,6 +76,9 @@ class Desk:
             place = record[:3]
             assert place not in self.of, "a record is finished once"
             self.of[place] = list(outputs)
+
+    def fail(self, error: BaseException) -> None:
+        self.failed = error
 
     def take(self, records: Sequence[Record]) -> None:
         self._runner.get_loop().call_soon(self.engine.take, records)

@@ -81,6 +81,7 @@ class ChannelDesk:
         self.written: list[Output] = []
         self.of: dict[int, list[Output]] = {}
         self.is_writing = True
+        self.failure: BaseException | None = None
         self._runner = asyncio.Runner()
         self._run(self._begin())
 
@@ -96,6 +97,9 @@ class ChannelDesk:
         if record is not None:
             assert record.offset not in self.of, "a record is finished once"
             self.of[record.offset] = list(outputs)
+
+    def fail(self, error: BaseException) -> None:
+        self.failure = error
 
     async def write(self, outputs: Sequence[Output]) -> bool:
         if self.is_writing:

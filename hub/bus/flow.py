@@ -140,6 +140,10 @@ class Flow:
         """The same, in so many seconds; in the loop alone."""
         self._loop.call_later(max(0.0, seconds), work)
 
+    def fail(self, error: BaseException) -> None:
+        """Ends the flow with ``error``: its handler cannot go on. From any thread."""
+        self._failure = self._failure or error
+
     async def _main(self) -> None:
         self._handler.attach(self)
         try:

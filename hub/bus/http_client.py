@@ -6,11 +6,10 @@ import asyncio
 import base64
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from types import MappingProxyType
 from typing import Literal
 
 from multidict import CIMultiDict, CIMultiDictProxy
@@ -54,18 +53,24 @@ class RequestFailedError(AttemptFailedError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A 2xx or a refusal for good; ``body`` holds at most MAX_ANSWER_BYTES.
-
-    ``headers`` are looked up without regard to case.
-    """
+    """A 2xx or a refusal for good; ``body`` holds at most MAX_ANSWER_BYTES. ``fields`` are the headers as they came."""
 
     status: int
     body: bytes
-    headers: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    fields: Sequence[tuple[bytes, bytes]] = field(default=(), repr=False)
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Looked up without regard to case. Made when it is asked for: nearly nobody asks."""
+        return _headers(self.fields)
 
     @property
     def is_success(self) -> bool:
         return is_success(self.status)
+
+
+def _headers(fields: Sequence[tuple[bytes, bytes]]) -> Mapping[str, str]:
+    return CIMultiDictProxy(CIMultiDict((name.decode("latin-1"), value.decode("latin-1")) for name, value in fields))
 
 
 class HttpClient:
@@ -126,12 +131,9 @@ class HttpClient:
             what = "no HTTP answer" if error.kind == "malformed" else "no answer"
             raise RequestFailedError(f"{what}: {error}", error.kind) from None
         status = reply.status
-        fields = CIMultiDictProxy(CIMultiDict(
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in reply.headers
-        ))
         if is_success(status) or is_permanent(status):
-            return Answer(status, reply.body, fields)
-        wish = retry_after_seconds(fields, self._now())
+            return Answer(status, reply.body, reply.headers)
+        wish = retry_after_seconds(_headers(reply.headers), self._now())
         raise RequestFailedError(f"HTTP status {status}", "status", status=status, retry_after_seconds=wish)
 
     async def close(self) -> None:

@@ -18,6 +18,9 @@ Headers = list[tuple[str, bytes]]
 _SPECVERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/avro")
 _REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_time", "ce_correlationid")
+_KNOWN = frozenset({
+    *_REQUIRED, "ce_specversion", "ce_causationid", "traceparent", "ce_sequence", "ce_naturalkey", "ce_digest",
+})
 
 
 def to_headers(envelope: Envelope) -> Headers:
@@ -52,11 +55,10 @@ def from_headers(headers: Headers) -> Envelope:
     """
     found: dict[str, str] = {}
     for name, value in headers:
-        if name.startswith("ce_") or name == "traceparent":
+        # A header without a value is None in some clients: the same as no header.
+        if name in _KNOWN and value is not None and name not in found:
             try:
-                # A header without a value is None in some clients: the same as no header.
-                if value is not None and name not in found:
-                    found[name] = value.decode()
+                found[name] = value.decode()
             except UnicodeDecodeError:
                 raise ContractError(f"header {name} is not UTF-8") from None
     if found.get("ce_specversion") != "1.0":
@@ -94,7 +96,7 @@ def _read_time(text: str) -> datetime:
         raise ContractError(f"header ce_time is not a time of RFC 3339: {text}") from None
     if time.tzinfo is None:
         raise ContractError(f"header ce_time has no zone: {text}")
-    return time.astimezone(UTC)
+    return time if time.tzinfo is UTC else time.astimezone(UTC)
 
 
 def _read_sequence(text: str | None) -> int | None:

@@ -17,9 +17,11 @@ from hub.errors import HubError
 
 
 class Finisher(Protocol):
-    """The part of a flow that writes. Without a record it only writes."""
+    """The part of a flow that writes, without a record only that; and that ends it where nothing can go on."""
 
     def finish(self, record: Record | None, outputs: Sequence[Output]) -> None: ...
+
+    def fail(self, error: BaseException) -> None: ...
 
 
 class Book:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
@@ -67,10 +66,8 @@ class Elsewhere:
 
 
 async def end_tasks(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancels them and waits until they have ended."""
+    """Cancels them and waits until they have ended, however they did."""
     known = list(tasks)
     for task in known:
         task.cancel()
-    for task in known:
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+    await asyncio.gather(*known, return_exceptions=True)

@@ -121,6 +121,14 @@ class DeliveryEngine:
         if self._watch_seconds is not None:
             work.append(self._watch(self._watch_seconds))
         self._tasks += [asyncio.get_running_loop().create_task(each) for each in work]
+        for task in self._tasks:
+            task.add_done_callback(self._look_after)
+
+    def _look_after(self, task: asyncio.Task[None]) -> None:
+        """None of them ends by itself: a fault of ours must stop the flow, not leave it standing still for ever."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("delivery.broken", error=type(error).__name__)
+            self._book.flow.fail(error)
 
     def wants_more(self) -> bool:
         if self._book.aside >= MAX_ASIDE:
@@ -193,7 +201,10 @@ class DeliveryEngine:
                         items.append(self._prepare(record, None))
                 except Exception as error:  # whatever is wrong with it, the rest goes on
                     self._book.bury(record, error)
-            await self._indexer.put([to_notice(item.notice) for item in items])
+            await asyncio.gather(
+                self._indexer.put([to_notice(item.notice) for item in items]),
+                self._way.transport.prepare([(item.notice_id, item.body) for item in items]),
+            )
             if generation == self._generation:
                 for item in items:
                     self._admit(item)

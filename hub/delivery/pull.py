@@ -77,6 +77,9 @@ class PullBox:
         finally:
             del self._offers[notice_id]
 
+    async def prepare(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """What is offered is made when it is asked for."""
+
     def call_off(self) -> None:
         """Ends all offers: their partitions go to somebody else, who offers them again."""
         for offer in self._offers.values():

@@ -78,6 +78,8 @@ class Nowhere:
 
     def call_off(self) -> None: ...
 
+    async def prepare(self, messages: Sequence[tuple[str, bytes]]) -> None: ...
+
     async def attempt(self, notice_id: str, body: bytes, traceparent: str | None) -> NoReturn:
         raise AttemptFailedError("no address is set")
 

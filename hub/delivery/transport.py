@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from hub.delivery.receipts import Sent
@@ -37,6 +38,9 @@ class Transport(Protocol):
 
     def call_off(self) -> None:
         """Ends attempts that would last for long: their partitions go to somebody else."""
+
+    async def prepare(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """Does ahead what can be done before their turn for many notices, each as its id and its body."""
 
     async def attempt(self, notice_id: str, body: bytes, traceparent: str | None) -> Taken: ...
 

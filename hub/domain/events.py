@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 #: Root of all ids of the hub. Changing it would make every known event new: never change it.
 NAMESPACE = uuid.UUID("6f4c0c1e-5a0b-5f0e-9d53-623000000000")
@@ -56,8 +56,7 @@ def new_traceparent(seed: str) -> str:
     return f"00-{digest[:32]}-{digest[32:48]}-01"
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(NamedTuple):
     """Metadata of an event, with the names of CloudEvents 1.0 and its extensions.
 
     ``type`` is ``<domain>.<noun>.<past-tense>``; ``subject`` the canonical key of the enterprise
@@ -79,7 +78,6 @@ class Envelope:
 
     def caused(self, *, id: str, source: str, type: str, time: datetime) -> Envelope:
         """Envelope of a record that this one is the direct cause of."""
-        # Not by replace(), which takes three times as long: every record that is written comes by here.
         return Envelope(
             id=id, source=source, type=type, subject=self.subject, time=time, correlation_id=self.correlation_id,
             causation_id=self.id, traceparent=self.traceparent, sequence=self.sequence,

@@ -6,7 +6,6 @@ The expected days were counted by hand in the calendar of Gannan: in 2026 April 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -55,7 +54,9 @@ def signals(type: str, at: datetime = MORNING, *, row: str = "r1", **content: An
     stage = RoutingStage(MAP, catalog(), lambda: at)
     if type.endswith(".removed"):
         # A removal takes back what somebody got.
-        listed = replace(envelope, id=event_id("market", f"{row}listed", 1), type="blacklist.notice.listed", sequence=0)
+        listed = envelope._replace(
+            id=event_id("market", f"{row}listed", 1), type="blacklist.notice.listed", sequence=0
+        )
         stage.handle([record._replace(headers=to_headers(listed))])
     [outputs] = stage.handle([record])
     found = [output for output in outputs if output.topic == "clock.signals.v1"]

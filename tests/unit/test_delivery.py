@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +25,7 @@ from hub.domain.circuit import Circuit
 from hub.domain.events import output_id
 from hub.domain.retry import Schedule
 from hub.errors import InputError
+from hub.state.notice_index import Notice
 from tests.support_contracts import IDENTITY_NUMBER, catalog
 from tests.support_delivery import Desk, InMemoryNotices, read
 from tests.support_outlets import QUICK, OutletServer, Reply, Seen, notice, notice_id, penalty
@@ -100,6 +101,17 @@ def test_a_notice_is_signed_and_delivered() -> None:
     assert envelope.id == answered["receipt_id"] == output_id(notice_id("A", 1), "receipt")
     assert (envelope.type, envelope.causation_id) == ("delivery.receipt.delivered", notice_id("A", 1))
     assert index.found[notice_id("A", 1)].subject == "A"
+
+
+def test_a_fault_of_the_hub_ends_the_flow_rather_than_leave_it_standing_still() -> None:
+    class Broken(InMemoryNotices):
+        def put(self, notices: Sequence[Notice]) -> None:
+            raise LookupError("no such thing")
+
+    with department(took, Broken()) as (desk, server):
+        desk.take([notice("A", 1)])
+        desk.wait(lambda: desk.failed is not None)
+    assert isinstance(desk.failed, LookupError) and not server.seen and not desk.of
 
 
 def test_both_secrets_sign_while_one_is_rotated() -> None:

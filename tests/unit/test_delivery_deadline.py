@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -63,6 +63,8 @@ class Way:
         self.open[id].set_result(taken or Taken(None, True, SENT))
 
     def call_off(self) -> None: ...
+
+    async def prepare(self, messages: Sequence[tuple[str, bytes]]) -> None: ...
 
     async def close(self) -> None: ...
 

@@ -143,6 +143,18 @@ def test_an_outage_stops_the_reading_and_ends_by_itself() -> None:
     assert desk.engine.wants_more() and set(statuses(desk).values()) == {"published"}
 
 
+def test_a_fault_of_the_engine_ends_the_flow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must not stand still for ever while nothing says so."""
+    desk = ChannelDesk(InMemorySink(max_concurrent=1))
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("mine")
+
+    monkeypatch.setattr(desk.engine, "_take_results", broken)
+    desk.take([order("A", 1)])
+    desk.wait(lambda: isinstance(desk.failure, RuntimeError))
+
+
 # -- overtaken ---------------------------------------------------------------------------------
 
 

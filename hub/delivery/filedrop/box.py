@@ -117,6 +117,9 @@ class FileBox:
                 if offers.get(notice_id) is offer:
                     del offers[notice_id]
 
+    async def prepare(self, messages: Sequence[tuple[str, bytes]]) -> None:
+        """What is offered is made when it is asked for."""
+
     def call_off(self) -> None:
         """Ends all offers: their partitions go to somebody else, who finds them in the folder."""
         for offer in self._offers.values():
