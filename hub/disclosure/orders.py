@@ -11,6 +11,7 @@ from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import from_headers
 from hub.contracts.codec import Schema
 from hub.contracts.fields import Field
+from hub.disclosure.reasons import withdrawal_reason
 from hub.disclosure.sink import STATUSES, Order
 from hub.domain.events import Envelope
 from hub.errors import ContractError, PoisonError
@@ -93,7 +94,8 @@ class OrderReader:
         order = Order(
             order_id=fields["order_id"], channel=fields["channel"], action=fields["action"],
             correlation_id=fields["correlation_id"], subject=fields["subject"], sequence=fields["sequence"],
-            kind=written_as.name, content=content, ordered_at=fields["ordered_at"], reason=fields["reason"],
+            kind=written_as.name, content=content, ordered_at=fields["ordered_at"],
+            reason=withdrawal_reason(fields["event_type"], content) if fields["action"] == "withdraw" else None,
             publish_until=until if isinstance(until, date) else None,
             is_reissued=fields.get("reissue_of") is not None, traceparent=envelope.traceparent,
         )

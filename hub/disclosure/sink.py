@@ -35,10 +35,11 @@ class Order:
     ``order_id`` is its identity (a UUID): the same id is the same order, whenever and however often it comes.
     ``correlation_id`` is the record that all its versions speak of, ``sequence`` the version, from 1. ``content`` is
     the record in the channel's view, as the fields of ``kind`` (a schema, e.g. ``enforcement/penalty``) have it:
-    dates as dates, amounts as ``Decimal``. Of a withdrawal it is the record that is taken back. ``reason`` may be shown
-    to the public. ``publish_until`` is the last day of publication where the record names one (公示截止期): the hub
-    orders the withdrawal by itself when it has passed. ``is_reissued``: the channel said that it had done this before,
-    and a person asks for it again; it is to be done even though the version is the same.
+    dates as dates, amounts as ``Decimal``. Of a withdrawal it is the record that is taken back, or the end of its
+    term, and ``reason`` says to the public why. ``publish_until`` is the last day of publication where the record
+    names one (公示截止期): the hub orders the withdrawal by itself when it has passed. ``is_reissued``: the channel
+    said that it had done this before, and a person asks for it again; it is to be done although the version is the
+    same.
     """
 
     order_id: str
