@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -25,7 +23,7 @@ from hub.cli.main import build
 from hub.contracts.cloudevents import from_headers, to_headers
 from hub.disclosure.orders import ORDERS_TOPIC
 from hub.disclosure.receipts import RECEIPTS_TOPIC
-from hub.disclosure.service import Means, channel_senders, group_of
+from hub.disclosure.service import group_of
 from hub.domain.clock_fold import apply
 from hub.domain.clocks import ClockState, Status
 from hub.domain.events import Envelope, entity_id, event_id
@@ -34,9 +32,9 @@ from hub.sandbox.disclosure_system import create_disclosure_system
 from hub.sandbox.faults import Fault, FaultPlan, Faults
 from tests.support_clocks import CALENDARS
 from tests.support_contracts import catalog, sample
-from tests.support_disclosure import platform
+from tests.support_disclosure import platform, serving
 from tests.support_groups import delete_groups
-from tests.support_sandbox import served
+from tests.support_sandbox import served, wait_until
 from tests.unit.test_clock_rules import READER, RULES
 from tests.unit.test_routing import PENALTIES, PUBLISHED, SUBJECT, hub_map
 
@@ -122,13 +120,6 @@ def fetch(url: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < until, what
-        time.sleep(0.05)
-
-
 @pytest.fixture
 def world(
     kafka: KafkaLike, create_topics: CreateTopics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -149,18 +140,8 @@ def world(
         monkeypatch.setattr("hub.wiring.disclosure.open_catalog", lambda settings: catalog())
         monkeypatch.setattr("hub.wiring.disclosure.open_map", lambda settings, of: hub_map())
         sinks = {name: platform(tmp_path, url, channel=name) for name, url in urls.items()}
-        senders = channel_senders(sinks, CHANNELS, Means(kafka.bootstrap, catalog(), lambda: datetime.now(UTC)))
-        threads = [threading.Thread(target=sender.run) for sender in senders.values()]
-        for thread in threads:
-            thread.start()
-        try:
+        with serving(kafka.bootstrap, sinks, CHANNELS):
             yield World(kafka.bootstrap, tmp_path, urls, plans)
-        finally:
-            for sender in senders.values():
-                sender.stop()
-            for thread in threads:
-                thread.join(30)
-        assert not any(thread.is_alive() for thread in threads)
     delete_groups(kafka.bootstrap, map(group_of, CHANNELS))
 
 
