@@ -39,7 +39,8 @@ class Step(NamedTuple):
 
 
 class State(NamedTuple):
-    """One record on one channel. ``order_id`` is the order by which it is as it is; ``None``: none ever had effect."""
+    """One record on one channel. ``order_id`` is the order by which it is as it is, or was to be withdrawn; ``None``:
+    there is none."""
 
     channel: str
     correlation_id: str
@@ -120,6 +121,8 @@ def state_of(steps: Iterable[Step]) -> State:
         sequence, by = step.sequence, step.order_id
         reference = (step.public_reference or reference) if is_public else None
         since = step.received_at if since is None or is_public != was_public or step.status != "unchanged" else since
+    if by is None:  # a withdrawal that was refused: the channel may have had what it overtook
+        by = next((step.order_id for step in reversed(ordered) if step.action == "withdraw" and step.status), None)
     return State(
         first.channel, first.correlation_id, ordered[-1].subject, is_public, sequence, by, reference, since,
         any(step.status is None for step in ordered), tuple(ordered),

@@ -34,12 +34,10 @@ class Brief(NamedTuple):
     def overtakes(self, earlier: Brief) -> bool:
         """Whether this order, which stands behind ``earlier`` on the log, makes it needless.
 
-        Both are of one record in one channel. A withdrawal is left out for a later withdrawal alone: were the later
-        order refused, what should be gone would stay public.
+        Both are of one record in one channel. Only a withdrawal does. An amendment may be refused, and whether the
+        channel has the version before, of which a reply may have been lost, would then be on no record.
         """
-        if self.action == "withdraw":
-            return self.sequence >= earlier.sequence
-        return earlier.action != "withdraw" and self.sequence > earlier.sequence
+        return self.action == "withdraw" and self.sequence >= earlier.sequence
 
 
 class Read(NamedTuple):

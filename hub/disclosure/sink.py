@@ -147,7 +147,7 @@ class Sink(ABC):
     What the hub does: it gives the orders of one enterprise, and those of one record, strictly one after the other,
     the next when the one before has its receipt; in one ``send`` there are never two of either. It writes the
     receipts, tries again with growing waits, stops asking while the channel is down, sends a batch in halves until
-    the record that spoils it is alone, and leaves out what a later order has overtaken. A sink tries once, keeps no
+    the record that spoils it is alone, and leaves out what is withdrawn before it went out. A sink tries once, keeps no
     queue and never drops an order by itself.
 
     What a sink has to hold: **an order that comes again does nothing twice.** After a kill, or a reply that was lost,

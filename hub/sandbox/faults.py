@@ -11,7 +11,7 @@
 ``lose_receipt``
     the work is done, then 500: the caller cannot know that it was
 ``refuse_record``
-    422 for one record, in a batch or alone; the others of the batch are carried out
+    422 for one record to be published, in a batch or alone; the others of the batch are carried out
 ``lose_answer``
     the record of a batch is carried out, and the answer to the batch does not name it
 ``answer_twice``
