@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from hub.bus.records import Output, Record
 from hub.disclosure import Capabilities, Order, Receipt, Result, Sink
 from hub.disclosure.config import ChannelConfig, build_sink
 from hub.disclosure.engine import DisclosureEngine
+from hub.disclosure.service import Means, channel_senders
 from tests.support_contracts import catalog
 from tests.support_outlets import NOW, OutletServer, Reply, Seen
 
@@ -81,6 +83,7 @@ class ChannelDesk:
         self.written: list[Output] = []
         self.of: dict[int, list[Output]] = {}
         self.is_writing = True
+        self.failure: BaseException | None = None
         self._runner = asyncio.Runner()
         self._run(self._begin())
 
@@ -96,6 +99,9 @@ class ChannelDesk:
         if record is not None:
             assert record.offset not in self.of, "a record is finished once"
             self.of[record.offset] = list(outputs)
+
+    def fail(self, error: BaseException) -> None:
+        self.failure = error
 
     async def write(self, outputs: Sequence[Output]) -> bool:
         if self.is_writing:
@@ -165,3 +171,20 @@ def desk_on(
             yield desk, server
         finally:
             desk.close()
+
+
+@contextmanager
+def serving(bootstrap: str, sinks: dict[str, Sink], known: Collection[str]) -> Iterator[None]:
+    """The channels of these sinks on a real Kafka, as ``hub run disclosure`` serves them; ``known`` are the map's."""
+    senders = channel_senders(sinks, known, Means(bootstrap, catalog(), lambda: datetime.now(UTC)))
+    threads = [threading.Thread(target=sender.run) for sender in senders.values()]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for sender in senders.values():
+            sender.stop()
+        for thread in threads:
+            thread.join(30)
+        assert not any(thread.is_alive() for thread in threads)

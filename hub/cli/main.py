@@ -30,6 +30,7 @@ _GROUPS = {
     "calendar": "hub.cli.calendar",
     "clocks": "hub.cli.clocks",
     "dead-letters": "hub.cli.dead_letters",
+    "disclosure": "hub.cli.disclosure",
     "deliveries": "hub.cli.deliveries",
     "holdings": "hub.cli.holdings",
     "subscriptions": "hub.cli.subscriptions",

@@ -212,6 +212,12 @@ class Projection:
         _clean(result, self._texts, secrets)
         return result
 
+    def clean(self, value: Mapping[str, Any], text: str) -> str:
+        """``text``, which somebody wrote about the record, without what the view masks or takes away of it."""
+        secrets: list[tuple[str, str]] = []
+        self._project(value, self._steps, value.get("party_kind") not in _ORGANISATIONS, {}, secrets)
+        return scrub(text, sorted(secrets, key=lambda secret: -len(secret[0])))
+
     def encode(self, value: Mapping[str, Any]) -> bytes:
         """``apply`` and then the wire format of the view's schema. Raises ContractError as encode does."""
         if self.schema is self.source:

@@ -19,7 +19,7 @@ ReceiptLoader = Callable[[Collection[int], int], Iterable[Record]]
 
 
 class Ahead(NamedTuple):
-    """An order that is still to be read and may overtake others."""
+    """A withdrawal that is still to be read: it may overtake others."""
 
     partition: int
     offset: int
@@ -27,7 +27,7 @@ class Ahead(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What the backlog holds, in its order, and which of its orders are answered."""
+    """The withdrawals of the backlog, in its order, and which of its orders are answered."""
 
     ahead: list[Ahead]
     answered: set[str]
@@ -56,7 +56,7 @@ class LookAhead:
                 continue
             order_ids.add(brief.order_id)
             since = record.timestamp if since is None else min(since, record.timestamp)
-            if brief.sequence > 1 or brief.action == "withdraw":
+            if brief.action == "withdraw":
                 ahead.append(Ahead(record.partition, record.offset, brief))
         if since is None:
             return Seen(ahead, set())

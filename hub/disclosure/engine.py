@@ -11,12 +11,12 @@ the way comes again under the same id.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
 import structlog
 
@@ -24,9 +24,10 @@ from hub.bus.batch import Place
 from hub.bus.dead_letters import to_dead_letter
 from hub.bus.flow import Flow
 from hub.bus.outlet import AttemptFailedError
-from hub.bus.records import Record
+from hub.bus.records import Output, Record
 from hub.contracts.catalog import Catalog
 from hub.disclosure.ahead import Backlog, LookAhead, ReceiptLoader
+from hub.disclosure.late import LateReceipts
 from hub.disclosure.orders import OrderReader
 from hub.disclosure.queue import Item, ItemState, OrderQueue
 from hub.disclosure.receipts import SUPERSEDED, ReceiptWriter
@@ -81,7 +82,8 @@ class DisclosureEngine:
         self._answered: set[str] = set()
         self._opened_at: float | None = None
         self._is_looking = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._late: LateReceipts | None = None
 
     # -- the flow's side ------------------------------------------------------------------------
 
@@ -91,8 +93,24 @@ class DisclosureEngine:
         can = self._sink.capabilities
         work = [self._work() for _ in range(can.max_concurrent)]
         if can.answers_later:
-            work.append(self._collect_all(can.collect_seconds))
-        self._tasks += [asyncio.get_running_loop().create_task(each) for each in work]
+            self._late = LateReceipts(
+                self._sink, self._queue, self._receipts, self._log, write=flow.write, end=self._ended_on_log
+            )
+            work.append(self._late.run(can.collect_seconds))
+        for each in work:
+            self._begin(each)
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._look_after)
+
+    def _look_after(self, task: asyncio.Task[None]) -> None:
+        """A fault of ours must end the flow, not leave it standing still for ever."""
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("disclosure.broken", error=type(error).__name__)
+            self._flow.fail(error)
 
     def wants_more(self) -> bool:
         return self._circuit.state is CircuitState.CLOSED and not self._is_looking
@@ -120,11 +138,10 @@ class DisclosureEngine:
             self._answered.clear()
 
     async def close(self) -> None:
-        for task in self._tasks:
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*tasks, return_exceptions=True)
         await self._sink.close()
 
     # -- taking up ------------------------------------------------------------------------------
@@ -147,7 +164,8 @@ class DisclosureEngine:
             # Its receipt was written, and the commit was not: a kill came between the two.
             self._answered.discard(item.order_id)
             self._flow.finish(record, [])
-            self._settle([item.order_id])
+            if self._late is not None:
+                self._begin(self._late.settle([item.order_id]))
         elif self._queue.find(item.order_id) is not None:
             self._flow.finish(record, [])  # routing wrote it twice; the first one is under way
         else:
@@ -262,7 +280,7 @@ class DisclosureEngine:
         opened_at, self._opened_at = self._opened_at, None
         if opened_at is not None and self._monotonic() - opened_at >= self._look_seconds:
             self._is_looking = True
-            self._tasks.append(asyncio.get_running_loop().create_task(self._look_again()))
+            self._begin(self._look_again())
 
     async def _look_again(self) -> None:
         try:
@@ -331,12 +349,18 @@ class DisclosureEngine:
 
     # -- ends -----------------------------------------------------------------------------------
 
-    def _end(self, item: Item, receipt: Receipt, *, is_written: bool = False) -> None:
-        """It has its receipt, which is written here unless it stands on the log already."""
-        if item.state is ItemState.ENDED:
-            return
-        written = [] if is_written else [self._receipts.write(item.record, item.read, receipt)]
-        self._flow.finish(item.record, written)
+    def _end(self, item: Item, receipt: Receipt) -> None:
+        """It has its receipt."""
+        if item.state is not ItemState.ENDED:
+            self._finish(item, receipt, [self._receipts.write(item.record, item.read, receipt)])
+
+    def _ended_on_log(self, item: Item, receipt: Receipt) -> None:
+        """Its receipt, which came later, stands on the log already."""
+        if item.state is not ItemState.ENDED:
+            self._finish(item, receipt, [])
+
+    def _finish(self, item: Item, receipt: Receipt, outputs: Sequence[Output]) -> None:
+        self._flow.finish(item.record, outputs)
         # Thousands a second: the receipt tells of each on the log, this only where it is asked for.
         self._log.debug(
             "disclosure.answered", order_id=item.order_id, event_id=item.read.fields["event_id"],
@@ -344,44 +368,3 @@ class DisclosureEngine:
         )
         for each in self._queue.remove(item):
             self._make_ready(each)
-
-    # -- receipts that come later ---------------------------------------------------------------
-
-    async def _collect_all(self, seconds: float) -> None:
-        while True:
-            await asyncio.sleep(seconds)
-            try:
-                await self._collect()
-            except HubError as error:
-                self._log.warning("disclosure.not_collected", error=str(error))
-            except Exception as error:  # a fault of the sink must not end this for good
-                self._log.error("disclosure.fault", error=type(error).__name__)
-
-    async def _collect(self) -> None:
-        found: dict[str, tuple[Item, Receipt]] = {}
-        for order_id, receipt in await self._sink.collect():
-            item = self._queue.find(order_id)
-            if item is None or item.state is ItemState.BUSY:
-                continue  # not of ours, not read yet, or being sent: it is given again
-            fault = fault_of(receipt, item.brief.action)
-            if fault is None:
-                found.setdefault(order_id, (item, receipt))
-            else:
-                self._log.error("disclosure.bad_receipt", order_id=order_id, error=fault)
-        outputs = [self._receipts.write(item.record, item.read, receipt) for item, receipt in found.values()]
-        if not outputs or not await self._flow.write(outputs):
-            return
-        for item, receipt in found.values():
-            self._end(item, receipt, is_written=True)
-        await self._sink.settle(list(found))
-
-    def _settle(self, order_ids: Collection[str]) -> None:
-        if not self._sink.capabilities.answers_later:
-            return
-
-        async def settle() -> None:
-            with contextlib.suppress(HubError):
-                await self._sink.settle(order_ids)
-
-        self._tasks.append(asyncio.get_running_loop().create_task(settle()))
-

@@ -11,6 +11,7 @@ from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import from_headers
 from hub.contracts.codec import Schema
 from hub.contracts.fields import Field
+from hub.disclosure.reasons import withdrawal_reason
 from hub.disclosure.sink import STATUSES, Order
 from hub.domain.events import Envelope
 from hub.errors import ContractError, PoisonError
@@ -33,12 +34,10 @@ class Brief(NamedTuple):
     def overtakes(self, earlier: Brief) -> bool:
         """Whether this order, which stands behind ``earlier`` on the log, makes it needless.
 
-        Both are of one record in one channel. A withdrawal is left out for a later withdrawal alone: were the later
-        order refused, what should be gone would stay public.
+        Both are of one record in one channel. Only a withdrawal does. An amendment may be refused, and whether the
+        channel has the version before, of which a reply may have been lost, would then be on no record.
         """
-        if self.action == "withdraw":
-            return self.sequence >= earlier.sequence
-        return earlier.action != "withdraw" and self.sequence > earlier.sequence
+        return self.action == "withdraw" and self.sequence >= earlier.sequence
 
 
 class Read(NamedTuple):
@@ -93,7 +92,8 @@ class OrderReader:
         order = Order(
             order_id=fields["order_id"], channel=fields["channel"], action=fields["action"],
             correlation_id=fields["correlation_id"], subject=fields["subject"], sequence=fields["sequence"],
-            kind=written_as.name, content=content, ordered_at=fields["ordered_at"], reason=fields["reason"],
+            kind=written_as.name, content=content, ordered_at=fields["ordered_at"],
+            reason=withdrawal_reason(fields["event_type"], content) if fields["action"] == "withdraw" else None,
             publish_until=until if isinstance(until, date) else None,
             is_reissued=fields.get("reissue_of") is not None, traceparent=envelope.traceparent,
         )

@@ -18,7 +18,7 @@ class ItemState(StrEnum):
         queued ──▶ ready ──▶ busy ──▶ ended     answered, refused; a receipt stands on the log
            │         ▲ │       ├──▶ resting ──▶ ready    failed; again in seconds, at most a minute
            │         │ │       └──▶ asked    the channel answers later ──▶ ended
-           └─────────┴─┴──▶ ended            superseded by a later order of its record
+           └─────────┴─┴──▶ ended            superseded by the withdrawal of its record
 
     Queued: something of its enterprise or of its record is before it.
     """
@@ -70,7 +70,7 @@ class OrderQueue:
     def __init__(self) -> None:
         self._queues: dict[Hashable, deque[Item]] = {}
         self._by_id: dict[str, Item] = {}
-        #: Partition and record -> the last order in the backlog that may overtake others, if any.
+        #: Partition and record -> the last withdrawal in the backlog, if any.
         self._ahead: dict[tuple[int, str], Ahead] = {}
 
     def __len__(self) -> int:
@@ -115,7 +115,6 @@ class OrderQueue:
         """Remembers what is still to be read and may overtake what is before it."""
         place = (ahead.partition, ahead.brief.correlation_id)
         before = self._ahead.get(place)
-        # Of two that follow each other the one that takes most away counts.
         if before is None or ahead.brief.overtakes(before.brief):
             self._ahead[place] = ahead
 

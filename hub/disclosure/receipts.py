@@ -15,7 +15,7 @@ from hub.domain.events import output_id
 RECEIPTS_TOPIC = "disclosure.receipts.v1"
 RECEIPT_SCHEMA = "hub/disclosure-receipt"
 SOURCE = "/stages/disclosure"
-#: Left out: a later order of the same record had overtaken it before it went out.
+#: Left out: the withdrawal of its record had overtaken it before it went out.
 SUPERSEDED = "superseded"
 
 

@@ -35,10 +35,11 @@ class Order:
     ``order_id`` is its identity (a UUID): the same id is the same order, whenever and however often it comes.
     ``correlation_id`` is the record that all its versions speak of, ``sequence`` the version, from 1. ``content`` is
     the record in the channel's view, as the fields of ``kind`` (a schema, e.g. ``enforcement/penalty``) have it:
-    dates as dates, amounts as ``Decimal``. Of a withdrawal it is the record that is taken back. ``reason`` may be shown
-    to the public. ``publish_until`` is the last day of publication where the record names one (公示截止期): the hub
-    orders the withdrawal by itself when it has passed. ``is_reissued``: the channel said that it had done this before,
-    and a person asks for it again; it is to be done even though the version is the same.
+    dates as dates, amounts as ``Decimal``. Of a withdrawal it is the record that is taken back, or the end of its
+    term, and ``reason`` says to the public why. ``publish_until`` is the last day of publication where the record
+    names one (公示截止期): the hub orders the withdrawal by itself when it has passed. ``is_reissued``: the channel
+    said that it had done this before, and a person asks for it again; it is to be done although the version is the
+    same.
     """
 
     order_id: str
@@ -146,7 +147,7 @@ class Sink(ABC):
     What the hub does: it gives the orders of one enterprise, and those of one record, strictly one after the other,
     the next when the one before has its receipt; in one ``send`` there are never two of either. It writes the
     receipts, tries again with growing waits, stops asking while the channel is down, sends a batch in halves until
-    the record that spoils it is alone, and leaves out what a later order has overtaken. A sink tries once, keeps no
+    the record that spoils it is alone, and leaves out what is withdrawn before it went out. A sink tries once, keeps no
     queue and never drops an order by itself.
 
     What a sink has to hold: **an order that comes again does nothing twice.** After a kill, or a reply that was lost,

@@ -112,7 +112,8 @@ class _Counting:
             if not value["is_matched"]:
                 tally.unmatched[value["event_type"]] += 1
             for held in value["withheld"]:
-                tally.withheld[f"{held['rule']}: {held['reason']}"] += 1
+                # What stands behind the field's name is one department's word on one record.
+                tally.withheld[f"{held['rule']}: {held['reason'].partition(':')[0]}"] += 1
             for output in value["outputs"]:
                 id = output["output_id"]
                 if output["kind"] != "clock" and id not in self._ends and id not in dead_outputs:

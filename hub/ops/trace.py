@@ -97,7 +97,8 @@ def _say(record: Record, headers: dict[str, str], value: dict[str, Any]) -> str:
         held = "".join(f"; withheld {held['rule']}: {held['reason']}" for held in value.get("withheld", []))
         return f"decided by map {value.get('map_version')}: {said or value.get('reason')}{held}"
     if topic.startswith("disclosure.orders"):
-        return f"order: {value.get('action')} on {value.get('channel')} in view {value.get('view')}"
+        again = f" again for {value['asked_by']}: {value['asked_why']}" if value.get("reissue_of") else ""
+        return f"order: {value.get('action')} on {value.get('channel')} in view {value.get('view')}{again}"
     if topic.startswith("disclosure.receipts"):
         place = f", {value['public_reference']}" if value.get("public_reference") else ""
         return f"{value.get('channel')}: {value.get('status')}{place}{_because(value)}"

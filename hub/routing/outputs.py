@@ -263,6 +263,9 @@ class OutputBuilder:
                 "view": view,
                 "rule": match.rule.id,
                 "map_version": self._version,
+                "reissue_of": None,
+                "asked_by": None,
+                "asked_why": None,
             }
             write = self._writers[key] = compile_writer(self._order, constants, _ORDER)
         given = event.headers

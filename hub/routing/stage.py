@@ -27,6 +27,11 @@ from hub.routing.deadline import Deadlines
 from hub.routing.holdings import EVENT_TYPE, HoldingTable, key_of
 from hub.routing.outputs import ClockFields, Input, Now, OutputBuilder
 
+#: Fields by which a department keeps a record from the public, and says why.
+IS_PUBLIC, NONPUBLIC_REASON = "is_public", "nonpublic_reason"
+#: Of a decision's reason; as long as a schema lets it be.
+MAX_REASON = 500
+
 Reader = Callable[[bytes], Mapping[str, Any]]
 
 
@@ -92,7 +97,7 @@ class RoutingStage(Stage):
         *,
         calendars: Mapping[str, Calendar] = MappingProxyType({}),
     ) -> None:
-        self._router = Router(hub_map, catalog)
+        self._router, self._catalog = Router(hub_map, catalog), catalog
         self._builder = _builder(hub_map, catalog, calendars)
         self._now = now
         topics = hub_map.model.topics
@@ -164,8 +169,18 @@ class RoutingStage(Stage):
         if not is_matched:
             held = "every rule held it back" if of.withheld else "no rule asks for it"
             reason = f"matched nobody: {held}"
-        withheld = [(rule, f"{field} does not hold") for rule, field in of.withheld]
+        withheld = [(rule, f"{field} does not hold{self._because(event, field)}") for rule, field in of.withheld]
         return self._builder.decision(event, now, said, [*withheld, *of.unsent], reason)
+
+    def _because(self, event: Input, field: str) -> str:
+        """Why the department keeps a record from the public, in its words, as far as the public view may show them."""
+        if field != IS_PUBLIC or event.schema is None or all(f.name != NONPUBLIC_REASON for f in event.schema.fields):
+            return ""
+        value = event.value()
+        said = value.get(NONPUBLIC_REASON)
+        if not said:
+            return ": the department gives no reason"
+        return f": {self._catalog.projection(event.schema, 'public').clean(value, said)[:MAX_REASON]}"
 
     def _remember(
         self, key: bytes, holding: Holding | None, event: Input, sent: Sequence[tuple[Match, str]], now: Now

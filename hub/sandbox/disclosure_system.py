@@ -236,7 +236,10 @@ def _carry_out_batch(register: Register, faults: FaultPlan, body: bytes) -> Resp
 
 
 def _judge(register: Register, faults: FaultPlan, correlation_id: str, order: OrderBody) -> Response:
-    if order.subject in faults.faults.spoiled_subjects or faults.strikes(faults.faults.refuse_record):
+    # An order that was carried out is not refused when it comes again.
+    is_new = not register.knows(order.order_id)
+    is_refused = is_new and order.action != "withdraw" and faults.strikes(faults.faults.refuse_record)
+    if is_refused or (is_new and order.subject in faults.faults.spoiled_subjects):
         register.note_refusal(order.order_id, "fault")
         return problem(422, "不予受理", "refused, as the plan of faults says")
     if order.channel not in CHANNELS:

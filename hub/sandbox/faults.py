@@ -26,7 +26,7 @@ An interface that is read page by page shows these as well; to other stand-ins t
 ``gone``
     410: the cursor is not known any more
 ``refuse_record``
-    422 for one record, in a batch or alone; the others of the batch are carried out
+    422 for one record to be published, in a batch or alone; the others of the batch are carried out
 ``lose_answer``
     the record of a batch is carried out, and the answer to the batch does not name it
 ``answer_twice``

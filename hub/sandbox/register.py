@@ -139,6 +139,10 @@ class Register:
             "INSERT INTO refusal VALUES (?, ?, ?)", (order_id, reason, instant_text(datetime.now(UTC)))
         )
 
+    def knows(self, order_id: str) -> bool:
+        """Whether the order was carried out before."""
+        return self._number("SELECT count(*) FROM carried_out WHERE order_id = ?", order_id) > 0
+
     def publications_of(self, order_id: str) -> int:
         """How often an order made something public."""
         return self._number("SELECT count(*) FROM publication WHERE order_id = ?", order_id)

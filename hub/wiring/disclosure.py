@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
 import structlog
 
+from hub.bus.publisher import KafkaPublisher
+from hub.bus.reader import partitions_of, read_topics
 from hub.contracts.catalog import Catalog
-from hub.contracts.endpoints import Endpoints
+from hub.contracts.endpoints import Endpoints, load_endpoints
 from hub.contracts.map import HubMap
+from hub.disclosure.book import State, fold
 from hub.disclosure.config import ChannelConfig, build_sink
 from hub.disclosure.orders import ORDERS_TOPIC
+from hub.disclosure.receipts import RECEIPTS_TOPIC
+from hub.disclosure.reconcile import Comparison, Difference, compare
+from hub.disclosure.reissue import orders_of, reissue
 from hub.disclosure.service import Means, channel_senders, group_of
-from hub.errors import ContractError
+from hub.disclosure.sink import PublicRecord
+from hub.domain.murmur2 import partition_of
+from hub.errors import ContractError, UsageError
 from hub.settings import Settings
-from hub.wiring.parts import Service, Together, utc_now
+from hub.wiring.parts import Service, Together, open_catalog, open_map, utc_now
 
 _log = structlog.get_logger()
 
@@ -52,3 +63,52 @@ def build_disclosure(settings: Settings, hub_map: HubMap, catalog: Catalog, endp
     sinks = {name: build_sink(config, catalog, settings.data, utc_now) for name, config in configs.items()}
     senders = channel_senders(sinks, hub_map.channels, means)
     return Together({group_of(name): sender for name, sender in senders.items()})
+
+
+def public_states(settings: Settings, channel: str | None = None, subject: str | None = None) -> list[State]:
+    """What the hub believes of its channels, out of the log as it is now; of a subject only its partition is read."""
+    partition = None
+    if subject is not None:
+        count = partitions_of(settings.bootstrap, ORDERS_TOPIC)
+        partition = partition_of(subject.encode(), count) if count else 0
+    records = read_topics(settings.bootstrap, [ORDERS_TOPIC, RECEIPTS_TOPIC], partition)
+    found = fold(records, open_catalog(settings), channel)
+    return [state for state in found if subject in (None, state.subject)]
+
+
+def reconcile(settings: Settings, channel: str) -> Comparison:
+    """The channel's own list against the log. Raises UsageError for a channel that cannot be asked, OutletError where
+    it does not answer."""
+    catalog = open_catalog(settings)
+    hub_map, endpoints = open_map(settings, catalog), load_endpoints(settings.endpoints)
+    if channel not in hub_map.channels:
+        raise UsageError(f"There is no channel {channel!r}; there are: {', '.join(hub_map.channels)}.")
+    config = channel_configs(settings, hub_map, endpoints).get(channel)
+    if config is None:
+        raise UsageError(f"Channel {channel!r} has no address in {settings.endpoints}.")
+
+    async def listed() -> list[PublicRecord]:
+        sink = build_sink(config, catalog, settings.data, utc_now)
+        try:
+            if not sink.capabilities.lists_public:
+                raise UsageError(f"Channel {channel!r} cannot say what is public on it ({config.connector}).")
+            return [record async for record in sink.public()]
+        finally:
+            await sink.close()
+
+    began = utc_now()
+    found = asyncio.run(listed())
+    return compare(public_states(settings, channel), found, began)
+
+
+def mend(settings: Settings, differences: Sequence[Difference], *, by: str, why: str) -> int:
+    """Gives the orders again that the differences need; returns how many. They are on the log when this returns."""
+    wanted = {each.state.order_id for each in differences if each.remedy and each.state and each.state.order_id}
+    orders = orders_of(read_topics(settings.bootstrap, [ORDERS_TOPIC]), wanted)
+    outputs = list(reissue(differences, orders, open_catalog(settings), by=by, why=why, now=utc_now()))
+    publisher = KafkaPublisher(settings.bootstrap, client_id="reconcile")
+    try:
+        publisher.publish(outputs)
+    finally:
+        publisher.close()
+    return len(outputs)

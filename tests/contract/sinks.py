@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hub.disclosure import Sink
+from hub.disclosure import Answer, BatchRefusedError, Order, Sink
 from hub.disclosure.config import ChannelConfig, build_sink
 from hub.sandbox.disclosure_system import create_disclosure_system
 from hub.sandbox.faults import Fault, FaultPlan, Faults
@@ -65,6 +65,10 @@ class Harness(ABC):
     def publications(self, order_id: str) -> int:
         """How often the channel has made an order public."""
 
+    @abstractmethod
+    async def outgoing(self, sink: Sink, orders: Sequence[Order]) -> bytes:
+        """Every byte that leaves for the channel when these orders are sent, one by one and together."""
+
     # -- what goes wrong there ------------------------------------------------------------------
 
     @abstractmethod
@@ -114,6 +118,15 @@ class CollaborationPlatformHarness(Harness):
         finally:
             register.close()
 
+    async def outgoing(self, sink: Sink, orders: Sequence[Order]) -> bytes:
+        client = sink._client = Recorder()  # type: ignore[attr-defined]  # what it talks through
+        for order in orders:
+            await sink.send([order])
+        if len(orders) > 1:
+            with contextlib.suppress(BatchRefusedError):
+                await sink.send(orders)
+        return b"\n".join(client.sent)
+
     def be_down(self, is_down: bool) -> None:
         self._plan.set(Faults(down=Fault(rate=1.0 if is_down else 0.0)))
 
@@ -125,6 +138,19 @@ class CollaborationPlatformHarness(Harness):
 
     def shut_out(self) -> None:
         self._plan.set(Faults(shut_out=Fault(rate=1.0)))
+
+
+class Recorder:
+    """Stands for the HTTP client: keeps what would go out on the wire, and refuses it."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+
+    async def request(self, method: str, url: str, *, body: bytes, headers: Mapping[str, str], **_: Any) -> Answer:
+        self.sent.append(f"{method} {url} {headers}\n".encode() + body)
+        return Answer(422, b"")
+
+    async def close(self) -> None: ...
 
 
 HARNESSES: tuple[type[Harness], ...] = (CollaborationPlatformHarness,)

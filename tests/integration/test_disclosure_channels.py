@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import threading
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,14 +12,16 @@ from hub.bus.lag import read_lag
 from hub.bus.reader import read_topics
 from hub.bus.records import Record
 from hub.bus.topics import admin
+from hub.disclosure import Sink
 from hub.disclosure.orders import ORDERS_TOPIC
 from hub.disclosure.receipts import RECEIPTS_TOPIC
-from hub.disclosure.service import FORMER_GROUP, Means, channel_senders, group_of, take_over
+from hub.disclosure.service import FORMER_GROUP, group_of, take_over
 from hub.errors import BrokerError
 from tests.support_contracts import catalog
-from tests.support_disclosure import InMemorySink, platform
+from tests.support_disclosure import InMemorySink, platform, serving
 from tests.support_groups import delete_groups
 from tests.support_outlets import NOW, OutletServer, Reply, Seen, order, order_id
+from tests.support_sandbox import wait_until
 
 if TYPE_CHECKING:
     from tests.conftest import CreateTopics, KafkaLike
@@ -37,30 +35,6 @@ def write(bootstrap: str, records: list[Record]) -> None:
     for record in records:
         produce(producer, record.topic, record.value, record.key, headers=record.headers)
     assert producer.flush(30) == 0
-
-
-def wait_until(is_so: Callable[[], bool], what: str) -> None:
-    until = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < until, what
-        time.sleep(0.02)
-
-
-@contextlib.contextmanager
-def running(kafka: KafkaLike, sinks: dict[str, Any]) -> Iterator[None]:
-    means = Means(kafka.bootstrap, catalog(), lambda: NOW)
-    senders = channel_senders(sinks, CHANNELS, means)
-    threads = [threading.Thread(target=sender.run) for sender in senders.values()]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        for sender in senders.values():
-            sender.stop()
-        for thread in threads:
-            thread.join(30)
-        assert not any(thread.is_alive() for thread in threads)
 
 
 def receipts(kafka: KafkaLike, channel: str) -> dict[str, dict[str, Any]]:
@@ -104,8 +78,8 @@ def test_a_channel_that_is_down_holds_up_no_other_and_shows_in_the_lag(
     ids = {order_id(f"S{number % 6}", number) for number in range(1, 31)}
     working = InMemorySink()
     with OutletServer(respond) as server:
-        sinks = {"website": platform(tmp_path, server.url), "creditchina": working}
-        with running(kafka, sinks):
+        sinks: dict[str, Sink] = {"website": platform(tmp_path, server.url), "creditchina": working}
+        with serving(kafka.bootstrap, sinks, CHANNELS):
             wait_until(lambda: receipts(kafka, "creditchina").keys() == ids, "all of the one that is up")
             assert receipts(kafka, "website") == {}
             wait_until(lambda: lag_of(kafka, "creditchina") == 0, "the commit")
@@ -151,7 +125,7 @@ def test_a_new_group_begins_where_the_former_one_had_got_to(kafka: KafkaLike, cr
     former = {(ORDERS_TOPIC, partition): 1 for partition in range(3)}
     wait_until(lambda: is_written(kafka, former), "the former group")
     sink = InMemorySink()
-    with running(kafka, {"website": sink}):
+    with serving(kafka.bootstrap, {"website": sink}, CHANNELS):
         wait_until(lambda: len(sink.sent) == 9, "what the former group had not done")
     assert position_of(kafka, FORMER_GROUP) == former
     # A group with a position of its own keeps it, whatever the former one says.
@@ -167,12 +141,12 @@ def test_without_a_former_group_it_begins_at_the_beginning_and_sends_nothing_twi
     topics(kafka, create_topics)
     write(kafka.bootstrap, [order(f"S{n}", n) for n in range(1, 10)])
     first, second = InMemorySink(), InMemorySink()
-    with running(kafka, {"website": first}):
+    with serving(kafka.bootstrap, {"website": first}, CHANNELS):
         wait_until(lambda: len(receipts(kafka, "website")) == 9, "the receipts")
     # The position is lost, as after a week without a member.
     delete_groups(kafka.bootstrap, [group_of("website")])
     write(kafka.bootstrap, [order("S1", 10, action="withdraw"), order("T", 11)])
-    with running(kafka, {"website": second}):
+    with serving(kafka.bootstrap, {"website": second}, CHANNELS):
         wait_until(lambda: len(receipts(kafka, "website")) == 11, "the receipts of what is new")
     assert sorted(second.sent) == sorted([order_id("S1", 10), order_id("T", 11)])
     delete_groups(kafka.bootstrap, [group_of("website")])

@@ -275,7 +275,7 @@ def test_each_change_of_a_penalty_begins_its_withdrawal_anew_on_each_channel() -
 
 
 def test_a_changed_penalty_may_be_the_first_that_is_published() -> None:
-    """The version before was refused or overtaken; its own late receipt says nothing of this one."""
+    """The version before was refused; its own late receipt says nothing of this one."""
     rule, started = "withdraw-changed-penalty", signals("enforcement.penalty.amended", **PENALTY)
     for said, status in (("amended", Status.MET), ("recorded", Status.RUNNING)):
         met = signals("disclosure.receipt.published", moment(3, 1), **receipt("enforcement.penalty", said))

@@ -143,6 +143,18 @@ def test_an_outage_stops_the_reading_and_ends_by_itself() -> None:
     assert desk.engine.wants_more() and set(statuses(desk).values()) == {"published"}
 
 
+def test_a_fault_of_the_engine_ends_the_flow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must not stand still for ever while nothing says so."""
+    desk = ChannelDesk(InMemorySink(max_concurrent=1))
+
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("mine")
+
+    monkeypatch.setattr(desk.engine, "_take_results", broken)
+    desk.take([order("A", 1)])
+    desk.wait(lambda: isinstance(desk.failure, RuntimeError))
+
+
 # -- overtaken ---------------------------------------------------------------------------------
 
 
@@ -166,24 +178,27 @@ def test_what_was_overtaken_before_it_went_out_is_left_out_with_its_reason() -> 
         order_id("A", 1): "published", order_id("A", 2): "superseded", order_id("A", 3): "superseded",
         order_id("A", 4): "withdrawn",
     }  # fmt: skip
-    by = {sequence: desk.receipts()[order_id("A", sequence)]["reason"] for sequence in (2, 3)}
-    assert by == {2: f"overtaken by the order {order_id('A', 3)}", 3: f"overtaken by the order {order_id('A', 4)}"}
+    by = {desk.receipts()[order_id("A", sequence)]["reason"] for sequence in (2, 3)}
+    assert by == {f"overtaken by the order {order_id('A', 4)}"}
     assert order_id("A", 2) not in sink.sent and order_id("A", 3) not in sink.sent
     (output,) = desk.of[2]
     assert dict(output.headers)["ce_type"] == b"disclosure.receipt.superseded"
 
 
-def test_a_withdrawal_is_never_left_out_for_a_later_publication() -> None:
-    """Were that refused, what should be gone would stay public."""
+def test_nothing_is_left_out_for_a_later_publication() -> None:
+    """Were that refused, what should be gone would stay public, and nobody would know which version is there."""
     open_at = [False]
     sink = blocked_by("A", open_at)
     desk = ChannelDesk(sink)
-    desk.take([rowed(order("A", 1), "another row"), version("A", 2, 2, "withdraw"), version("A", 3, 3, "publish")])
+    desk.take([
+        rowed(order("A", 1), "another row"), version("A", 2, 2, "withdraw"), version("A", 3, 3, "publish"),
+        version("A", 4, 4),
+    ])  # fmt: skip
     desk.let_run()
     open_at[0] = True
-    desk.wait(lambda: len(desk.of) == 3)
-    assert sink.sent[-2:] == [order_id("A", 2), order_id("A", 3)]
-    assert statuses(desk)[order_id("A", 2)] == "withdrawn"
+    desk.wait(lambda: len(desk.of) == 4)
+    assert list(dict.fromkeys(sink.sent)) == [order_id("A", number) for number in (1, 2, 3, 4)]
+    assert "superseded" not in statuses(desk).values()
 
 
 def test_what_was_sent_is_not_left_out() -> None:

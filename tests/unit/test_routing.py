@@ -21,7 +21,7 @@ from hub.domain.routing import public_action
 from hub.errors import PoisonError
 from hub.routing.holdings import HOLDINGS
 from hub.routing.stage import RoutingStage
-from tests.support_contracts import ROOT, catalog, sample
+from tests.support_contracts import IDENTITY_NUMBER, ROOT, catalog, sample
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 SUBJECT = "91623000739699913A"
@@ -135,7 +135,7 @@ def test_outputs_are_caused_by_the_event_and_have_ids_of_it_and_the_rule() -> No
 @pytest.mark.parametrize(
     ("content", "field"),
     [
-        ({**PUBLISHED, "is_public": False}, "is_public"),
+        ({**PUBLISHED, "is_public": False, "nonpublic_reason": "涉及国家秘密"}, "is_public"),
         ({**PUBLISHED, "procedure": "summary"}, "procedure"),
         ({**PUBLISHED, "penalty_kinds": ["1"]}, "penalty_kinds"),
     ],
@@ -144,10 +144,22 @@ def test_what_is_held_back_names_rule_and_field(content: dict[str, Any], field: 
     found = decision(handle(event(PENALTIES, "enforcement.penalty.recorded", **content)))
     assert (found["is_matched"], found["outputs"]) == (False, [])
     assert found["reason"] == "matched nobody: every rule held it back"
+    because = ": 涉及国家秘密" if field == "is_public" else ""
     assert found["withheld"] == [
-        {"rule": f"route:publish-penalties:{channel}", "reason": f"{field} does not hold"}
+        {"rule": f"route:publish-penalties:{channel}", "reason": f"{field} does not hold{because}"}
         for channel in ("gsxt", "creditchina")
     ]
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [(None, "the department gives no reason"), ("", "the department gives no reason"),
+     (f"扎西东智（{IDENTITY_NUMBER}）系未成年人", "扎**（******）系未成年人"), ("密" * 600, "密" * 500)],
+)
+def test_why_a_record_is_not_public_is_on_record_without_what_is_personal(said: str | None, shown: str) -> None:
+    content = {**PUBLISHED, "is_public": False, "party_kind": "01", "party_name": "扎西东智", "nonpublic_reason": said}
+    found = decision(handle(event(PENALTIES, "enforcement.penalty.recorded", **content)))
+    assert {held["reason"] for held in found["withheld"]} == {f"is_public does not hold: {shown}"}
 
 
 def test_an_amendment_out_of_the_condition_takes_back_and_cancels_the_clock() -> None:
@@ -162,7 +174,7 @@ def test_an_amendment_out_of_the_condition_takes_back_and_cancels_the_clock() ->
     assert (signal["kind"], signal["counts_from"]) == ("cancel", None)
     found = decision(outputs)
     assert [output["action"] for output in found["outputs"] if "clock:" not in output["rule"]] == ["withdraw"] * 2
-    assert [held["reason"] for held in found["withheld"]] == ["is_public does not hold"] * 2
+    assert all(held["reason"].startswith("is_public does not hold: ") for held in found["withheld"])
 
 
 def test_an_amendment_within_the_condition_amends_and_starts_anew() -> None:

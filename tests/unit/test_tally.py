@@ -73,7 +73,7 @@ def test_all_is_settled_once_every_output_has_its_end_in_whatever_order_it_is_re
 
 
 def test_what_matched_nobody_and_what_was_held_back_is_said() -> None:
-    held = [{"rule": "route:p:gsxt", "reason": "is_public does not hold"}]
+    held = [{"rule": "route:p:gsxt", "reason": "is_public does not hold: 涉及商业秘密"}]
     found = tally(event("e1"), decided("e1", [], event_type="enforcement.penalty.recorded", withheld=held))
     assert found.unmatched == {"enforcement.penalty.recorded": 1}
     assert found.withheld == {"route:p:gsxt: is_public does not hold": 1}

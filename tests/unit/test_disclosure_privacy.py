@@ -1,0 +1,141 @@
+"""Privacy at the last door: every schema through every channel's view and every sink, down to the bytes on the wire.
+
+Each free text of an event is a mark of its own. Nothing that the public may not see leaves in any form, and what is
+masked has one form everywhere: two masks of one value could be laid over each other (个人信息保护法).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hub.bus.records import Record
+from hub.contracts.fields import Field
+from hub.contracts.map import HubMap
+from hub.contracts.views import mask
+from hub.disclosure.config import ChannelConfig, build_sink
+from hub.disclosure.orders import ORDERS_TOPIC, OrderReader, Read
+from hub.disclosure.registry import SINKS
+from hub.routing.stage import RoutingStage
+from tests.contract.sinks import HARNESSES, Harness
+from tests.support_contracts import IDENTITY_NUMBER, PHONE, catalog, records, sample
+from tests.support_outlets import NOW
+from tests.unit.test_privacy import TOPICS, marked, what_is_hidden
+from tests.unit.test_routing import changed_map, event, hub_map
+
+CHANNELS = tuple(hub_map().channels)
+#: Every text that anything was masked in, and nothing else, holds a star.
+STARRED = re.compile(r'"((?:[^"\\]|\\.)*\*(?:[^"\\]|\\.)*)"')
+
+
+@pytest.fixture(scope="module")
+def wide_map(tmp_path_factory: pytest.TempPathFactory) -> HubMap:
+    """The project's map, in which everything is published on every channel."""
+
+    def publish(raw: dict[str, Any]) -> None:
+        raw["routes"] = {
+            f"r{number}": {
+                "title": "试验", "from": topic, "events": raw["topics"][topic]["events"], "channels": list(CHANNELS),
+                "basis": "试验",
+            }
+            for number, topic in enumerate(TOPICS.values())
+        }  # fmt: skip
+
+    folder: Path = tmp_path_factory.mktemp("map")
+    return changed_map(folder, publish)
+
+
+def without_stars(value: Any) -> Any:
+    """A drawn value whose only stars will be those of masks."""
+    match value:
+        case str():
+            return value.replace("*", "十")
+        case dict():
+            return {name: without_stars(each) for name, each in value.items()}
+        case list():
+            return [without_stars(each) for each in value]
+    return value
+
+
+def orders_of(of: HubMap, name: str, value: dict[str, Any]) -> list[Read]:
+    """The orders that routing makes of an event with this value, one for each channel."""
+    topic = TOPICS[name]
+    (outputs,) = RoutingStage(of, catalog()).handle([event(topic, hub_map().topics[topic].events[0], **value)])
+    reader = OrderReader(catalog())
+    found = [
+        reader.read(Record(each.topic, 0, 1, 0, each.key, each.value, each.headers))
+        for each in outputs if each.topic == ORDERS_TOPIC
+    ]
+    assert [each.order.channel for each in found] == list(CHANNELS)
+    return found
+
+
+def bytes_of(made: type[Harness], folder: Path, read: Read) -> bytes:
+    """What leaves for a channel by one sink when the order is sent, alone and with another."""
+    given_settings = {"url": "http://channel.example"} if made.name == "collaboration-platform" else {}
+    channel = read.order.channel
+    config = ChannelConfig.of(channel, "渠道", hub_map().channels[channel].view, made.name, given_settings, folder)
+
+    async def send() -> bytes:
+        harness, sink = made(folder), build_sink(config, catalog(), folder, lambda: NOW)
+        try:
+            return await harness.outgoing(sink, [read.order, read.order])
+        finally:
+            await sink.close()
+
+    return asyncio.run(send())
+
+
+def test_every_sink_is_looked_at() -> None:
+    assert {harness.name for harness in HARNESSES} == set(SINKS)
+    assert {hub_map().channels[name].view for name in CHANNELS} == {"public"}
+
+
+@pytest.mark.parametrize("name", TOPICS)
+@settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_nothing_that_the_public_may_not_see_leaves(
+    wide_map: HubMap, tmp_path_factory: pytest.TempPathFactory, name: str, data: st.DataObject
+) -> None:
+    schema = catalog().schema(name)
+    value = without_stars(data.draw(records(schema)))
+    value["party_kind"] = data.draw(st.sampled_from(["01", "02"]))
+    marks: dict[str, Field] = {}
+    marked(schema.fields, value, marks, [0])
+    hidden = set(what_is_hidden(marks, "public", value["party_kind"] == "01"))
+    forms = {"******", *(mask(field.mask or "hide", text) for text, field in marks.items())}
+    contents = []
+    for read in orders_of(wide_map, name, value):
+        contents.append(read.order.content)
+        for made in HARNESSES:
+            sent = bytes_of(made, tmp_path_factory.mktemp("sink"), read).decode()
+            for text in hidden:
+                assert text not in sent and str(text.encode())[2:-1] not in sent, (made.name, marks[text].name)
+            assert not any(number in sent for number in (IDENTITY_NUMBER, IDENTITY_NUMBER[-4:] + '"', PHONE))
+            for starred in STARRED.findall(sent):
+                text = json.loads(f'"{starred}"')
+                assert text in forms or "*" not in text.replace("******", ""), "one mask a kind, and no other"
+    # The same on every channel: nothing can be put together out of two of them.
+    assert all(content == contents[0] for content in contents)
+
+
+def test_the_marks_are_found_where_they_may_be(wide_map: HubMap, tmp_path: Path) -> None:
+    """The test above sees what it looks for: what is public arrives, and a person's name as its mask."""
+    schema = catalog().schema("enforcement/penalty")
+    marks: dict[str, Field] = {}
+    value = sample(schema, party_kind="01")
+    marked(schema.fields, value, marks, [0])
+    hidden = set(what_is_hidden(marks, "public", True))
+    read = orders_of(wide_map, schema.name, value)[0]
+    for made in HARNESSES:
+        sent = bytes_of(made, tmp_path / made.name, read).decode()
+        public = [text for text, field in marks.items() if text not in hidden and field.privacy == "public"]
+        assert len(public) > 5 and all(text in sent for text in public)
+        assert mask("name", value["party_name"]) in sent and hidden
