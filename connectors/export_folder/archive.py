@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from connectors.export_folder.file import ExportFile
-from hub.intake import Counts, LoggedProblem, Refusal
+from hub.intake import Counts, LoggedProblem, Refusal, mask_personal
 from hub.intake.errors_file import write_errors
 
 DONE = "done"
 REFUSED = "refused"
+#: Our endings stand behind a name, and file systems take 255 bytes.
+_MOST_NAME_BYTES, _MOST_STEM_BYTES = 200, 150
 _BEIJING = timezone(timedelta(hours=8))
 
 
@@ -59,6 +61,7 @@ def write_report(
 
 def write_refusal(target: Path, name: str, sha256: str, refusal: Refusal) -> None:
     """Writes ``<target>.refused.txt`` (for the clerk) and ``<target>.refused.json``."""
+    name = mask_personal(name)
     _write(
         target.with_name(target.name + ".refused.txt"),
         f"文件：{name}\n未接收。{refusal.chinese}\n\nRefused. {refusal.english}\n",
@@ -77,12 +80,14 @@ def write_refusal(target: Path, name: str, sha256: str, refusal: Refusal) -> Non
 
 
 def _target(path: Path, folder: str, sha256: str) -> Path:
-    """Where the file goes; a name that another content took before gets the digest in it."""
+    """Where the file goes; a name that another content took before, or that is too long to stand before our endings,
+    gets the digest in it."""
     place = path.parent / folder
     place.mkdir(exist_ok=True)
     target = place / path.name
-    if target.exists():
-        target = place / f"{path.stem}.{sha256[:8]}{path.suffix}"
+    if target.exists() or len(os.fsencode(path.name)) > _MOST_NAME_BYTES:
+        stem = os.fsencode(path.stem)[:_MOST_STEM_BYTES].decode("utf-8", "ignore")
+        target = place / f"{stem or 'file'}.{sha256[:8]}{path.suffix[:20]}"
     return target
 
 

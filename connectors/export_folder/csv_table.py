@@ -94,7 +94,7 @@ class CsvSheet:
         return BrokenRow(
             "引号不成对，或内容过长，无法分列",
             "内容含引号时，整个内容用双引号括起，内部引号写两次",
-            line[:200],
+            line[:400],
         )
 
 

@@ -5,6 +5,7 @@ The SFTP folder reads with this module too: where a file comes from and where it
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -27,6 +28,7 @@ from hub.intake import (
     Row,
     RowFault,
     SourceContext,
+    mask_personal,
 )
 from hub.intake.mapping import RowMapping, RowReader, broken_row_fault, check_mapping, load_mapping
 
@@ -58,6 +60,12 @@ def is_an_export(name: str) -> bool:
 def is_safe_name(name: str) -> bool:
     """Whether a name holds neither a path nor control characters."""
     return name.isprintable() and not any(ord(char) < 32 or char in "/\\" for char in name)
+
+
+def shown_name(name: str) -> str:
+    """A name that logs, records and reports can hold: bytes that are no text are shown as such, a personal number
+    is masked."""
+    return mask_personal(os.fsencode(name).decode("utf-8", "backslashreplace"))
 
 
 def load_mappings(names: Sequence[str], context: SourceContext) -> Mapping[str, RowMapping]:
@@ -122,7 +130,7 @@ class ExportFile:
 
     @property
     def name(self) -> str:
-        return self.path.name
+        return shown_name(self.path.name)
 
     @cached_property
     def _content(self) -> Content | Refusal:
@@ -133,11 +141,11 @@ class ExportFile:
                 "这是链接或设备，不是普通文件，拒绝读取。",
                 "A link or device, no regular file: refused.",
             )
-        if not is_safe_name(self.name):
+        if not is_safe_name(self.path.name):
             return Refusal(
                 "unsafe-name",
-                "文件名含有路径或控制字符，拒绝读取。",
-                "The name holds a path or control characters.",
+                "文件名含有路径、控制字符，或不是 UTF-8 编码，拒绝读取。请改名后重新提交。",
+                "The name holds a path or control characters, or is not in UTF-8. Rename it.",
             )
         try:
             return examine(self.path, self._settings.max_file_bytes)

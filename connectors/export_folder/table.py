@@ -116,7 +116,9 @@ def _digest(path: Path) -> str:
 
 
 def _examine_text(path: Path, size: int, head: bytes) -> Content:
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if head.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        candidates = []  # UTF-32, which only programs write
+    elif head.startswith((b"\xff\xfe", b"\xfe\xff")):
         candidates = ["utf-16"]
     elif head.startswith(b"\xef\xbb\xbf"):
         candidates = ["utf-8-sig"]
@@ -124,8 +126,10 @@ def _examine_text(path: Path, size: int, head: bytes) -> Content:
         # GB18030 takes almost any bytes, so strict UTF-8 is asked first.
         candidates = ["utf-8", "gb18030"]
     digest = hashlib.sha256()
+    broken: dict[str, int] = {}
     for number, encoding in enumerate(candidates):
         decoder = codecs.getincrementaldecoder(encoding)(errors="strict")
+        lines = 1
         try:
             with path.open("rb") as file:
                 while chunk := file.read(_CHUNK):
@@ -134,8 +138,8 @@ def _examine_text(path: Path, size: int, head: bytes) -> Content:
                     if encoding != "utf-16" and b"\0" in chunk:
                         raise Refusal(
                             "not-a-table",
-                            "文件含有二进制内容，不是 CSV 或 XLSX 表格。",
-                            "The file holds binary content; it is neither CSV nor XLSX.",
+                            "文件含有二进制内容，不是 CSV 或 XLSX 表格。如为“Unicode 文本”，请存为 UTF-8 编码的 CSV。",
+                            "The file holds binary content; it is no CSV and no XLSX. UTF-16 needs a byte order mark.",
                         )
                     if len(chunk) == _CHUNK and b"\n" not in chunk and b"\r" not in chunk:
                         # A line is read as a whole: one without end would take all memory.
@@ -145,14 +149,20 @@ def _examine_text(path: Path, size: int, head: bytes) -> Content:
                             "A line of more than 1 MB: not a table.",
                         )
                     decoder.decode(chunk)
+                    lines += chunk.count(b"\n")
                 decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
+        except UnicodeDecodeError as error:
+            broken[encoding] = lines + error.object[: error.start].count(b"\n")
             continue
         # The digest of a first pass that stopped halfway is of no use.
         sha256 = digest.hexdigest() if number == 0 else _digest(path)
         return Content(sha256, size, encoding)
+    where = "，".join(f"按 {name.upper()} 读到第 {line} 行" for name, line in broken.items())
+    where_english = ", ".join(f"as {name.upper()} up to line {line}" for name, line in broken.items())
     raise Refusal(
         "encoding",
-        "无法识别文字编码。请存为 UTF-8 或 GB18030 编码的 CSV，或存为 .xlsx。",
-        "The encoding cannot be told. Save as CSV in UTF-8 or GB18030, or as .xlsx.",
+        f"无法识别文字编码{f'（{where}出错）' if where else ''}。一个文件只能用一种编码：请存为 UTF-8 或 GB18030 "
+        "编码的 CSV，或存为 .xlsx。",
+        f"The encoding cannot be told{f' (it reads {where_english})' if where else ''}. A file has one encoding: save "
+        "as CSV in UTF-8 or GB18030, or as .xlsx.",
     )

@@ -31,6 +31,9 @@ _MAX_MEMBERS = 5000
 _MAX_SMALL_PART = 16 << 20
 _CHUNK = 1 << 18
 
+#: Excel's own limit is 255; what is longer would be searched for as long as its square.
+_MAX_FORMAT = 1000
+
 Attributes = dict[str, str]
 #: Built-in number formats that show a date or time of day (ECMA-376, 18.8.30), with the East Asian ones.
 _DATE_FORMATS = frozenset({*range(14, 23), *range(27, 37), 45, 46, 47, *range(50, 59)})
@@ -177,7 +180,7 @@ def each_element(package: zipfile.ZipFile, name: str, see: Callable[[str, Attrib
                 raise refuse_bomb()
             parser.Parse(chunk, False)
         parser.Parse(b"", True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:  # LookupError: an encoding that nobody knows
         raise damaged_xml(error) from error
 
 
@@ -223,7 +226,7 @@ def date_styles(package: zipfile.ZipFile) -> frozenset[str]:
     def see(tag: str, attributes: Attributes) -> None:
         nonlocal is_inside
         if tag == "numFmt":
-            formats[int(attributes.get("numFmtId", "0"))] = attributes.get("formatCode", "")
+            formats[int(attributes.get("numFmtId", "0"))] = attributes.get("formatCode", "")[:_MAX_FORMAT]
         elif tag in ("cellXfs", "cellStyleXfs", "cellStyles"):
             is_inside = tag == "cellXfs"
         elif tag == "xf" and is_inside:
@@ -298,7 +301,7 @@ class SharedStrings:
             for chunk in chunks(package, "xl/sharedStrings.xml"):
                 parser.Parse(chunk, False)
             parser.Parse(b"", True)
-        except expat.ExpatError as error:
+        except (expat.ExpatError, LookupError) as error:
             raise damaged_xml(error) from error
         self._file.flush()
 

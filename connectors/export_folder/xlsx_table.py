@@ -6,6 +6,7 @@ formulas) before it is read.
 
 from __future__ import annotations
 
+import math
 import re
 import zipfile
 from collections.abc import Iterator
@@ -29,7 +30,11 @@ from connectors.export_folder.xlsx_package import (
 from hub.intake import Refusal
 
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})"')
-_FORMULA = re.compile(rb"<(?:\w+:)?f(?:\s[^>]*)?/?>")
+#: The beginning of the tag alone: its attributes may be longer than what is kept of the piece before.
+_FORMULA = re.compile(rb"<(?:\w+:)?f(?=[\s/>])")
+_PROLOGUE = re.compile(rb"""\A(?:\xef\xbb\xbf)?\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([^"']{1,40})["']""")
+#: Rows and columns as a workbook numbers them at most.
+_MAX_ROW_DIGITS, _MAX_COLUMN_LETTERS = 7, 3
 _LAST_CELL = re.compile(rb'<(?:\w+:)?c\s[^>]*?r="([A-Z]{1,3}\d{1,7})"')
 #: More merged ranges than any hand makes; they are all held in memory.
 _MAX_MERGED = 200_000
@@ -39,7 +44,9 @@ _OVERLAP = 2048
 
 @lru_cache(maxsize=1024)
 def column_index(letters: str) -> int:
-    """0 for A, 25 for Z, 26 for AA."""
+    """0 for A, 25 for Z, 26 for AA; ``MAX_COLUMNS`` for what is no column of a workbook."""
+    if not (letters.isascii() and letters.isalpha() and letters.isupper() and len(letters) <= _MAX_COLUMN_LETTERS):
+        return MAX_COLUMNS
     index = 0
     for letter in letters:
         index = index * 26 + ord(letter) - 64
@@ -102,7 +109,7 @@ class _SheetReader:
     def feed(self, chunk: bytes | None) -> None:
         try:
             self._parser.Parse(chunk or b"", chunk is None)
-        except expat.ExpatError as error:
+        except (expat.ExpatError, LookupError) as error:  # LookupError: an encoding that nobody knows
             raise damaged_xml(error) from error
 
     def take(self) -> list[tuple[int, list[str] | BrokenRow]]:
@@ -114,7 +121,8 @@ class _SheetReader:
             tag = local_name(tag)
         if tag == "c":
             place = attributes.get("r")
-            self._column = column_index(place.rstrip("0123456789")) if place else len(self._cells)
+            # Without a place it is the one behind the last, which may have been empty.
+            self._column = column_index(place.rstrip("0123456789")) if place else self._column + 1
             self._type = attributes.get("t", "n")
             self._style = attributes.get("s", "")
             self._parts.clear()
@@ -122,9 +130,19 @@ class _SheetReader:
             self._is_text = not self._phonetic
         elif tag == "row":
             self._cells = []
-            self._number = int(attributes.get("r") or self._number + 1)
+            self._column = -1
+            self._number = self._row_number(attributes.get("r"))
         elif tag == "rPh":
             self._phonetic += 1
+
+    def _row_number(self, given: str | None) -> int:
+        """Rows come in their order; a number that goes back or beyond is that of no row that can be shown."""
+        if not given:
+            return self._number + 1
+        is_number = given.isascii() and given.isdigit() and len(given) <= _MAX_ROW_DIGITS
+        if not is_number or int(given) <= self._number:
+            raise damaged_xml(ValueError(f"row {self._number + 1} says that it is row {given[:20]}"))
+        return int(given)
 
     def _text(self, data: str) -> None:
         if self._is_text:
@@ -179,6 +197,8 @@ def _number_text(raw: str) -> str:
         value = float(raw)
     except ValueError:
         return raw
+    if not math.isfinite(value):
+        return raw
     if value == int(value) and abs(value) < 1e15:
         return str(int(value))
     return f"{value:E}" if abs(value) >= 1e15 else repr(value)
@@ -231,6 +251,8 @@ class XlsxTable:
         tail = b""
         for chunk in chunks(self.package, sheet.part):
             piece = tail + chunk
+            if not tail:
+                self._expect_plain(sheet, piece)
             formula = _FORMULA.search(piece)
             if formula:
                 cells = _LAST_CELL.findall(piece, 0, formula.start())
@@ -259,6 +281,18 @@ class XlsxTable:
             tail = piece[-_OVERLAP:]
         sheet.merged = sorted(set(merged))
         return sheet
+
+    @staticmethod
+    def _expect_plain(sheet: XlsxSheet, beginning: bytes) -> None:
+        """The scan looks for tags in bytes: in another encoding than every program's it would see none."""
+        found = _PROLOGUE.match(beginning)
+        named = found.group(1).lower() if found else b"utf-8"
+        if named not in (b"utf-8", b"us-ascii", b"ascii") or b"\0" in beginning[:100]:
+            raise Refusal(
+                "damaged",
+                f"工作表“{sheet.name}”的 XML 不是 UTF-8 编码。请用 Excel 或 WPS 另存为 .xlsx 后再提交。",
+                f"The XML of sheet {sheet.name} is not in UTF-8. Save it as .xlsx by Excel or WPS.",
+            )
 
     def close(self) -> None:
         """Closes the archive and removes the table of texts."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from hub.intake import Place, Problem, Row, RowFault, SourceContext, flatten, json_faults, mask_personal
+from hub.intake import Place, Problem, Row, RowFault, SourceContext, flatten, json_faults, shorten_personal
 from hub.intake.mapping import RowMapping, RowReader, as_text, heading_form, layout_of
 from hub.intake.spool import Values, digest, dump
 
@@ -88,7 +88,7 @@ class RecordRows:
         values, (said, mark) = row[:-_EXTRA], row[-_EXTRA:]
         if said is not None:
             problem = Problem(
-                "json", None, None, None, f"记录不合规：{mask_personal(said[:300])}", "请按 JSON 标准提供这条记录"
+                "json", None, None, None, f"记录不合规：{shorten_personal(said, 300)}", "请按 JSON 标准提供这条记录"
             )
             return RowFault(place, (problem,), mark)
         found = self._reader.read_values(values, place)
@@ -98,5 +98,5 @@ class RecordRows:
                 (f"{name}={as_text(value)}" for name, value in zip(self._names, values, strict=True)
                  if name in self._key_headings and value is not None), None,
             )  # fmt: skip
-            return found._replace(place=place._replace(sheet=mask_personal(where[:200]) if where else None))
+            return found._replace(place=place._replace(sheet=shorten_personal(where, 200) if where else None))
         return found

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from connectors.sftp_folder.inbox import MOST_NAME_BYTES, Remote
 from connectors.sftp_folder.server import Entry
-from hub.intake import Batch, Counts, LoggedProblem, Refusal
+from hub.intake import Batch, Counts, LoggedProblem, Refusal, mask_personal
 
 
 def refusal_of(entry: Entry, name: str | None, max_bytes: int) -> Refusal | None:
@@ -41,11 +41,11 @@ class RefusedEntry:
 
     @property
     def identity(self) -> str:
-        return f"{self._remote.label}|{self._remote.size}|unread-{self._remote.key}"
+        return f"{self.name}|{self._remote.size}|unread-{self._remote.key}"
 
     @property
     def name(self) -> str:
-        return self._remote.label
+        return mask_personal(self._remote.label)
 
     @property
     def size(self) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 
 from connectors.sql.settings import SqlSettings
-from hub.intake import Place, Problem, Row, RowFault, mask_personal
+from hub.intake import Place, Problem, Row, RowFault, shorten_personal
 from hub.intake.mapping import RowReader, as_text, heading_form
 from hub.intake.spool import Values
 
@@ -39,13 +39,13 @@ class TableRows:
         found = self._reader.read_values(row, place, removed_on=day if is_removed else None)
         if type(found) is RowFault and self._cursor_at is not None:
             # The place that helps whoever looks for it in the table.
-            where = mask_personal(f"{self._columns[self._cursor_at]}={as_text(row[self._cursor_at])}"[:200])
+            where = shorten_personal(f"{self._columns[self._cursor_at]}={as_text(row[self._cursor_at])}", 200)
             return found._replace(place=place._replace(sheet=where))
         return found
 
     def _fault(self, place: Place, row: Values, word: str) -> RowFault:
         known = "、".join([*self._settings.inserts, *self._settings.updates, *self._settings.deletes])
-        shown = mask_personal(word[:100])
+        shown = shorten_personal(word, 100)
         problem = Problem("operation", self._settings.operation, None, shown, "操作无法识别", f"应为其中之一：{known}")
         digest = hashlib.blake2b("\x1f".join(map(as_text, row)).encode("utf-8", "replace"), digest_size=8)
         return RowFault(place, (problem,), digest.hexdigest())

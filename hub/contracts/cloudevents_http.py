@@ -112,6 +112,8 @@ def _event(value: Any) -> Incoming | Unreadable:
             faults.append(fault((name,), "an attribute is a text, a whole number, true or false"))
         elif len(text := content if isinstance(content, str) else str(content).lower()) > _MAX_TEXT:
             faults.append(fault((name,), f"longer than {_MAX_TEXT} characters"))
+        elif not text.isprintable() and any(ord(each) < 32 for each in text):
+            faults.append(fault((name,), "an attribute holds no tabs and line breaks"))
         else:
             attributes[name] = text
     faults += _envelope_faults(attributes)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from hub.domain.characters import describe, unfit_character
 from hub.domain.problem import Fault, ProblemError, fault
 
 #: No number of a schema has more digits; longer ones are kept as decimals, which no whole-number field takes.
@@ -64,16 +65,14 @@ def faults_of(value: Any, path: tuple[str | int, ...] = ()) -> list[Fault]:
 
 
 def text_fault(text: str) -> str | None:
-    """Why a text cannot be kept, or ``None``: a control character, or half of a surrogate pair."""
-    if text.isascii() and text.isprintable():
+    """Why a text cannot be kept, or ``None``: a control character, one that turns the direction of writing, or half
+    of a surrogate pair."""
+    character = unfit_character(text)
+    if character is None:
         return None
-    for character in text:
-        number = ord(character)
-        if (number < 32 and character not in "\t\n\r") or number == 127:
-            return f"holds the control character U+{number:04X}"
-        if 0xD800 <= number <= 0xDFFF:
-            return f"holds half of a surrogate pair, U+{number:04X}"
-    return None
+    if "\ud800" <= character <= "\udfff":
+        return f"holds half of a surrogate pair, U+{ord(character):04X}"
+    return f"holds the control character {describe(character)}"
 
 
 def _shown(name: str) -> str:

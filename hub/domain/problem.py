@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from hub.domain.characters import mask_personal
 from hub.errors import InputError
 
 #: One entry of ``errors``: ``pointer`` (RFC 6901, into what was sent) and ``detail``.
@@ -11,8 +12,9 @@ Fault = dict[str, str]
 
 
 def fault(path: Sequence[str | int], detail: str) -> Fault:
-    """A fault at ``path``, given as the names and indexes on the way to it."""
-    steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
+    """A fault at ``path``, given as the names and indexes on the way to it. A name that is a personal number, which
+    only a muddled or hostile sender gives, is masked: answers are kept and logged."""
+    steps = (mask_personal(str(step)).replace("~", "~0").replace("/", "~1") for step in path)
     return {"pointer": "".join(f"/{step}" for step in steps), "detail": detail}
 
 

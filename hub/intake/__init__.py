@@ -6,6 +6,7 @@ A connector imports from here, from ``hub.intake.mapping`` (cells to fields) and
 and the list of problems are the engine's work. docs/connectors.md leads through it.
 """
 
+from hub.domain.characters import mask, mask_personal, shorten_personal
 from hub.domain.identifiers import Judgement, judge
 from hub.errors import ContractError, InfrastructureError, InputError, UsageError
 from hub.intake.errors_file import write_errors
@@ -23,8 +24,6 @@ from hub.intake.rows import (
     Row,
     RowFault,
     Source,
-    mask,
-    mask_personal,
 )
 from hub.intake.settings import ConnectorSettings, EncodingName, MappingName, SourcePath, setting
 from hub.intake.sources import SourceConfig, SourceContext, load_sources
@@ -64,5 +63,6 @@ __all__ = [
     "mask_personal",
     "parse_json",
     "setting",
+    "shorten_personal",
     "write_errors",
 ]

@@ -24,7 +24,8 @@ _WIDTHS = (8, 14, 24, 28, 44, 50, 18, 16)
 #: Excel shows 1,048,576 rows; a longer list is written as CSV.
 _MAX_SHEET_ROWS = 1_000_000
 #: Characters that make a spreadsheet take a text for a formula.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+#: Excel takes their full-width twins for the same, and looks behind blanks.
+_FORMULA_STARTS = tuple("=+-@＝＋－＠")
 
 
 def write_errors(target: Path, problems: Iterable[LoggedProblem], form: str, count: int) -> Path | None:
@@ -81,6 +82,12 @@ def _write_xlsx(path: Path, problems: Iterable[LoggedProblem]) -> None:
     book.save(path)
 
 
+def _harmless(text: str) -> str:
+    """A text that no spreadsheet takes for a formula, and no terminal for a command."""
+    text = "".join(c for c in text if c >= " " or c in "\n\t")
+    return "'" + text if text.lstrip("\ufeff \t\n\u00a0\u3000").startswith(_FORMULA_STARTS) else text
+
+
 def _write_csv(path: Path, problems: Iterable[LoggedProblem]) -> None:
     # The byte order mark makes Excel read it as UTF-8.
     with path.open("w", encoding="utf-8-sig", newline="") as file:
@@ -89,7 +96,6 @@ def _write_csv(path: Path, problems: Iterable[LoggedProblem]) -> None:
         for entry in problems:
             writer.writerow(
                 [
-                    "'" + value if isinstance(value, str) and value.startswith(_FORMULA_STARTS) else value
-                    for value in _line(entry)
+                    _harmless(value) if isinstance(value, str) else value for value in _line(entry)
                 ]
             )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
@@ -269,19 +268,3 @@ class Source(Protocol):
 
     def close(self) -> None: ...
 
-
-_ID_LIKE = re.compile(r"(?<![0-9A-Za-z])\d{14}(?:\d{3}[\dXx]|\d)(?![0-9A-Za-z])")
-_PHONE_LIKE = re.compile(r"(?<!\d)1\d{10}(?!\d)")
-
-
-def mask(text: str) -> str:
-    """Keeps the first three and last two characters, so that the sender recognises the value."""
-    if len(text) <= 5:
-        return "*" * len(text)
-    return f"{text[:3]}{'*' * (len(text) - 5)}{text[-2:]}"
-
-
-def mask_personal(text: str) -> str:
-    """``text`` with every run that looks like an ID number or a mobile number masked."""
-    text = _ID_LIKE.sub(lambda found: mask(found.group()), text)
-    return _PHONE_LIKE.sub(lambda found: mask(found.group()), text)

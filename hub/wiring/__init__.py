@@ -60,10 +60,10 @@ from hub.wiring.delivery import verify_address as verify_address
 from hub.wiring.delivery import waiting_notices as waiting_notices
 from hub.wiring.direct import direct_groups
 from hub.wiring.disclosure import build_disclosure, channel_groups
-from hub.wiring.guards import sources_guard as sources_guard
 from hub.wiring.disclosure import mend as mend
 from hub.wiring.disclosure import public_states as public_states
 from hub.wiring.disclosure import reconcile as reconcile
+from hub.wiring.guards import sources_guard as sources_guard
 from hub.wiring.http_intake import build_http_intake
 from hub.wiring.http_intake import http_sources as http_sources
 from hub.wiring.http_intake import keys_desk as keys_desk

@@ -35,7 +35,7 @@ from tests.support_clock_load import wait_until
 from tests.support_contracts import catalog
 from tests.support_groups import delete_groups, remove_members
 from tests.support_outlets import order, order_id, penalty
-from tests.support_sandbox import served
+from tests.support_served import served
 
 if TYPE_CHECKING:
     from tests.conftest import CreateTopics, KafkaLike

@@ -21,7 +21,7 @@ from tests.support_contracts import catalog
 from tests.support_disclosure import InMemorySink, platform, serving
 from tests.support_groups import delete_groups
 from tests.support_outlets import NOW, OutletServer, Reply, Seen, order, order_id
-from tests.support_sandbox import wait_until
+from tests.support_served import wait_until
 
 if TYPE_CHECKING:
     from tests.conftest import CreateTopics, KafkaLike

@@ -34,7 +34,7 @@ from tests.support_clocks import CALENDARS
 from tests.support_contracts import catalog, sample
 from tests.support_disclosure import platform, serving
 from tests.support_groups import delete_groups
-from tests.support_sandbox import served, wait_until
+from tests.support_served import served, wait_until
 from tests.unit.test_clock_rules import READER, RULES
 from tests.unit.test_routing import PENALTIES, PUBLISHED, SUBJECT, hub_map
 

@@ -9,15 +9,17 @@ A row that cannot be read is a fault with its place, and the others count.
 
 from __future__ import annotations
 
-import json
+import codecs
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
+from hub.contracts.strict_json import faults_of, parse_strict
 from hub.delivery.filedrop.ledger import Verdict
 from hub.delivery.filedrop.package import ALL, FORM_TITLE
 from hub.delivery.filedrop.tables import Line, Table, UnreadableError, read_tables
+from hub.domain.problem import ProblemError
 
 MAX_ENTRIES = 20_000
 _HEADING_ROWS = 20
@@ -225,9 +227,13 @@ def parse_day(text: str, days_1904: int = 0) -> date | None:
 
 def _parsed(text: bytes | str) -> Any:
     try:
-        return json.loads(text if isinstance(text, str) else text.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        found = parse_strict(text.encode() if isinstance(text, str) else text.removeprefix(codecs.BOM_UTF8))
+    except (ProblemError, UnicodeEncodeError) as error:  # the latter: half of a surrogate pair in a body
         raise UnreadableError("不是 UTF-8 编码的 JSON", "请核对文件内容") from error
+    if faults := faults_of(found):
+        place, said = faults[0]["pointer"] or "/", faults[0]["detail"]
+        raise UnreadableError(f"JSON 内容不合规：{place}（{said}）", "请按 JSON 标准提供，名称不得重复，不含控制字符")
+    return found
 
 
 def _document(content: bytes) -> Said:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from hub.delivery.filedrop.replies import Fault
 from hub.delivery.filedrop.sheets import Sheet, write_xlsx
+from hub.domain.characters import shorten_personal
 from hub.domain.plain import to_json
 
 _HEADINGS = ("文件", "工作表", "行号", "栏目", "内容", "问题", "应为")
@@ -45,7 +46,7 @@ def write_result(result: Result) -> tuple[str, bytes]:
         ("反馈", result.answered), ("此前已处理，不再变动", result.repeated), ("问题", len(result.faults)),
     )
     faults = [
-        (shown(result.file), each.place.sheet or "", each.place.row or "", each.column, each.value[:_MAX_VALUE],
+        (shown(result.file), each.place.sheet or "", each.place.row or "", each.column, _value(each),
          each.problem, each.remedy)
         for each in result.faults
     ]
@@ -56,7 +57,7 @@ def write_result(result: Result) -> tuple[str, bytes]:
 def _document(result: Result) -> dict[str, object]:
     faults: Sequence[dict[str, object]] = [
         {
-            "file": shown(result.file), "row": each.place.row, "field": each.column, "value": each.value[:_MAX_VALUE],
+            "file": shown(result.file), "row": each.place.row, "field": each.column, "value": _value(each),
             "problem": each.problem, "remedy": each.remedy,
         }
         for each in result.faults
@@ -65,6 +66,10 @@ def _document(result: Result) -> dict[str, object]:
         "file": shown(result.file), "verdict": result.verdict, "received": result.received, "refused": result.refused,
         "answered": result.answered, "repeated": result.repeated, "faults": faults,
     }
+
+
+def _value(fault: Fault) -> str:
+    return shorten_personal(fault.value, _MAX_VALUE)
 
 
 def shown(name: str, most: int = 255) -> str:

@@ -160,7 +160,7 @@ class _Workbook:
         parser.CharacterDataHandler = text
         try:
             parser.Parse(self._part(name), True)
-        except expat.ExpatError as error:
+        except (expat.ExpatError, LookupError) as error:  # LookupError: an encoding that nobody knows
             raise _damaged(error) from error
 
     def _sheets(self) -> list[tuple[str, str]]:
@@ -236,10 +236,10 @@ class _SheetReader:
         if tag == "row":
             given = attributes.get("r", "")
             self._number = int(given) if given.isdigit() and len(given) < 8 else self._number + 1
-            self._cells, self._formulas = [], set()
+            self._cells, self._formulas, self._column = [], set(), -1
         elif tag == "c":
             place = attributes.get("r", "").rstrip("0123456789")
-            self._column = _column(place) if place else len(self._cells)
+            self._column = _column(place) if place else self._column + 1
             self._type = attributes.get("t", "n")
             self._parts.clear()
         elif tag == "f":

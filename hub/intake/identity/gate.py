@@ -11,12 +11,13 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from hub.bus.records import Output
+from hub.domain.characters import mask_personal
 from hub.domain.enterprise_register import EnterpriseRegister
 from hub.domain.events import entity_id, event_id
 from hub.domain.identifiers import is_uscc, judge
 from hub.domain.matching import Match, Party
 from hub.intake.identity.waits import Offer, Wait, WaitLog
-from hub.intake.rows import Problem, Row, RowFault, mask_personal
+from hub.intake.rows import Problem, Row, RowFault
 from hub.intake.tentative import tentative
 from hub.intake.versions import EventWriter, Identified, Identity, unfit
 from hub.state.seen_index import SeenRow

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from hub.domain.identifiers import judge
-from hub.intake.mapping.parsers import NOTHING, ValueFault, compact
+from hub.intake.mapping.parsers import NOTHING, ValueFault, compact, expect_fit
 
 CheckDigit = Literal["warn", "refuse"]
 _FAILED_CHECK = frozenset({"check-digit", "organisation-check-digit", "both-check-digits"})
@@ -71,6 +71,7 @@ def read_certificate(raw: str, kind: str | None, check_digit: CheckDigit) -> Rea
     text = compact(raw).upper()
     if kind in (None, "01") and (kind == "01" or len(text) == 18):
         return read_code(raw, "id-card", check_digit)
+    expect_fit(text)
     if len(text) > 64:
         raise ValueFault("too-long", "证件号码过长", "最多 64 个字符")
     return Reading("certificate", text, None)

@@ -20,7 +20,7 @@ from hub.intake.mapping.parsers import (
     date_parser,
     number_parser,
     parse_phone,
-    splitter,
+    text_list_parser,
     text_parser,
 )
 from hub.intake.sources import SourceContext
@@ -168,7 +168,7 @@ class Columns:
             return parse_phone
         separators = column.separators if isinstance(column, Column) else "、；;,，"
         if parser == "text-list":
-            return splitter(separators)
+            return text_list_parser(separators)
         known = self._context.codes(column.code_list) if column.code_list else rule.codes
         if known is None and not column.codes:
             raise ContractError(f"mapping {self._mapping.kind}: field {field} has no code list")

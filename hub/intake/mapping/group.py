@@ -8,7 +8,7 @@ from typing import Any
 
 from hub.intake.mapping.codes import CheckDigit, is_nothing, read_certificate
 from hub.intake.mapping.model import Group
-from hub.intake.mapping.parsers import ValueFault, splitter
+from hub.intake.mapping.parsers import ValueFault, expect_fit, splitter
 
 #: More names in one cell are no list of persons.
 _MAX_PARTS = 100
@@ -98,6 +98,7 @@ class CompiledGroup:
                         f"每项最多 {_MAX_LENGTH} 个字符，用顿号分隔",
                     )
                 else:
+                    expect_fit(part)
                     record[name] = part
         leader = self._members[0][0]
         if any(record[leader] is None for record in records):

@@ -15,6 +15,8 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
 
+from hub.domain.characters import describe, unfit_character
+
 Parser = Callable[[str], Any]
 
 #: What a spreadsheet shows where a formula failed; never a value.
@@ -68,10 +70,22 @@ def compact(text: str) -> str:
     return "".join(half_width(text).split())
 
 
+def expect_fit(text: str) -> None:
+    """Raises ``ValueFault`` for a text with a character that no record may hold."""
+    character = unfit_character(text)
+    if character is not None:
+        raise ValueFault(
+            "control-character",
+            f"含有看不见的控制字符（{describe(character)}）",
+            "请删除该字符，或在此单元格重新输入内容",
+        )
+
+
 def text_parser(max_length: int | None) -> Parser:
     """Free text as it stands; longer than ``max_length`` characters is a fault, never cut."""
 
     def parse(text: str) -> str:
+        expect_fit(text)
         if max_length is not None and len(text) > max_length:
             raise ValueFault("too-long", f"内容过长：{len(text)} 个字符", f"最多 {max_length} 个字符")
         return text
@@ -84,6 +98,7 @@ def number_parser(max_length: int | None) -> Parser:
 
     def parse(text: str) -> str:
         text = text.replace(" ", "") if text.isascii() else "".join(text.split()).translate(_FULL_TO_HALF)
+        expect_fit(text)
         if _LONG_FLOAT.match(text):
             raise ValueFault(
                 "lost-digits",
@@ -97,11 +112,12 @@ def number_parser(max_length: int | None) -> Parser:
     return parse
 
 
-#: Digits, letters and hyphen alone: the brackets of 〔2026〕 and （甘） belong to a number.
-_FULL_TO_HALF = {
+#: Digits, letters and hyphen alone: the brackets of 〔2026〕 and （甘） belong to a number. What nobody sees goes:
+#: a number copied out of a web page is no other number.
+_FULL_TO_HALF: dict[int, int | None] = {
     code: code - 0xFEE0
     for code in (*range(0xFF10, 0xFF1A), *range(0xFF21, 0xFF3B), *range(0xFF41, 0xFF5B), 0xFF0D)
-}
+} | dict.fromkeys((*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x206A), 0xFEFF))
 
 
 def date_parser(is_1904: bool = False) -> Parser:
@@ -225,6 +241,17 @@ def _join_known(parts: list[str], table: Mapping[str, str]) -> list[str]:
             joined.append(parts[at])
             at += 1
     return joined
+
+
+def text_list_parser(separators: str) -> Parser:
+    """Several free texts."""
+    split = splitter(separators)
+
+    def parse(text: str) -> list[str]:
+        expect_fit(text)
+        return split(text)
+
+    return parse
 
 
 def splitter(separators: str) -> Callable[[str], list[str]]:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from hub.domain.characters import mask, shorten_personal
 from hub.intake.mapping.codes import is_nothing, read_certificate, read_code
 from hub.intake.mapping.columns import Columns
 from hub.intake.mapping.layout import Layout, heading_form
 from hub.intake.mapping.natives import as_text
 from hub.intake.mapping.parsers import SHEET_ERRORS, ValueFault
-from hub.intake.rows import Place, Problem, Row, RowFault, mask, mask_personal
+from hub.intake.rows import Place, Problem, Row, RowFault
 from hub.intake.sources import SourceContext
 
 #: More problems of one row than a clerk reads.
@@ -395,8 +396,8 @@ class RowReader:
             fault.code,
             column,
             field,
-            mask_personal(text[:100]),
-            mask_personal(fault.problem[:300]),
+            shorten_personal(text, 100),
+            shorten_personal(fault.problem, 300),
             fault.remedy,
         )
 
@@ -420,7 +421,7 @@ class RowReader:
                 "formula",
                 self._written[index],
                 None,
-                mask_personal(cell[:100]),
+                shorten_personal(cell, 100),
                 "单元格内容以等号开头，是公式",
                 "请粘贴为数值后重新提交",
             )
@@ -461,5 +462,5 @@ def _identity(natural_key: str) -> str:
 def broken_row_fault(problem: str, remedy: str, text: str, place: Place) -> RowFault:
     """The fault of a line that could not be cut into cells."""
     return RowFault(
-        place, (Problem("quote", None, None, mask_personal(text[:100]), problem, remedy),), row_digest([text])
+        place, (Problem("quote", None, None, shorten_personal(text, 100), problem, remedy),), row_digest([text])
     )

@@ -7,6 +7,7 @@ word for is an object of one word, e.g. ``{"$d": "2026-03-01"}``.
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime, time, timedelta
@@ -17,11 +18,26 @@ from zoneinfo import ZoneInfo
 from hub.intake.mapping.parsers import ValueFault
 
 Values = list[Any]
+#: Characters of a row as JSON beyond which its longest values are not kept; a real row has some thousand.
+MAX_VALUE = 1_000_000
 
 
 def dump(row: Sequence[Any]) -> bytes:
-    """A row as JSON: the same bytes for the same content."""
-    return "".join(_parts(row, 0)).encode("utf-8", "surrogatepass")
+    """A row as JSON: the same bytes for the same content. Values beyond ``MAX_VALUE`` of a row that is too long
+    are kept as their length and digest: no field takes so much, and a batch of such rows would fill the memory."""
+    text = "".join(_parts(row, 0))
+    if len(text) > MAX_VALUE:
+        text = "".join(_parts([_bounded(value) for value in row], 0))
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _bounded(value: Any) -> Any:
+    if isinstance(value, dict | list | tuple):
+        value = _encode(value)
+    if not isinstance(value, str | bytes | bytearray) or len(value) <= MAX_VALUE // 10:
+        return value
+    content = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+    return {"$x": f"{len(value)}|{hashlib.blake2b(content, digest_size=16).hexdigest()}"}
 
 
 def join(rows: Sequence[bytes]) -> bytes:
@@ -54,11 +70,17 @@ def loader(encoding: str, zone: str) -> Callable[[bytes | str], Any]:
         except UnicodeDecodeError:
             return ValueFault("encoding", f"内容不是 {encoding} 编码，无法识别", "请核对该列的字符编码")
 
+    def too_long(said: str) -> ValueFault:
+        return ValueFault(
+            "too-long", f"内容过长：{said.partition('|')[0]} 个字符或字节", f"最多 {MAX_VALUE // 10} 个，请缩短"
+        )
+
     readers: dict[str, Callable[[str], Any]] = {
         "$d": date.fromisoformat,
         "$t": moment,
         "$n": Decimal,
         "$b": text_of,
+        "$x": too_long,
     }
 
     def hook(found: dict[str, Any]) -> Any:
