@@ -13,6 +13,7 @@ from hub.disclosure import Sink
 from hub.disclosure.config import ChannelConfig, build_sink
 from hub.sandbox.disclosure_system import create_disclosure_system
 from hub.sandbox.faults import Fault, FaultPlan, Faults
+from hub.sandbox.file_channel import CreditChinaChannel, FileChannel, PlatformFileChannel
 from hub.sandbox.register import Register
 from tests.support_contracts import catalog
 from tests.support_sandbox import served
@@ -127,4 +128,100 @@ class CollaborationPlatformHarness(Harness):
         self._plan.set(Faults(shut_out=Fault(rate=1.0)))
 
 
-HARNESSES: tuple[type[Harness], ...] = (CollaborationPlatformHarness,)
+class FileHarness(Harness):
+    """A channel that takes files out of a folder and puts receipts into another."""
+
+    cannot: ClassVar = {
+        "answers-at-once": "receipts come as files",
+        "batch-refused": "every row of a file is answered by itself",
+        "lost-reply": "a file has no reply; a receipt file that is lost has a test of its own",
+        "unauthorised": "who may write the folder may send",
+        "listing": "no file says what is public",
+        "secret": "has no secret among its settings",
+    }
+    standin: FileChannel
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._plan = FaultPlan()
+
+    @abstractmethod
+    def _standin(self) -> FileChannel: ...
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        self.standin = self._standin()
+        try:
+            yield
+        finally:
+            self.standin.close()
+
+    def settings(self) -> dict[str, Any]:
+        return {"folder": "share", "max_batch": 20, "settle_seconds": 0}
+
+    def answer(self) -> None:
+        self.standin.turn()
+
+    def be_down(self, is_down: bool) -> None:
+        share, away = self.folder / "share", self.folder / "share-away"
+        if is_down:
+            share.rename(away)
+        else:
+            away.rename(share)
+
+    def refuse(self, subjects: Sequence[str]) -> None:
+        self._plan.set(Faults(spoiled_subjects=list(subjects)))
+
+    def lose_reply(self) -> None:
+        raise NotImplementedError
+
+    def shut_out(self) -> None:
+        raise NotImplementedError
+
+
+class PlatformFilesHarness(FileHarness):
+    name = "collaboration-platform-files"
+    standin: PlatformFileChannel
+
+    def _standin(self) -> PlatformFileChannel:
+        return PlatformFileChannel(self.folder / "share", self.folder, self._plan)
+
+    def public(self) -> dict[str, int]:
+        records = self.standin.register.records(channel=CHANNEL)
+        return {each["correlation_id"]: each["sequence"] for each in records}
+
+    def publications(self, order_id: str) -> int:
+        return self.standin.register.publications_of(order_id)
+
+
+class CreditChinaHarness(FileHarness):
+    name = "credit-china"
+    standin: CreditChinaChannel
+
+    def _standin(self) -> CreditChinaChannel:
+        return CreditChinaChannel(self.folder / "share", self.folder, self._plan)
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "source_code": "623000-market"}
+
+    def public(self) -> dict[str, int]:
+        return {record: version_of(row["CF_WSH"]) for record, row in self.standin.register.shown().items()}
+
+    def publications(self, order_id: str) -> int:
+        return self.standin.register.publications_of(order_id)
+
+    def refuse(self, subjects: Sequence[str]) -> None:
+        super().refuse([party_of(subject) for subject in subjects])
+
+
+def version_of(document_number: object) -> int:
+    """Of a record of the suite, which has its version in the number of its decision."""
+    return int(str(document_number).removeprefix("行政处罚决定书文号"))
+
+
+def party_of(subject: str) -> str:
+    """The name of a subject of the suite: some channels know parties by name alone."""
+    return f"合作市{subject.removeprefix('subject-')}有限责任公司"
+
+
+HARNESSES: tuple[type[Harness], ...] = (CollaborationPlatformHarness, PlatformFilesHarness, CreditChinaHarness)
