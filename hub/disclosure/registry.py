@@ -13,6 +13,7 @@ SINKS: Mapping[str, str] = {
     "collaboration-platform": "connectors.collaboration_platform.sink:CollaborationPlatform",
     "collaboration-platform-files": "connectors.collaboration_platform.file_sink:CollaborationPlatformFiles",
     "credit-china": "connectors.credit_china.sink:CreditChina",
+    "government-website": "connectors.government_website.sink:GovernmentWebsite",
 }
 
 

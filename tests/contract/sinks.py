@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
+from connectors.government_website.entry import Entry
+from connectors.government_website.site import read_entries
 from hub.disclosure import Sink
 from hub.disclosure.config import ChannelConfig, build_sink
 from hub.sandbox.disclosure_system import create_disclosure_system
@@ -214,6 +216,51 @@ class CreditChinaHarness(FileHarness):
         super().refuse([party_of(subject) for subject in subjects])
 
 
+class WebsiteHarness(Harness):
+    """A folder of pages."""
+
+    name = "government-website"
+    cannot: ClassVar = {
+        "batch-refused": "a page can hold any record",
+        "refusal": "a page can hold any record",
+        "lost-reply": "nobody answers: what is on disk is done",
+        "unauthorised": "who may write the folder may publish",
+        "secret": "has no secret among its settings",
+    }
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        (self.folder / "site").mkdir()
+        yield
+
+    def settings(self) -> dict[str, Any]:
+        return {"folder": "site", "url": "https://www.example.org/credit", "max_batch": 20, "list_entries": 20}
+
+    def _entries(self) -> dict[str, Entry]:
+        return {entry.correlation_id: entry for entry in read_entries(self.folder / "site")}
+
+    def public(self) -> dict[str, int]:
+        return {name: entry.sequence for name, entry in self._entries().items() if entry.is_public}
+
+    def publications(self, order_id: str) -> int:
+        """A page that was written a second time says that it was updated."""
+        (entry,) = [each for each in self._entries().values() if each.order_id == order_id]
+        return 1 if entry.updated_at == entry.first_published_at else 2
+
+    def be_down(self, is_down: bool) -> None:
+        site, away = self.folder / "site", self.folder / "away"
+        (site if is_down else away).rename(away if is_down else site)
+
+    def refuse(self, subjects: Sequence[str]) -> None:
+        raise NotImplementedError
+
+    def lose_reply(self) -> None:
+        raise NotImplementedError
+
+    def shut_out(self) -> None:
+        raise NotImplementedError
+
+
 def version_of(document_number: object) -> int:
     """Of a record of the suite, which has its version in the number of its decision."""
     return int(str(document_number).removeprefix("行政处罚决定书文号"))
@@ -224,4 +271,6 @@ def party_of(subject: str) -> str:
     return f"合作市{subject.removeprefix('subject-')}有限责任公司"
 
 
-HARNESSES: tuple[type[Harness], ...] = (CollaborationPlatformHarness, PlatformFilesHarness, CreditChinaHarness)
+HARNESSES: tuple[type[Harness], ...] = (
+    CollaborationPlatformHarness, PlatformFilesHarness, CreditChinaHarness, WebsiteHarness
+)
