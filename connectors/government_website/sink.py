@@ -97,6 +97,8 @@ class GovernmentWebsite(Sink):
 
     def _receipt(self, order: Order, before: Entry | None, change: Change | None, after: Entry | None) -> Receipt:
         reference = f"{self._url}/{after.path}" if after is not None and after.is_public else None
+        if before is not None and before.order_id == order.order_id:
+            return Receipt(_first_status(before), reference, None, datetime.fromisoformat(before.updated_at))
         if change is None or (change is Change.DELETE and before is None):
             return Receipt("unchanged", reference)
         return Receipt(change.status, reference, None, self._context.now())
@@ -107,3 +109,10 @@ class GovernmentWebsite(Sink):
             return render("gone.html", **given)
         lines = describe(order.content, self._context.fields(order.kind), self._context.codes)
         return render("record.html", **given, lines=lines)
+
+
+def _first_status(entry: Entry) -> str:
+    """What the order that made the page was answered: it comes again after a kill."""
+    if not entry.is_public:
+        return "withdrawn" if entry.first_published_at is not None else "unchanged"
+    return "published" if entry.updated_at == entry.first_published_at else "replaced"

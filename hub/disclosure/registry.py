@@ -14,6 +14,7 @@ SINKS: Mapping[str, str] = {
     "collaboration-platform-files": "connectors.collaboration_platform.file_sink:CollaborationPlatformFiles",
     "credit-china": "connectors.credit_china.sink:CreditChina",
     "government-website": "connectors.government_website.sink:GovernmentWebsite",
+    "provincial-uplink": "connectors.provincial_uplink.sink:ProvincialUplink",
 }
 
 

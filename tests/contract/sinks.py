@@ -16,7 +16,9 @@ from hub.disclosure.config import ChannelConfig, build_sink
 from hub.sandbox.disclosure_system import create_disclosure_system
 from hub.sandbox.faults import Fault, FaultPlan, Faults
 from hub.sandbox.file_channel import CreditChinaChannel, FileChannel, PlatformFileChannel
+from hub.sandbox.provincial_system import create_provincial_system
 from hub.sandbox.register import Register
+from hub.sandbox.row_register import RowRegister
 from tests.support_contracts import catalog
 from tests.support_sandbox import served
 
@@ -261,6 +263,45 @@ class WebsiteHarness(Harness):
         raise NotImplementedError
 
 
+class UplinkHarness(Harness):
+    """The provincial system."""
+
+    name = "provincial-uplink"
+    cannot: ClassVar = {"listing": "the exchange takes batches and lists nothing"}
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._plan, self._url = FaultPlan(), ""
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        with served(create_provincial_system(self.folder, self._plan)) as self._url:
+            yield
+
+    def settings(self) -> dict[str, Any]:
+        return {"url": self._url, "token": "a-word-of-the-tests", "source_code": "623000-market", "max_batch": 20}
+
+    def public(self) -> dict[str, int]:
+        with contextlib.closing(RowRegister(self.folder / "provincial.sqlite")) as register:
+            return {record: version_of(row["document_number"]) for record, row in register.shown().items()}
+
+    def publications(self, order_id: str) -> int:
+        with contextlib.closing(RowRegister(self.folder / "provincial.sqlite")) as register:
+            return register.publications_of(order_id)
+
+    def be_down(self, is_down: bool) -> None:
+        self._plan.set(Faults(down=Fault(rate=1.0 if is_down else 0.0)))
+
+    def refuse(self, subjects: Sequence[str]) -> None:
+        self._plan.set(Faults(spoiled_subjects=[party_of(subject) for subject in subjects]))
+
+    def lose_reply(self) -> None:
+        self._plan.set(Faults(lose_receipt=Fault(count=1)))
+
+    def shut_out(self) -> None:
+        self._plan.set(Faults(shut_out=Fault(rate=1.0)))
+
+
 def version_of(document_number: object) -> int:
     """Of a record of the suite, which has its version in the number of its decision."""
     return int(str(document_number).removeprefix("行政处罚决定书文号"))
@@ -272,5 +313,5 @@ def party_of(subject: str) -> str:
 
 
 HARNESSES: tuple[type[Harness], ...] = (
-    CollaborationPlatformHarness, PlatformFilesHarness, CreditChinaHarness, WebsiteHarness
+    CollaborationPlatformHarness, PlatformFilesHarness, CreditChinaHarness, WebsiteHarness, UplinkHarness
 )

@@ -230,6 +230,14 @@ class Ledger:
                 marks = ", ".join("?" * len(part))
                 database.execute(f"DELETE FROM sent WHERE status IS NOT NULL AND order_id IN ({marks})", part)
 
+    def forget(self, before: datetime) -> None:
+        """The same for all answered orders of batches that were sent before that moment."""
+        with self._transaction() as database:
+            database.execute(
+                "DELETE FROM sent WHERE status IS NOT NULL AND batch IN (SELECT name FROM batch WHERE sent_at < ?)",
+                (before.timestamp(),),
+            )
+
 
 def _standing(database: sqlite3.Connection, correlation_id: str) -> Standing | None:
     row = database.execute(
