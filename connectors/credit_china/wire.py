@@ -78,7 +78,10 @@ class CreditChinaFormat(FileFormat):
         return name, text.getvalue().encode(self._encoding, errors="replace")
 
     def read(self, content: bytes) -> ReceiptFile:
-        rows = list(csv.reader(io.StringIO(_decoded(content), newline="")))
+        try:
+            rows = list(csv.reader(io.StringIO(_decoded(content), newline="")))
+        except csv.Error as error:
+            raise ReceiptFileError(f"no CSV: {error}") from error
         if not rows or tuple(rows[0]) != RECEIPT_COLUMNS:
             raise ReceiptFileError(f"the first row has to be {','.join(RECEIPT_COLUMNS)}")
         body, last = rows[1:-1], rows[-1] if len(rows) > 1 else []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
@@ -40,6 +42,7 @@ class GovernmentWebsite(Sink):
             self._settings.site_title, self._url, self._settings.feed_entries, self._settings.list_entries
         )
         self._site: Site | None = None
+        self._handle: int | None = None
         self._turn = asyncio.Lock()
         self.capabilities = Capabilities(max_batch=self._settings.max_batch, max_concurrent=1, lists_public=True)
 
@@ -69,6 +72,7 @@ class GovernmentWebsite(Sink):
         self._check_folder()
         try:
             if self._site is None:
+                self._lock()
                 site = Site(self._root, self._context.folder / "site.json", self._look)
                 site.open()
                 self._site = site
@@ -77,6 +81,25 @@ class GovernmentWebsite(Sink):
             # What is on disk may be ahead of what we know of it.
             self._site = None
             raise AttemptFailedError(f"{error.filename}: {error.strerror}", is_unreachable=True) from error
+
+    def _lock(self) -> None:
+        """Two that write one site would not know of each other's pages. A process that is killed lets go of it."""
+        if self._handle is not None:
+            return
+        self._context.folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(self._context.folder / "site.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise AttemptFailedError("another process writes this site", is_unreachable=True) from None
+        self._handle = handle
+
+    async def close(self) -> None:
+        async with self._turn:
+            if self._handle is not None:
+                os.close(self._handle)
+            self._handle = None
 
     def _write(self, site: Site, orders: Sequence[Order]) -> list[Result]:
         pages: list[tuple[Entry, bytes]] = []

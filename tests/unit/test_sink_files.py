@@ -177,9 +177,14 @@ def test_what_is_no_receipt_is_named_and_the_others_are_read(desk: Desk) -> None
     (folder / "0-noise.bin").write_bytes(b"\xff\xfe\xff" * 100)
     (folder / "0-list.json").write_text("[1, 2]")
     (folder / "0-empty.csv").write_text("")
+    (folder / "0-wide.csv").write_text(f'file,"{"x" * 200_000}"')
+    (folder / "0-deep.json").write_text("[" * 100_000)
+    (folder / "0-odd.json").write_text('{"file": "x", "count": 1, "answers": [{"order_id": "a", "status": 200}]}')
     (folder / ".half.part").write_text("half")
     assert collect(desk.sink).keys() == {order.order_id}
-    assert desk.rejected().keys() == {"0-noise.bin", "0-list.json", "0-empty.csv"}
+    assert desk.rejected().keys() == {
+        "0-noise.bin", "0-list.json", "0-empty.csv", "0-wide.csv", "0-deep.json", "0-odd.json"
+    }
     assert (folder / ".half.part").exists(), "somebody writes it still"
 
 
@@ -275,6 +280,16 @@ def test_what_the_template_cannot_hold_is_refused_with_its_column(
     assert waits == NotYet() and len(rows(credit)) == 1
     withdrawal = an_order("a", 2, "withdraw", **content)
     assert send(credit.sink, withdrawal) == [NotYet()], "what is to go goes all the same"
+
+
+def test_files_in_gb18030_hold_rare_characters(tmp_path: Path) -> None:
+    (tmp_path / "share/out").mkdir(parents=True)
+    (tmp_path / "share/in").mkdir()
+    sink = open_sink("credit-china", tmp_path, folder="share", encoding="gb18030", source_code="623000")
+    send(sink, an_order("a", legal_representative="𠮷玛"))
+    (path,) = (tmp_path / "share/out").iterdir()
+    (row,) = csv.DictReader(io.StringIO(path.read_bytes().decode("gb18030"), newline=""))
+    assert row["CF_FRDB"] == "𠮷玛" and row["CF_XDR_MC"] == "合作市a有限责任公司"
 
 
 def test_another_kind_of_record_is_refused(credit: Desk) -> None:

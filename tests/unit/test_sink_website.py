@@ -261,6 +261,18 @@ def test_a_disk_that_is_full_is_a_failure_that_passes(web: Web, monkeypatch: pyt
     assert web.send(an_order("b")) == ["published"] and len(web.public()) == 2
 
 
+def test_two_processes_do_not_write_one_site(web: Web) -> None:
+    async def send_both(first: Sink) -> None:
+        await first.send([an_order("a")])
+        second = web.sink
+        with pytest.raises(AttemptFailedError, match="another process writes this site"):
+            await second.send([an_order("b")])
+        await second.close()
+
+    with_sink(web.sink, send_both)
+    assert web.send(an_order("b")) == ["published"]
+
+
 @pytest.mark.parametrize(("head", "is_one"), [
     (b"", False), (b'<meta name="hub-record" content="{}">', False),
     (b'<meta name="hub-record" content="[1">', False), (b'<meta name="hub-record" content="7">', False),

@@ -28,6 +28,7 @@ from hub.errors import InputError
 
 #: Far above any receipt file; beyond it somebody put something else there.
 MAX_RECEIPT_BYTES = 64 * 1024 * 1024
+UNUSED = "Nothing of this file was used; its rows wait for a receipt that can be."
 _log = structlog.get_logger()
 
 
@@ -163,7 +164,10 @@ class FileExchange:
                 raise ReceiptFileError(f"larger than {MAX_RECEIPT_BYTES} bytes")
             problems = self._take_answers(self._form.read(path.read_bytes()))
         except ReceiptFileError as error:
-            problems = [str(error), "Nothing of this file was used; its rows wait for a receipt that can be."]
+            problems = [str(error), UNUSED]
+        except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            # A format that does not see through a file must not hold up those behind it.
+            problems = [f"it cannot be read ({type(error).__name__})", UNUSED]
         if not problems:
             self._move(path, "done")
             return
