@@ -5,7 +5,7 @@
 
 Pages of records are written first, then what follows from them. Which enterprises that concerns stands in a note
 beside the hub's data until all is written, so that after a kill exactly these are written anew; without the note,
-everything.
+and after a start of the machine, everything. That is why pages of records alone are synchronised with the disk.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import heapq
 import json
 import os
+import uuid
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
@@ -30,6 +31,9 @@ from connectors.government_website.pages import (
     template_digest,
 )
 from hub.disclosure import write_whole
+
+#: Changes with every start of the machine.
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +113,10 @@ class Site:
         }
         self._write_note(sorted(subjects))
         for entry, page in pages:
-            self._put(entry.path, page)
+            self._put(entry.path, page, is_synced=True)
             self._keep(entry)
         lists = set()
-        for subject in subjects:
+        for subject in sorted(subjects):
             place = self._places.setdefault(subject, len(self._places))
             lists.add(place // self._look.list_entries)
         self._write_followers(subjects, lists)
@@ -170,7 +174,7 @@ class Site:
     def _put_page(self, path: str, template: str, **given: Any) -> None:
         self._put(path, render(template, site=self._look, **given))
 
-    def _put(self, path: str, content: bytes) -> None:
+    def _put(self, path: str, content: bytes, *, is_synced: bool = False) -> None:
         """Writes a file unless it is so already."""
         target = self._root / path
         try:
@@ -178,7 +182,7 @@ class Site:
                 return
         except FileNotFoundError:
             target.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(target, content)
+        write_whole(target, content, is_synced=is_synced)
 
     # -- the note -------------------------------------------------------------------------------
 
@@ -193,11 +197,20 @@ class Site:
 
     def _write_note(self, touched: list[str]) -> None:
         self._note.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(self._note, json.dumps({"of": self._identity(), "touched": touched}).encode())
+        write_whole(self._note, json.dumps({"of": self._identity(), "touched": touched}).encode(), is_synced=False)
 
     def _identity(self) -> str:
-        """Another folder, another title or other templates: all pages that follow are written anew."""
-        return f"{self._root} {self._look} {template_digest()}"
+        """Another folder, another title, other templates, or a machine that was started anew, perhaps after a loss of
+        power that took some: all pages that follow are written anew."""
+        return f"{self._root} {self._look} {template_digest()} {_boot()}"
+
+
+def _boot() -> str:
+    """By what this start of the machine is known; something new each time where it is not said."""
+    try:
+        return BOOT_ID.read_text().strip()
+    except OSError:
+        return uuid.uuid4().hex
 
 
 def _age(entry: Entry) -> tuple[str, str]:

@@ -172,12 +172,12 @@ class KilledError(BaseException):
 def killing(after: int) -> Callable[..., None]:
     count = 0
 
-    def write(path: Path, content: bytes) -> None:
+    def write(path: Path, content: bytes, *, is_synced: bool) -> None:
         nonlocal count
         count += 1
         if count > after:
             raise KilledError
-        write_whole(path, content)
+        write_whole(path, content, is_synced=is_synced)
 
     return write
 
@@ -235,6 +235,24 @@ def test_without_the_note_everything_that_follows_is_written_anew(web: Web) -> N
     assert "n11" in web.page("lists/1.html") or "n11" in web.page("lists/2.html")
 
 
+def test_after_a_start_of_the_machine_what_a_loss_of_power_took_is_there(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    web.send(an_order("a"), an_order("b"))
+    before = web.pages()
+    for name in ("index.html", "enterprises/subject-a.html", "feed.xml"):
+        (web.root / name).write_bytes(b"")
+    boot = web.folder / "boot_id"
+    boot.write_text("another")
+    monkeypatch.setattr(site_module, "BOOT_ID", boot)
+    web.send(an_order("a"))
+    assert web.pages() == before
+    monkeypatch.setattr(site_module, "BOOT_ID", web.folder / "not-said")
+    (web.root / "index.html").unlink()
+    web.send(an_order("a"))
+    assert web.pages() == before
+
+
 def test_what_is_public_is_read_from_the_pages(web: Web) -> None:
     a, b = an_order("a"), an_order("b")
     web.send(a, b)
@@ -251,7 +269,7 @@ def test_what_is_public_is_read_from_the_pages(web: Web) -> None:
 def test_a_disk_that_is_full_is_a_failure_that_passes(web: Web, monkeypatch: pytest.MonkeyPatch) -> None:
     web.send(an_order("a"))
 
-    def full(path: Path, content: bytes) -> None:
+    def full(path: Path, content: bytes, **_: object) -> None:
         raise OSError(28, "No space left on device", str(path))
 
     with monkeypatch.context() as patch:
