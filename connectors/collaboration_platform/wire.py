@@ -73,11 +73,12 @@ def read_answers(answer: Answer, actions: Mapping[str, str]) -> dict[str, Receip
     for entry in answers:
         order_id = entry.get("order_id") if isinstance(entry, dict) else None
         if isinstance(order_id, str) and order_id in actions and order_id not in results:
-            results[order_id] = _result(entry, actions[order_id])
+            results[order_id] = read_entry(entry, actions[order_id])
     return results
 
 
-def _result(entry: Mapping[str, Any], action: str) -> Receipt | TryAgain:
+def read_entry(entry: Mapping[str, Any], action: str | None = None) -> Receipt | TryAgain:
+    """One answer of many. ``action`` is the order's; unless it is known, any status that a receipt can have fits."""
     status = entry.get("status")
     if not isinstance(status, int):
         return TryAgain("an answer without a status")
@@ -89,7 +90,7 @@ def _result(entry: Mapping[str, Any], action: str) -> Receipt | TryAgain:
     return TryAgain(f"HTTP status {status}")
 
 
-def read_receipt(receipt: object, action: str) -> Receipt | str:
+def read_receipt(receipt: object, action: str | None) -> Receipt | str:
     """The receipt of a success, or what is wrong with it."""
     try:
         status, reference = receipt["status"], receipt["public_reference"]  # type: ignore[index]  # looked at here
@@ -99,7 +100,8 @@ def read_receipt(receipt: object, action: str) -> Receipt | str:
     is_reference = reference is None or (isinstance(reference, str) and len(reference) <= MAX_REFERENCE)
     if received_at.tzinfo is None or not is_reference:
         return "with an incomplete receipt"
-    if not isinstance(status, str) or status not in STATUSES[action]:
+    fitting = STATUSES[action] if action is not None else frozenset().union(*STATUSES.values())
+    if not isinstance(status, str) or status not in fitting:
         return f"with a receipt that does not fit {action!r}"
     return Receipt(status, reference, None, received_at)
 

@@ -11,6 +11,10 @@ from hub.contracts.connectors import Connector, load_connector
 #: endpoints, ``folder/sink.py:Class``.
 SINKS: Mapping[str, str] = {
     "collaboration-platform": "connectors.collaboration_platform.sink:CollaborationPlatform",
+    "collaboration-platform-files": "connectors.collaboration_platform.file_sink:CollaborationPlatformFiles",
+    "credit-china": "connectors.credit_china.sink:CreditChina",
+    "government-website": "connectors.government_website.sink:GovernmentWebsite",
+    "provincial-uplink": "connectors.provincial_uplink.sink:ProvincialUplink",
 }
 
 

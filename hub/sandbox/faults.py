@@ -31,6 +31,10 @@ An interface that is read page by page shows these as well; to other stand-ins t
     the record of a batch is carried out, and the answer to the batch does not name it
 ``answer_twice``
     the answer to a batch names the record twice
+``cut_receipt``
+    of a channel that answers by files: the receipt file ends in the middle
+``foreign_receipt``
+    the same: beside the receipt there is one for a batch that the hub never sent
 ``spoiled_subjects``
     whose records make a whole batch be refused (422, nothing done of it); alone they are refused themselves
 """
@@ -87,6 +91,8 @@ class Faults(BaseModel):
     refuse_record: Fault = Field(default_factory=Fault)
     lose_answer: Fault = Field(default_factory=Fault)
     answer_twice: Fault = Field(default_factory=Fault)
+    cut_receipt: Fault = Field(default_factory=Fault)
+    foreign_receipt: Fault = Field(default_factory=Fault)
     spoiled_subjects: list[str] = Field(default_factory=list)
 
 

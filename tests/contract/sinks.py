@@ -9,11 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
+from connectors.government_website.entry import Entry
+from connectors.government_website.site import read_entries
 from hub.disclosure import Answer, BatchRefusedError, Order, Sink
 from hub.disclosure.config import ChannelConfig, build_sink
 from hub.sandbox.disclosure_system import create_disclosure_system
 from hub.sandbox.faults import Fault, FaultPlan, Faults
+from hub.sandbox.file_channel import CreditChinaChannel, FileChannel, PlatformFileChannel
+from hub.sandbox.provincial_system import create_provincial_system
 from hub.sandbox.register import Register
+from hub.sandbox.row_register import RowRegister
 from tests.support_contracts import catalog
 from tests.support_served import served
 
@@ -36,6 +41,9 @@ class Harness(ABC):
 
     name: ClassVar[str]
     cannot: ClassVar[Mapping[str, str]] = {}
+
+    #: Whether every field of a record leaves, or those alone that a template of the channel has.
+    has_all: ClassVar[bool] = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -119,13 +127,7 @@ class CollaborationPlatformHarness(Harness):
             register.close()
 
     async def outgoing(self, sink: Sink, orders: Sequence[Order]) -> bytes:
-        client = sink._client = Recorder()  # type: ignore[attr-defined]  # what it talks through
-        for order in orders:
-            await sink.send([order])
-        if len(orders) > 1:
-            with contextlib.suppress(BatchRefusedError):
-                await sink.send(orders)
-        return b"\n".join(client.sent)
+        return await recorded(sink, orders)
 
     def be_down(self, is_down: bool) -> None:
         self._plan.set(Faults(down=Fault(rate=1.0 if is_down else 0.0)))
@@ -153,4 +155,218 @@ class Recorder:
     async def close(self) -> None: ...
 
 
-HARNESSES: tuple[type[Harness], ...] = (CollaborationPlatformHarness,)
+async def recorded(sink: Sink, orders: Sequence[Order]) -> bytes:
+    """What a sink that speaks HTTP sends, record by record and all at once."""
+    client = sink._client = Recorder()  # type: ignore[attr-defined]  # what it talks through
+    for order in orders:
+        await sink.send([order])
+    if len(orders) > 1:
+        with contextlib.suppress(BatchRefusedError):
+            await sink.send(orders)
+    return b"\n".join(client.sent)
+
+
+async def written(sink: Sink, orders: Sequence[Order], folder: Path) -> bytes:
+    """What a sink leaves in a folder that others read, but for its style sheet."""
+    for order in orders:
+        await sink.send([order])
+    return b"\n".join(path.read_bytes() for path in sorted(folder.rglob("*"))
+                      if path.is_file() and path.suffix != ".css")
+
+
+class FileHarness(Harness):
+    """A channel that takes files out of a folder and puts receipts into another."""
+
+    cannot: ClassVar = {
+        "answers-at-once": "receipts come as files",
+        "batch-refused": "every row of a file is answered by itself",
+        "lost-reply": "a file has no reply; a receipt file that is lost has a test of its own",
+        "unauthorised": "who may write the folder may send",
+        "listing": "no file says what is public",
+        "secret": "has no secret among its settings",
+    }
+    standin: FileChannel
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._plan = FaultPlan()
+
+    @abstractmethod
+    def _standin(self) -> FileChannel: ...
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        self.standin = self._standin()
+        try:
+            yield
+        finally:
+            self.standin.close()
+
+    def settings(self) -> dict[str, Any]:
+        return {"folder": "share", "max_batch": 20, "settle_seconds": 0}
+
+    def answer(self) -> None:
+        self.standin.turn()
+
+    async def outgoing(self, sink: Sink, orders: Sequence[Order]) -> bytes:
+        with self.running():
+            return await written(sink, orders, self.folder / "share")
+
+    def be_down(self, is_down: bool) -> None:
+        share, away = self.folder / "share", self.folder / "share-away"
+        if is_down:
+            share.rename(away)
+        else:
+            away.rename(share)
+
+    def refuse(self, subjects: Sequence[str]) -> None:
+        self._plan.set(Faults(spoiled_subjects=list(subjects)))
+
+    def lose_reply(self) -> None:
+        raise NotImplementedError
+
+    def shut_out(self) -> None:
+        raise NotImplementedError
+
+
+class PlatformFilesHarness(FileHarness):
+    name = "collaboration-platform-files"
+    standin: PlatformFileChannel
+
+    def _standin(self) -> PlatformFileChannel:
+        return PlatformFileChannel(self.folder / "share", self.folder, self._plan)
+
+    def public(self) -> dict[str, int]:
+        records = self.standin.register.records(channel=CHANNEL)
+        return {each["correlation_id"]: each["sequence"] for each in records}
+
+    def publications(self, order_id: str) -> int:
+        return self.standin.register.publications_of(order_id)
+
+
+class CreditChinaHarness(FileHarness):
+    name = "credit-china"
+    has_all = False
+    standin: CreditChinaChannel
+
+    def _standin(self) -> CreditChinaChannel:
+        return CreditChinaChannel(self.folder / "share", self.folder, self._plan)
+
+    def settings(self) -> dict[str, Any]:
+        return {**super().settings(), "source_code": "623000-market"}
+
+    def public(self) -> dict[str, int]:
+        return {record: version_of(row["CF_WSH"]) for record, row in self.standin.register.shown().items()}
+
+    def publications(self, order_id: str) -> int:
+        return self.standin.register.publications_of(order_id)
+
+    def refuse(self, subjects: Sequence[str]) -> None:
+        super().refuse([party_of(subject) for subject in subjects])
+
+
+class WebsiteHarness(Harness):
+    """A folder of pages."""
+
+    name = "government-website"
+    cannot: ClassVar = {
+        "batch-refused": "a page can hold any record",
+        "refusal": "a page can hold any record",
+        "lost-reply": "nobody answers: what is on disk is done",
+        "unauthorised": "who may write the folder may publish",
+        "secret": "has no secret among its settings",
+    }
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        (self.folder / "site").mkdir(parents=True, exist_ok=True)
+        yield
+
+    def settings(self) -> dict[str, Any]:
+        return {"folder": "site", "url": "https://www.example.org/credit", "max_batch": 20, "list_entries": 20}
+
+    def _entries(self) -> dict[str, Entry]:
+        return {entry.correlation_id: entry for entry in read_entries(self.folder / "site")}
+
+    def public(self) -> dict[str, int]:
+        return {name: entry.sequence for name, entry in self._entries().items() if entry.is_public}
+
+    def publications(self, order_id: str) -> int:
+        """A page that was written a second time says that it was updated."""
+        (entry,) = [each for each in self._entries().values() if each.order_id == order_id]
+        return 1 if entry.updated_at == entry.first_published_at else 2
+
+    async def outgoing(self, sink: Sink, orders: Sequence[Order]) -> bytes:
+        with self.running():
+            return await written(sink, orders, self.folder / "site")
+
+    def be_down(self, is_down: bool) -> None:
+        site, away = self.folder / "site", self.folder / "away"
+        (site if is_down else away).rename(away if is_down else site)
+
+    def refuse(self, subjects: Sequence[str]) -> None:
+        raise NotImplementedError
+
+    def lose_reply(self) -> None:
+        raise NotImplementedError
+
+    def shut_out(self) -> None:
+        raise NotImplementedError
+
+
+class UplinkHarness(Harness):
+    """The provincial system."""
+
+    name = "provincial-uplink"
+    has_all = False
+    cannot: ClassVar = {"listing": "the exchange takes batches and lists nothing"}
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._plan, self._url = FaultPlan(), ""
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        with served(create_provincial_system(self.folder, self._plan)) as self._url:
+            yield
+
+    def settings(self) -> dict[str, Any]:
+        return {"url": self._url, "token": "a-word-of-the-tests", "source_code": "623000-market", "max_batch": 20}
+
+    def public(self) -> dict[str, int]:
+        with contextlib.closing(RowRegister(self.folder / "provincial.sqlite")) as register:
+            return {record: version_of(row["document_number"]) for record, row in register.shown().items()}
+
+    def publications(self, order_id: str) -> int:
+        with contextlib.closing(RowRegister(self.folder / "provincial.sqlite")) as register:
+            return register.publications_of(order_id)
+
+    async def outgoing(self, sink: Sink, orders: Sequence[Order]) -> bytes:
+        return await recorded(sink, orders)
+
+    def be_down(self, is_down: bool) -> None:
+        self._plan.set(Faults(down=Fault(rate=1.0 if is_down else 0.0)))
+
+    def refuse(self, subjects: Sequence[str]) -> None:
+        self._plan.set(Faults(spoiled_subjects=[party_of(subject) for subject in subjects]))
+
+    def lose_reply(self) -> None:
+        self._plan.set(Faults(lose_receipt=Fault(count=1)))
+
+    def shut_out(self) -> None:
+        self._plan.set(Faults(shut_out=Fault(rate=1.0)))
+
+
+def version_of(document_number: object) -> int:
+    """Of a record of the suite, which has its version in the number of its decision."""
+    return int(str(document_number).removeprefix("行政处罚决定书文号"))
+
+
+def party_of(subject: str) -> str:
+    """The name of a subject of the suite: some channels know parties by name alone."""
+    return f"合作市{subject.removeprefix('subject-')}有限责任公司"
+
+
+HARNESSES: tuple[type[Harness], ...] = (
+    CollaborationPlatformHarness, PlatformFilesHarness, CreditChinaHarness, WebsiteHarness, UplinkHarness
+)

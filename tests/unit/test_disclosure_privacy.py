@@ -7,8 +7,9 @@ masked has one form everywhere: two masks of one value could be laid over each o
 from __future__ import annotations
 
 import asyncio
+import html
 import json
-import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +32,6 @@ from tests.unit.test_privacy import TOPICS, marked, what_is_hidden
 from tests.unit.test_routing import changed_map, event, hub_map
 
 CHANNELS = tuple(hub_map().channels)
-#: Every text that anything was masked in, and nothing else, holds a star.
-STARRED = re.compile(r'"((?:[^"\\]|\\.)*\*(?:[^"\\]|\\.)*)"')
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +78,9 @@ def orders_of(of: HubMap, name: str, value: dict[str, Any]) -> list[Read]:
 
 def bytes_of(made: type[Harness], folder: Path, read: Read) -> bytes:
     """What leaves for a channel by one sink when the order is sent, alone and with another."""
-    given_settings = {"url": "http://channel.example"} if made.name == "collaboration-platform" else {}
+    given_settings = made(folder).settings()
+    if "url" in given_settings:
+        given_settings["url"] = "http://channel.example"
     channel = read.order.channel
     config = ChannelConfig.of(channel, "渠道", hub_map().channels[channel].view, made.name, given_settings, folder)
 
@@ -91,6 +92,53 @@ def bytes_of(made: type[Harness], folder: Path, read: Read) -> bytes:
             await sink.close()
 
     return asyncio.run(send())
+
+
+def ways_of(text: str) -> tuple[str, ...]:
+    """How a text may stand in what leaves."""
+    return text, str(text.encode())[2:-1], html.escape(text), json.dumps(text)[1:-1]
+
+
+def without(forms: Collection[str], sent: str) -> str:
+    """What left, less all masks as JSON, CSV and pages write them."""
+    rest = sent
+    written = {
+        way for form in forms if "*" in form
+        for way in (*ways_of(form), json.dumps(form, ensure_ascii=False)[1:-1], form.replace('"', '""'))
+    }
+    for way in sorted(written, key=len, reverse=True):
+        rest = rest.replace(way, "")
+    return rest
+
+
+def looked_at(
+    wide_map: HubMap, name: str, value: dict[str, Any], marks: dict[str, Field],
+    folders: pytest.TempPathFactory, harnesses: Sequence[type[Harness]],
+) -> list[Any]:
+    """The contents of the orders, once nothing that must not leave was found in what leaves by these sinks."""
+    hidden = set(what_is_hidden(marks, "public", value["party_kind"] == "01"))
+    forms = {"******", *(mask(field.mask or "hide", text) for text, field in marks.items())}
+    contents = []
+    for read in orders_of(wide_map, name, value):
+        contents.append(read.order.content)
+        for made in harnesses:
+            sent = bytes_of(made, folders.mktemp("sink"), read).decode()
+            for text in hidden:
+                assert not any(way in sent for way in ways_of(text)), (made.name, marks[text].name)
+            assert not any(number in sent for number in (IDENTITY_NUMBER, IDENTITY_NUMBER[-4:] + '"', PHONE))
+            assert "*" not in without(forms, sent), "one mask a kind, and no other"
+    return contents
+
+
+@pytest.mark.parametrize("party_kind", ["01", "02"])
+@pytest.mark.parametrize("name", TOPICS)
+def test_nothing_of_it_leaves_by_any_sink(
+    wide_map: HubMap, tmp_path_factory: pytest.TempPathFactory, name: str, party_kind: str
+) -> None:
+    value = without_stars(sample(catalog().schema(name), party_kind=party_kind))
+    marks: dict[str, Field] = {}
+    marked(catalog().schema(name).fields, value, marks, [0])
+    looked_at(wide_map, name, value, marks, tmp_path_factory, HARNESSES)
 
 
 def test_every_sink_is_looked_at() -> None:
@@ -109,19 +157,7 @@ def test_nothing_that_the_public_may_not_see_leaves(
     value["party_kind"] = data.draw(st.sampled_from(["01", "02"]))
     marks: dict[str, Field] = {}
     marked(schema.fields, value, marks, [0])
-    hidden = set(what_is_hidden(marks, "public", value["party_kind"] == "01"))
-    forms = {"******", *(mask(field.mask or "hide", text) for text, field in marks.items())}
-    contents = []
-    for read in orders_of(wide_map, name, value):
-        contents.append(read.order.content)
-        for made in HARNESSES:
-            sent = bytes_of(made, tmp_path_factory.mktemp("sink"), read).decode()
-            for text in hidden:
-                assert text not in sent and str(text.encode())[2:-1] not in sent, (made.name, marks[text].name)
-            assert not any(number in sent for number in (IDENTITY_NUMBER, IDENTITY_NUMBER[-4:] + '"', PHONE))
-            for starred in STARRED.findall(sent):
-                text = json.loads(f'"{starred}"')
-                assert text in forms or "*" not in text.replace("******", ""), "one mask a kind, and no other"
+    contents = looked_at(wide_map, name, value, marks, tmp_path_factory, HARNESSES[:1])
     # The same on every channel: nothing can be put together out of two of them.
     assert all(content == contents[0] for content in contents)
 
@@ -137,5 +173,5 @@ def test_the_marks_are_found_where_they_may_be(wide_map: HubMap, tmp_path: Path)
     for made in HARNESSES:
         sent = bytes_of(made, tmp_path / made.name, read).decode()
         public = [text for text, field in marks.items() if text not in hidden and field.privacy == "public"]
-        assert len(public) > 5 and all(text in sent for text in public)
+        assert len(public) > 5 and sum(text in sent for text in public) >= (len(public) if made.has_all else 5)
         assert mask("name", value["party_name"]) in sent and hidden
