@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -54,11 +55,7 @@ class ProvincialUplink(Sink):
 
     async def send(self, orders: Sequence[Order]) -> Sequence[Result]:
         async with self._turn:
-            found = await asyncio.to_thread(self._ledger.sort, orders)
-            for name in dict.fromkeys(found.open.values()):
-                batch = await asyncio.to_thread(self._ledger.find, name)
-                if batch is not None:
-                    await self._submit(batch, orders[0].traceparent)
+            await self._send_old(orders)
             refusals = await self._send_new(orders)
             found = await asyncio.to_thread(self._ledger.sort, [
                 order for order in orders if order.order_id not in refusals
@@ -68,6 +65,17 @@ class ProvincialUplink(Sink):
         return [
             refusals.get(order.order_id) or found.receipts.get(order.order_id) or missing for order in orders
         ]
+
+    async def _send_old(self, orders: Sequence[Order]) -> None:
+        """Sends again what had no answer, in the order of the numbers, and what lacks those of some of these orders."""
+        waiting = await asyncio.to_thread(self._ledger.unsent)
+        found = await asyncio.to_thread(self._ledger.sort, orders)
+        for name in dict.fromkeys([*(batch.name for batch in waiting), *found.open.values()]):
+            batch = await asyncio.to_thread(self._ledger.find, name)
+            if batch is not None:
+                # Refused as a whole its orders are in none: they go in new ones when their turn comes.
+                with contextlib.suppress(BatchRefusedError):
+                    await self._submit(batch, orders[0].traceparent)
 
     async def _send_new(self, orders: Sequence[Order]) -> dict[str, Receipt]:
         """Sends what is in no batch yet; receipts of those that the standard does not take."""

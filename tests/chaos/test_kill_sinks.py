@@ -36,7 +36,7 @@ from tests.support_served import served
 #: ``make chaos`` sets it: then 50,000 orders and twenty kills at least, else a few.
 ROUNDS = int(os.environ.get("HUB_CHAOS_ROUNDS", "0"))
 SEED = int(os.environ.get("HUB_CHAOS_SEED", "20260701"))
-ORDERS, KILLS = (50_000, max(20, ROUNDS)) if ROUNDS else (600, 2)
+ORDERS, KILLS = (50_000, max(20, ROUNDS)) if ROUNDS else (450, 2)
 #: In the long form requests fail and receipts are doubled too.
 TROUBLE = 0.05 if ROUNDS else 0.02
 

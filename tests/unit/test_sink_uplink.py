@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from connectors.provincial_uplink.acts import load_standard, row_of, withheld
-from hub.disclosure import REFUSED, AttemptFailedError, Receipt, Sink, TryAgain
+from hub.disclosure import REFUSED, AttemptFailedError, BatchRefusedError, Receipt, Sink, TryAgain
 from hub.sandbox.faults import Fault, FaultPlan, Faults
 from hub.sandbox.provincial_system import create_provincial_system
 from hub.sandbox.row_register import RowRegister
@@ -156,6 +156,25 @@ def test_numbers_go_on_over_a_kill_and_a_refused_batch(province: Province) -> No
     province.now += timedelta(days=1)
     send(province.sink, an_order("c"), an_order("d"))
     assert province.batches() == ["2026030200001", "2026030200002", "2026030300001"]
+
+
+def test_a_batch_that_found_nobody_goes_before_one_of_other_orders(province: Province) -> None:
+    a, b = an_order("a"), an_order("b")
+    province.plan.set(Faults(down=Fault(count=1)))
+    province.fail(province.sink, a)
+    assert send(province.sink, b)[0].status == "published"
+    assert province.batches() == ["2026030200001", "2026030200002"]
+    assert send(province.sink, a)[0].status == "published" and len(province.batches()) == 2
+
+
+def test_an_old_batch_that_is_refused_holds_up_no_other_orders(province: Province) -> None:
+    a, b, c = an_order("a"), an_order("b"), an_order("c")
+    province.plan.set(Faults(down=Fault(count=1), spoiled_subjects=["合作市a有限责任公司"]))
+    province.fail(province.sink, a, b)
+    assert send(province.sink, c)[0].status == "published"
+    with pytest.raises(BatchRefusedError):
+        send(province.sink, a, b)
+    assert [send(province.sink, each)[0].status for each in (a, b)] == [REFUSED, "published"]
 
 
 def test_numbers_that_were_used_before_are_passed_over(province: Province) -> None:
