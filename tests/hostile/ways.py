@@ -10,6 +10,7 @@ JSON by HTTP         nothing                                     ``Request``
 JSON polled          nothing                                     ``Reply``
 SFTP                 the folder on the server                    ``Expected``, having written files
 answers by file      nothing                                     (ending of the file's name, content)
+XML of leads         nothing                                     (what stands before the XML, the task)
 ===================  ==========================================  =========================================
 """
 
@@ -28,6 +29,7 @@ import openpyxl
 from fastapi import FastAPI, Response
 
 from hub.intake import Source
+from hub.intake.build import source_folder
 from hub.web.app import create_app
 from tests.hostile.memory import Taken, take_all
 from tests.hostile.registry import GENERATORS, read_table
@@ -36,7 +38,7 @@ from tests.support_http_intake import KEY, STRUCTURED, MemoryDesk, hub_map, rout
 from tests.support_intake import catalog, open_folder
 
 _MODULES = ("text_cases", "code_cases", "workbook_cases", "http_cases", "polled_cases", "sql_cases", "name_cases",
-            "answer_cases")  # fmt: skip
+            "answer_cases", "lead_cases")  # fmt: skip
 #: Never in an answer, a report, a rejection or a log; every generator puts them into what it makes.
 SECRETS = (IDENTITY_NUMBER, PHONE)
 #: Good rows around the bad one.
@@ -92,8 +94,8 @@ def warm_up() -> None:
     catalog()
     hub_map()
     web_side()
-    for name in ("support_sftp", "support_served", "support_http_poll", "support_filedrop", "support_sql"):
-        importlib.import_module(f"tests.{name}")
+    for name in ("sftp", "served", "http_poll", "filedrop", "sql", "lead_feed"):
+        importlib.import_module(f"tests.support_{name}")
 
 
 def run(name: str, folder: Path, server: dict[str, Any] | None) -> dict[str, Any]:
@@ -173,7 +175,7 @@ def _of_files(found: Taken, expected: Expected, folders: list[Path], left: set[s
         "files": [outcome.name for outcome in found.outcomes],
         "statuses": [outcome.status for outcome in found.outcomes],
         "counts": [outcome.counts.as_dict() for outcome in found.outcomes],
-        "taken": sorted(str(event["behaviour_number"]) for event in found.events),
+        "taken": sorted(str(each.get("behaviour_number") or each["record_unique_identity"]) for each in found.events),
         "events": [{name: str(value) for name, value in event.items()} for event in found.events],
         "expected": expected._asdict(),
     }  # fmt: skip
@@ -241,6 +243,20 @@ def _poll(make: Callable[..., Polled], folder: Path, _: object) -> dict[str, Any
                     "left": [], "cells": [], "kinds": [], "events": [], "expected": expected._asdict()}  # fmt: skip
 
 
+def _feed(make: Callable[..., tuple[str, str]], folder: Path, _: object) -> dict[str, Any]:
+    from tests.support_lead_feed import Platform, blocks, open_feed
+
+    prolog, task = make()
+    with Platform(folder / "platform") as platform:
+        platform.book.distribute([blocks(1)])
+        platform.book.distribute_raw(task, prolog)
+        platform.book.distribute([blocks(9)])
+        source = open_feed(platform.url, folder / "data", page_tasks=50, max_page_bytes=8 << 20)
+        reports = source_folder(folder / "data", source.name) / "reports"
+        expected = Expected((2,), taken=("GJXS20260000000001", "GJXS20260000000009"))
+        return _of_files(take_all(source, folder), expected, [reports], set())
+
+
 def _answer(make: Callable[..., tuple[str, bytes]], folder: Path, _: object) -> dict[str, Any]:
     from hub.delivery.filedrop.box import Packing
     from tests.support_filedrop import Drop
@@ -275,5 +291,5 @@ def _answer(make: Callable[..., tuple[str, bytes]], folder: Path, _: object) -> 
 
 _WAYS: dict[str, Callable[..., dict[str, Any]]] = {
     "CSV": _read_folder, "XLSX": _read_folder, "names of files": _read_folder, "SFTP": _read_sftp, "SQL": _read_sql,
-    "JSON by HTTP": _post, "JSON polled": _poll, "answers by file": _answer,
+    "XML of leads": _feed, "JSON by HTTP": _post, "JSON polled": _poll, "answers by file": _answer,
 }

@@ -134,6 +134,7 @@ def _look_at_answer(given: Case, found: dict[str, Any], expected: dict[str, Any]
 
 _LOOKS = {
     "CSV": _look_at_files, "XLSX": _look_at_files, "names of files": _look_at_files, "SFTP": _look_at_files,
-    "SQL": _look_at_files, "JSON polled": _look_at_files, "JSON by HTTP": _look_at_request,
+    "SQL": _look_at_files, "JSON polled": _look_at_files, "XML of leads": _look_at_files,
+    "JSON by HTTP": _look_at_request,
     "answers by file": _look_at_answer,
 }  # fmt: skip
