@@ -162,16 +162,22 @@ def test_nothing_that_the_public_may_not_see_leaves(
     assert all(content == contents[0] for content in contents)
 
 
-def test_the_marks_are_found_where_they_may_be(wide_map: HubMap, tmp_path: Path) -> None:
-    """The test above sees what it looks for: what is public arrives, and a person's name as its mask."""
+@pytest.mark.parametrize("made", HARNESSES, ids=lambda made: made.name)
+def test_the_marks_are_found_where_they_may_be(wide_map: HubMap, tmp_path: Path, made: type[Harness]) -> None:
+    """The tests above see what they look for: what is public arrives, and a person's name as its mask.
+
+    A channel with a template takes what has a column in it, and not every one of them takes persons.
+    """
     schema = catalog().schema("enforcement/penalty")
     marks: dict[str, Field] = {}
-    value = sample(schema, party_kind="01")
+    value = sample(schema, party_kind="01" if made.has_all else "02")
+    name = value["party_name"]
     marked(schema.fields, value, marks, [0])
-    hidden = set(what_is_hidden(marks, "public", True))
-    read = orders_of(wide_map, schema.name, value)[0]
-    for made in HARNESSES:
-        sent = bytes_of(made, tmp_path / made.name, read).decode()
-        public = [text for text, field in marks.items() if text not in hidden and field.privacy == "public"]
-        assert len(public) > 5 and sum(text in sent for text in public) >= (len(public) if made.has_all else 5)
-        assert mask("name", value["party_name"]) in sent and hidden
+    hidden = set(what_is_hidden(marks, "public", made.has_all))
+    sent = bytes_of(made, tmp_path, orders_of(wide_map, schema.name, value)[0]).decode()
+    public = [text for text, field in marks.items() if text not in hidden and field.privacy == "public"]
+    assert len(public) > 5 and hidden and value["party_name"] != name
+    found = sum(any(way in sent for way in ways_of(text)) for text in public)
+    assert found == len(public) if made.has_all else found >= 4
+    shown = mask("name", value["party_name"]) if made.has_all else value["party_name"]
+    assert any(way in sent for way in ways_of(shown))
