@@ -66,7 +66,7 @@ def kill_intake(job: dict[str, Any], chance: random.Random, kills: int) -> int:
 
     def start() -> subprocess.Popen[str]:
         child = subprocess.Popen(
-            [sys.executable, "-m", "tests.chaos.sql_process"], cwd=ROOT, text=True, stdin=subprocess.PIPE,
+            [sys.executable, "-m", "tests.chaos.source_process"], cwd=ROOT, text=True, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
         assert child.stdin is not None
@@ -96,7 +96,7 @@ def finish_intake(job: dict[str, Any]) -> None:
     """Runs intake until nothing waits; a moment in which the platform is away ends a process, not the work."""
     for _ in range(200):
         done = subprocess.run(
-            [sys.executable, "-m", "tests.chaos.sql_process"], cwd=ROOT, text=True, input=json.dumps(job),
+            [sys.executable, "-m", "tests.chaos.source_process"], cwd=ROOT, text=True, input=json.dumps(job),
             capture_output=True, timeout=600, check=False,
         )  # fmt: skip
         if done.returncode == 0:
