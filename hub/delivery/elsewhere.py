@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
+from hub.bus.tasks import end_tasks
 from hub.delivery.fallback import Way
 from hub.delivery.lines import Item, Line, LineState
 from hub.delivery.transport import Taken, WithdrawnError
@@ -63,11 +64,3 @@ class Elsewhere:
         self._tasks.pop(line, None)
         item.http_status = taken.http_status
         self._ended(line, item, taken)
-
-
-async def end_tasks(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancels them and waits until they have ended, however they did."""
-    known = list(tasks)
-    for task in known:
-        task.cancel()
-    await asyncio.gather(*known, return_exceptions=True)

@@ -28,11 +28,12 @@ from hub.bus.flow import Flow
 from hub.bus.outlet import AttemptFailedError
 from hub.bus.records import Output, Record
 from hub.bus.table_loader import Loader
+from hub.bus.tasks import Tasks
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import from_headers
 from hub.delivery.book import Book
 from hub.delivery.commands import COMMANDS_TOPIC, Command, read_command
-from hub.delivery.elsewhere import Elsewhere, end_tasks
+from hub.delivery.elsewhere import Elsewhere
 from hub.delivery.fallback import Deadlines, Way
 from hub.delivery.gate import Gate
 from hub.delivery.indexing import Indexer, NoticeWriter
@@ -108,7 +109,7 @@ class DeliveryEngine:
             self._elsewhere = Elsewhere(other, self._ended_elsewhere, now, watch_seconds, self._log)
         self._busy: set[Line] = set()
         self._generation = 0
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Tasks(self._broken)
         self._indexer = Indexer(notice_index, monotonic, self._log)
 
     # -- the flow's side ------------------------------------------------------------------------
@@ -120,15 +121,12 @@ class DeliveryEngine:
         work = [self._admit_all(), *(self._work() for _ in range(self._way.transport.max_concurrent))]
         if self._watch_seconds is not None:
             work.append(self._watch(self._watch_seconds))
-        self._tasks += [asyncio.get_running_loop().create_task(each) for each in work]
-        for task in self._tasks:
-            task.add_done_callback(self._look_after)
+        for each in work:
+            self._tasks.begin(each)
 
-    def _look_after(self, task: asyncio.Task[None]) -> None:
-        """None of them ends by itself: a fault of ours must stop the flow, not leave it standing still for ever."""
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.error("delivery.broken", error=type(error).__name__)
-            self._book.flow.fail(error)
+    def _broken(self, error: BaseException) -> None:
+        self._log.error("delivery.broken", error=type(error).__name__)
+        self._book.flow.fail(error)
 
     def wants_more(self) -> bool:
         if self._book.aside >= MAX_ASIDE:
@@ -168,7 +166,7 @@ class DeliveryEngine:
         self._book.aside -= sum(item.wait is not None for line in gone for item in line.items)
 
     async def close(self) -> None:
-        await end_tasks(self._tasks)
+        await self._tasks.end()
         await self._way.transport.close()
         if self._elsewhere is not None:
             await self._elsewhere.close()
@@ -176,7 +174,7 @@ class DeliveryEngine:
     def use(self, transport: Transport) -> None:
         """Sends over ``transport`` from now on; what is under way ends over the one before."""
         before, self._way = self._way.transport, self._way._replace(transport=transport)
-        self._tasks.append(asyncio.get_running_loop().create_task(close_later(before)))
+        self._tasks.begin(close_later(before))
 
     # -- taking up ------------------------------------------------------------------------------
 

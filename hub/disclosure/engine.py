@@ -14,9 +14,8 @@ import asyncio
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 import structlog
 
@@ -25,6 +24,7 @@ from hub.bus.dead_letters import to_dead_letter
 from hub.bus.flow import Flow
 from hub.bus.outlet import AttemptFailedError
 from hub.bus.records import Output, Record
+from hub.bus.tasks import Tasks
 from hub.contracts.catalog import Catalog
 from hub.disclosure.ahead import Backlog, LookAhead, ReceiptLoader
 from hub.disclosure.late import LateReceipts
@@ -82,7 +82,7 @@ class DisclosureEngine:
         self._answered: set[str] = set()
         self._opened_at: float | None = None
         self._is_looking = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(self._broken)
         self._late: LateReceipts | None = None
 
     # -- the flow's side ------------------------------------------------------------------------
@@ -98,19 +98,11 @@ class DisclosureEngine:
             )
             work.append(self._late.run(can.collect_seconds))
         for each in work:
-            self._begin(each)
+            self._tasks.begin(each)
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._look_after)
-
-    def _look_after(self, task: asyncio.Task[None]) -> None:
-        """A fault of ours must end the flow, not leave it standing still for ever."""
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._log.error("disclosure.broken", error=type(error).__name__)
-            self._flow.fail(error)
+    def _broken(self, error: BaseException) -> None:
+        self._log.error("disclosure.broken", error=type(error).__name__)
+        self._flow.fail(error)
 
     def wants_more(self) -> bool:
         return self._circuit.state is CircuitState.CLOSED and not self._is_looking
@@ -138,10 +130,7 @@ class DisclosureEngine:
             self._answered.clear()
 
     async def close(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._tasks.end()
         await self._sink.close()
 
     # -- taking up ------------------------------------------------------------------------------
@@ -165,7 +154,7 @@ class DisclosureEngine:
             self._answered.discard(item.order_id)
             self._flow.finish(record, [])
             if self._late is not None:
-                self._begin(self._late.settle([item.order_id]))
+                self._tasks.begin(self._late.settle([item.order_id]))
         elif self._queue.find(item.order_id) is not None:
             self._flow.finish(record, [])  # routing wrote it twice; the first one is under way
         else:
@@ -280,7 +269,7 @@ class DisclosureEngine:
         opened_at, self._opened_at = self._opened_at, None
         if opened_at is not None and self._monotonic() - opened_at >= self._look_seconds:
             self._is_looking = True
-            self._begin(self._look_again())
+            self._tasks.begin(self._look_again())
 
     async def _look_again(self) -> None:
         try:

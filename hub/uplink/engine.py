@@ -13,6 +13,7 @@ import asyncio
 import random
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import structlog
@@ -22,6 +23,7 @@ from hub.bus.dead_letters import to_dead_letter
 from hub.bus.flow import Flow
 from hub.bus.http_client import HttpClient
 from hub.bus.records import Record
+from hub.bus.tasks import Tasks, end_tasks
 from hub.contracts.catalog import Catalog
 from hub.domain.events import Envelope
 from hub.domain.retry import doubled
@@ -59,7 +61,8 @@ class UplinkEngine:
         self._first, self._longest = delays
         self._failures = 0
         self._flow: Flow | None = None
-        self._tasks: dict[asyncio.Task[None], Place] = {}
+        self._tasks = Tasks(self._broken)
+        self._places: dict[asyncio.Task[None], Place] = {}
         self._last: dict[str, asyncio.Task[None]] = {}
 
     def attach(self, flow: Flow) -> None:
@@ -70,16 +73,13 @@ class UplinkEngine:
 
     async def revoked(self, places: Sequence[Place]) -> None:
         """What is under way of these partitions is given up; it is read again by whoever has them next."""
-        gone = [task for task, place in self._tasks.items() if place in places]
-        for task in gone:
-            task.cancel()
-        await asyncio.gather(*gone, return_exceptions=True)
+        await end_tasks(task for task, place in self._places.items() if place in places)
 
     def wants_more(self) -> bool:
         return True
 
     async def close(self) -> None:
-        await self.revoked(list(self._tasks.values()))
+        await self._tasks.end()
         await self._client.close()
 
     def take(self, records: Sequence[Record]) -> None:
@@ -93,19 +93,20 @@ class UplinkEngine:
                 self._finish(record, [])
                 continue
             envelope, answer = found
-            task = asyncio.get_running_loop().create_task(
-                self._bring(record, envelope, answer, self._last.get(answer.task_no))
-            )
-            self._tasks[task] = (record.topic, record.partition)
+            task = self._tasks.begin(self._bring(record, envelope, answer, self._last.get(answer.task_no)))
+            self._places[task] = (record.topic, record.partition)
             self._last[answer.task_no] = task
-            task.add_done_callback(lambda done, number=answer.task_no: self._forget(done, number))  # type: ignore[misc]
+            task.add_done_callback(partial(self._forget, answer.task_no))
 
-    def _forget(self, task: asyncio.Task[None], task_no: str) -> None:
-        self._tasks.pop(task, None)
+    def _forget(self, task_no: str, task: asyncio.Task[None]) -> None:
+        self._places.pop(task, None)
         if self._last.get(task_no) is task:
             del self._last[task_no]
-        if not task.cancelled():
-            task.result()
+
+    def _broken(self, error: BaseException) -> None:
+        _log.error("uplink.broken", error=type(error).__name__)
+        if self._flow is not None:
+            self._flow.fail(error)
 
     async def _bring(
         self, record: Record, envelope: Envelope, answer: LeadAnswer, before: asyncio.Task[None] | None
