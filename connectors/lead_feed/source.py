@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -27,8 +27,8 @@ from hub.intake import (
     SourceContext,
     mask_personal,
 )
-from hub.intake.mapping import RowReader, check_mapping, layout_of, load_mapping
-from hub.intake.spool import Reports, Spool, SpoolPortion, SpoolWriter, Values, dump, loader
+from hub.intake.mapping import RowReader, layout_of, load_mapping
+from hub.intake.spool import ReadRow, Reports, Spool, SpooledSource, SpoolWriter, Values, dump
 from hub.uplink import Exchange, LeadAnswer, Receipt, Uplink
 
 #: Mappings that the connector brings along.
@@ -40,7 +40,7 @@ _UNDER_WAY = "　"
 _log = structlog.get_logger()
 
 
-class LeadFeed:
+class LeadFeed(SpooledSource):
     """Reads the national lead feed. See ``hub.intake.Source`` for the contract.
 
     In its folder: ``portion.spool`` is read and not finished yet, ``cursor.json`` says up to which number the feed
@@ -52,50 +52,19 @@ class LeadFeed:
     def __init__(self, context: SourceContext) -> None:
         settings = context.config.settings
         assert isinstance(settings, LeadFeedSettings)
+        reports = Reports(context.folder / "reports", settings.errors)
+        mapping = load_mapping(settings.mapping, MAPPINGS)
+        super().__init__(context, mapping, context.config.name, reports, settings.every_seconds, encoding="utf-8")
         self._settings = settings
-        self._context = context
-        self._mapping = load_mapping(settings.mapping, MAPPINGS)
-        check_mapping(self._mapping, context)
-        self._reader = RowReader(layout_of(self._mapping, COLUMNS), context)
+        self._reader = RowReader(layout_of(mapping, COLUMNS), context)
         self._region = _prefix_of(context.config.region_code)
         self._client = FeedClient(settings, context.config.region_code)
-        self._load = loader("utf-8", "Asia/Shanghai")
-        self._spool, self._cursor = context.folder / "portion.spool", context.folder / "cursor.json"
-        self._reports = Reports(context.folder / "reports", settings.errors)
-        self._next_at = 0.0
-        self._has_more = False
+        self._cursor = context.folder / "cursor.json"
 
     @staticmethod
     def make_uplink(config: SourceConfig) -> Uplink:
         """The way back up to the platform of a source."""
         return LeadFeedUplink(config)
-
-    @property
-    def name(self) -> str:
-        return self._context.config.name
-
-    @property
-    def topics(self) -> Mapping[str, str]:
-        return {self._mapping.topic: self._mapping.schema_name}
-
-    def target(self, kind: str) -> tuple[str, str]:
-        return self._mapping.topic, self._mapping.schema_name
-
-    def portions(self) -> Iterator[SpoolPortion]:
-        """What was left of the last time, then what the platform has now."""
-        if self._spool.exists():
-            yield from self._portion()
-        while not self._spool.exists() and time.monotonic() >= self._next_at:
-            is_taken = self._take()
-            self._next_at = 0.0 if self._has_more else time.monotonic() + self._settings.every_seconds
-            if not is_taken:
-                return
-            yield from self._portion()
-            if not self._has_more:
-                return  # however short the interval: whoever asked goes on first
-
-    def waits(self) -> bool:
-        return self._spool.exists() or self._has_more
 
     def check(self) -> list[str]:
         """Address, token, and the first page behind what was told; nothing is published or kept."""
@@ -115,9 +84,6 @@ class LeadFeed:
             )
         return told
 
-    def close(self) -> None:
-        """Nothing is held open."""
-
     def _after(self) -> int:
         try:
             found = json.loads(self._cursor.read_text(encoding="utf-8"))
@@ -128,17 +94,17 @@ class LeadFeed:
             _log.warning("cursor is damaged; the feed is read anew", source=self.name, error=type(error).__name__)
             return 0
 
-    def _take(self) -> bool:
+    def take(self, path: Path) -> bool:
         """Reads at most about ``portion_tasks`` into a spool; false if there is nothing new."""
-        began, after, self._has_more = time.time(), self._after(), False
-        writer = SpoolWriter(self._spool)
+        began, after = time.time(), self._after()
+        writer = SpoolWriter(path)
         try:
             read = Read([], after, False)
             for read in read_pages(self._client, self._settings, after):
                 writer.add([dump(_line(task)) for task in read.tasks])
                 if writer.rows >= self._settings.portion_tasks:
                     break
-            self._has_more = read.has_more
+            self.has_more = read.has_more
             if not writer.rows:
                 if read.next != after:
                     self._advance(read.next)
@@ -149,24 +115,21 @@ class LeadFeed:
         finally:
             writer.drop()
 
-    def _portion(self) -> Iterator[SpoolPortion]:
-        try:
-            spool = Spool(self._spool, self._load)
-            if spool.meta["columns"] != list(COLUMNS):
-                raise InputError("the spool is of another version of the connector")
-        except (InputError, KeyError) as error:
-            # Nothing is lost: where the reading stands is moved at the end alone.
-            _log.warning("spool dropped; the feed is read anew", source=self.name, reason=str(error))
-            self._spool.unlink(missing_ok=True)
-            return
+    def settle(self, spool: Spool) -> None:
+        """The feed is told up to there."""
+        self._advance(int(spool.meta["next"]))
+
+    def row_reader(self, spool: Spool) -> ReadRow:
+        if spool.meta.get("columns") != list(COLUMNS):
+            raise InputError("the spool is of another version of the connector")
 
         def read(row: Values, number: int, day: date, is_removed: bool) -> Row | RowFault:
             return self._row(row, number)
 
-        yield SpoolPortion(spool, self.name, read, self._reports, lambda done: self._advance(int(done.meta["next"])))
+        return read
 
     def _advance(self, after: int) -> None:
-        self._context.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.context.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         temporary = self._cursor.with_name(".cursor.json.tmp")
         temporary.write_text(json.dumps({"url": self._settings.url, "after": after}), encoding="utf-8")
         os.replace(temporary, self._cursor)
