@@ -15,12 +15,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
-
 from tests.support_databases import PASSWORD
 from tests.support_intake import ROOT
 from tests.support_sql import records
+from tests.support_topics import having
 
 #: ``make chaos`` sets it: then 50,000 rows and twenty kills at least, else a few.
 ROUNDS = int(os.environ.get("HUB_CHAOS_ROUNDS", "0"))
@@ -31,12 +29,8 @@ TOPICS = ("inspection.results.v1", "intake.rejections.v1")
 @contextlib.contextmanager
 def intake_topics(bootstrap: str) -> Iterator[str]:
     """The topics of inspection results, gone again afterwards."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    for future in admin.create_topics([NewTopic(name, 12, -1) for name in TOPICS], operation_timeout=30).values():
-        future.result()
-    yield bootstrap
-    for future in admin.delete_topics(list(TOPICS), operation_timeout=30).values():
-        future.result()
+    with having(bootstrap, TOPICS) as address:
+        yield address
 
 
 class Killed:

@@ -92,7 +92,7 @@ def test_each_commit_has_its_receipts_however_often_the_writer_is_killed(
             before = len({each["receipt_id"] for each in receipts(kafka.bootstrap)})
             launch()
             acknowledge((round_ + 1) / (kills + 1))
-            wait_until(lambda before=before: len(receipts(kafka.bootstrap)) > before, "a receipt", 0.01)  # type: ignore[misc]
+            wait_until(lambda before=before: len(receipts(kafka.bootstrap)) > before, "a receipt", 0.01)  # type: ignore[misc]  # a default has no type here
             time.sleep(chance.uniform(0.0, 0.15))
             running[-1].kill()
             running[-1].wait()

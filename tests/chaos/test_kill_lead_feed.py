@@ -167,7 +167,7 @@ def test_no_task_is_lost_none_doubled_and_what_went_up_is_there(
             before = platform.book.stats()["answers"]
             launch()
             wait_until(
-                lambda before=before: platform.book.stats()["answers"] > before  # type: ignore[misc]
+                lambda before=before: platform.book.stats()["answers"] > before  # type: ignore[misc]  # a default has no type here
                 or len(platform.book.answers()) == len(wanted), "an answer", 0.01,
             )  # fmt: skip
             time.sleep(chance.uniform(0.0, 0.4))

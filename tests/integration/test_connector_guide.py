@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 import redis
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 from typer.testing import CliRunner
 
 from hub.cli.connect import app
@@ -21,6 +19,7 @@ from hub.intake import template
 from hub.settings import PROJECT_ROOT
 from tests.conftest import IndexLike, KafkaLike
 from tests.support_sql import records
+from tests.support_topics import having
 
 GUIDE = (PROJECT_ROOT / "docs" / "connectors.md").read_text(encoding="utf-8")
 TOPICS = ("inspection.results.v1", "intake.rejections.v1", "intake.portions.v1", "intake.heartbeats.v1")
@@ -35,12 +34,8 @@ def block(behind: str, language: str = "") -> str:
 
 @pytest.fixture
 def bootstrap(kafka: KafkaLike) -> Iterator[str]:
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    for future in admin.create_topics([NewTopic(name, 12, -1) for name in TOPICS], operation_timeout=30).values():
-        future.result()
-    yield kafka.bootstrap
-    for future in admin.delete_topics(list(TOPICS), operation_timeout=30).values():
-        future.result()
+    with having(kafka.bootstrap, TOPICS) as address:
+        yield address
 
 
 def hub(command: str) -> Any:

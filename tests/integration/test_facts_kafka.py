@@ -15,8 +15,6 @@ from typing import Any
 
 import pytest
 import redis
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 from typer.testing import CliRunner
 
 from hub.bus.reader import read_topics
@@ -29,6 +27,7 @@ from hub.ops.trace import steps_of
 from tests.conftest import IndexLike, KafkaLike
 from tests.support_identity import total
 from tests.support_intake import ROOT, catalog, config, csv_bytes
+from tests.support_topics import having
 
 EVENTS, WITNESSES = "enforcement.penalties.v1", "intake.witnesses.v1"
 TOPICS = (EVENTS, WITNESSES, "intake.rejections.v1")
@@ -49,12 +48,8 @@ def penalty(number: int = 1, **more: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def bootstrap(kafka: KafkaLike) -> Iterator[str]:
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    for future in admin.create_topics([NewTopic(name, 12, -1) for name in TOPICS], operation_timeout=30).values():
-        future.result()
-    yield kafka.bootstrap
-    for future in admin.delete_topics(list(TOPICS), operation_timeout=30).values():
-        future.result()
+    with having(kafka.bootstrap, TOPICS) as address:
+        yield address
 
 
 class Two:

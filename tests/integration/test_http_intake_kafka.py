@@ -22,8 +22,6 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 import redis
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
@@ -43,6 +41,7 @@ from tests.conftest import IndexLike, KafkaLike
 from tests.support_contracts import ROOT, catalog
 from tests.support_http_intake import BATCH, KEY, STRUCTURED, data, dumps, event, receiver, router_of, source
 from tests.support_http_process import TOPICS, desk_of
+from tests.support_topics import having
 
 RESULTS = "inspection.results.v1"
 
@@ -50,12 +49,8 @@ RESULTS = "inspection.results.v1"
 @pytest.fixture(scope="module")
 def bootstrap(kafka: KafkaLike) -> Iterator[str]:
     """A Kafka with the event topics, made once: their names follow from the event types."""
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    for future in admin.create_topics([NewTopic(name, 12, -1) for name in TOPICS], operation_timeout=30).values():
-        future.result()
-    yield kafka.bootstrap
-    for future in admin.delete_topics(list(TOPICS), operation_timeout=30).values():
-        future.result()
+    with having(kafka.bootstrap, TOPICS) as address:
+        yield address
 
 
 class Hub:

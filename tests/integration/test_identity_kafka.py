@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from hub.errors import InputError
@@ -29,20 +28,16 @@ from tests.support_identity import (
     write_register,
 )
 from tests.support_intake import ROOT, catalog, inspection
+from tests.support_topics import having
 
 YAK, SHOP, OTHER_SHOP = REGISTER[0][0], REGISTER[1][0], REGISTER[2][0]
 
 
 @pytest.fixture(scope="module")
 def bootstrap(kafka: KafkaLike) -> Iterator[str]:
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    topics = [NewTopic(name, 12, -1) for name in TOPICS]
-    topics += [NewTopic(name, 1, -1, config={"cleanup.policy": "compact"}) for name in IDENTITY_TOPICS]
-    for future in admin.create_topics(topics, operation_timeout=30).values():
-        future.result()
-    yield kafka.bootstrap
-    for future in admin.delete_topics([*TOPICS, *IDENTITY_TOPICS], operation_timeout=30).values():
-        future.result()
+    compacted = [NewTopic(name, 1, -1, config={"cleanup.policy": "compact"}) for name in IDENTITY_TOPICS]
+    with having(kafka.bootstrap, TOPICS, *compacted) as address:
+        yield address
 
 
 @pytest.fixture

@@ -17,8 +17,6 @@ from typing import Any, cast
 import pytest
 import redis
 from confluent_kafka import Consumer, KafkaError, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from hub.intake import Counts, SourceConfig
 from hub.intake.bench import write_export
@@ -29,6 +27,7 @@ from hub.intake.service import IntakeService
 from hub.intake.session import IntakeSession, Means
 from tests.conftest import IndexLike, KafkaLike
 from tests.support_intake import INSPECTION, ROOT, catalog, config, csv_bytes, inspection
+from tests.support_topics import having
 
 TOPICS = ("inspection.results.v1", "enforcement.penalties.v1", "blacklist.notices.v1", "complaint.leads.v1",
           "intake.rejections.v1")
@@ -92,12 +91,8 @@ class Hub:
 @pytest.fixture(scope="module")
 def bootstrap(kafka: KafkaLike) -> Iterator[str]:
     """A Kafka with the event topics, made once: their names are fixed by the mappings."""
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    for future in admin.create_topics([NewTopic(name, 12, -1) for name in TOPICS], operation_timeout=30).values():
-        future.result()
-    yield kafka.bootstrap
-    for future in admin.delete_topics(list(TOPICS), operation_timeout=30).values():
-        future.result()
+    with having(kafka.bootstrap, TOPICS) as address:
+        yield address
 
 
 @pytest.fixture

@@ -287,7 +287,7 @@ def test_a_lane_that_is_killed_again_and_again_loses_nothing(course: Course) -> 
             before = copied()
             write(5000)
             process = start(course)
-            wait_for(lambda before=before: copied() > before)  # type: ignore[misc]
+            wait_for(lambda before=before: copied() > before)  # type: ignore[misc]  # a default has no type here
             time.sleep(chance.uniform(0, 0.15))
             process.kill()
             assert process.wait(30) == -signal.SIGKILL

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi.testclient import TestClient
@@ -37,6 +36,7 @@ from hub.web.app import create_app
 from tests.conftest import IndexLike, KafkaLike
 from tests.support_http_intake import KEY, NAME, NOW, dumps, manifests_of
 from tests.support_intake import INSPECTION, ROOT, catalog, config, csv_bytes, inspection
+from tests.support_topics import having
 
 TOPICS = ("inspection.results.v1", "intake.rejections.v1")
 KEY_BYTES = bytes(range(32))
@@ -47,13 +47,9 @@ CALENDAR = load_calendars(ROOT)["gannan"]
 
 @pytest.fixture(scope="module")
 def bootstrap(kafka: KafkaLike) -> Iterator[str]:
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    topics = [NewTopic(name, 12, -1) for name in TOPICS] + [NewTopic(name, 1, -1) for name in GUARD_TOPICS]
-    for future in admin.create_topics(topics, operation_timeout=30).values():
-        future.result()
-    yield kafka.bootstrap
-    for future in admin.delete_topics([*TOPICS, *GUARD_TOPICS], operation_timeout=30).values():
-        future.result()
+    guards = [NewTopic(name, 1, -1) for name in GUARD_TOPICS]
+    with having(kafka.bootstrap, TOPICS, *guards) as address:
+        yield address
 
 
 class Source:

@@ -15,8 +15,6 @@ import pytest
 import redis
 import structlog
 import yaml
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 from typer.testing import CliRunner
 
 from hub.cli.connect import app
@@ -25,6 +23,7 @@ from hub.intake.engine import Outcome
 from tests.conftest import IndexLike, KafkaLike
 from tests.support_intake import catalog
 from tests.support_sql import BLACKLIST_COLUMNS, execute, insert, listing_row, records, sql_config
+from tests.support_topics import having
 
 TOPICS = ("blacklist.notices.v1", "intake.rejections.v1")
 ROWS = 200
@@ -32,12 +31,8 @@ ROWS = 200
 
 @pytest.fixture(scope="module")
 def bootstrap(kafka: KafkaLike) -> Iterator[str]:
-    admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
-    for future in admin.create_topics([NewTopic(name, 12, -1) for name in TOPICS], operation_timeout=30).values():
-        future.result()
-    yield kafka.bootstrap
-    for future in admin.delete_topics(list(TOPICS), operation_timeout=30).values():
-        future.result()
+    with having(kafka.bootstrap, TOPICS) as address:
+        yield address
 
 
 class Register:
