@@ -93,8 +93,10 @@ def read_entry(entry: Mapping[str, Any], action: str | None = None) -> Receipt |
 def read_receipt(receipt: object, action: str | None) -> Receipt | str:
     """The receipt of a success, or what is wrong with it."""
     try:
-        status, reference = receipt["status"], receipt["public_reference"]  # type: ignore[index]  # looked at here
-        received_at = datetime.fromisoformat(receipt["received_at"])  # type: ignore[index]
+        if not isinstance(receipt, dict):
+            raise TypeError
+        status, reference = receipt["status"], receipt["public_reference"]
+        received_at = datetime.fromisoformat(receipt["received_at"])
     except (ValueError, KeyError, TypeError) as error:
         return f"without a readable receipt ({type(error).__name__})"
     is_reference = reference is None or (isinstance(reference, str) and len(reference) <= MAX_REFERENCE)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +21,7 @@ from hub.contracts.catalog import Catalog
 from hub.domain.identifiers import is_id_card, is_uscc
 from hub.sandbox.faults import FaultPlan, faults_router
 from hub.sandbox.labels import describe, kinds_in_order, section_title
+from hub.sandbox.lifespan import closing
 from hub.sandbox.pages import templates
 from hub.sandbox.problem import problem
 from hub.sandbox.register import CHANNELS, Action, Order, Register
@@ -85,14 +85,7 @@ def create_disclosure_system(data: Path, faults: FaultPlan, catalog: Catalog | N
     """The application. Its register is ``data/disclosure.sqlite``; ``catalog`` gives Chinese titles."""
     register = Register(data / "disclosure.sqlite")
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            register.close()
-
-    app = FastAPI(title="公示系统（演示）", lifespan=lifespan)
+    app = FastAPI(title="公示系统（演示）", lifespan=closing(register))
     app.include_router(faults_router(faults))
 
     @app.put("/api/v1/records/{correlation_id}")

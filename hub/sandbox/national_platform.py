@@ -7,8 +7,6 @@ the connector's code: a fault of one would otherwise hide in the other.
 from __future__ import annotations
 
 import hmac
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from xml.etree.ElementTree import Element, ParseError, SubElement, tostring
@@ -20,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hub.sandbox.faults import Fault, FaultPlan, Faults
 from hub.sandbox.generate.tasks import make_tasks
+from hub.sandbox.lifespan import closing
 from hub.sandbox.national_book import Entry, NationalBook
 from hub.sandbox.problem import problem
 
@@ -47,14 +46,7 @@ def create_national_platform(data: Path, token: str, faults: FaultPlan | None = 
     plan = faults or FaultPlan(PlatformFaults())
     book = NationalBook(data / "national.sqlite")
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            book.close()
-
-    app = FastAPI(title="国家平台（演示）", lifespan=lifespan)
+    app = FastAPI(title="国家平台（演示）", lifespan=closing(book))
     app.state.book = book
 
     def is_known(request: Request) -> bool:

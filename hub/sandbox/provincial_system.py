@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +11,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from hub.sandbox.faults import FaultPlan, faults_router
+from hub.sandbox.lifespan import closing
 from hub.sandbox.problem import problem
 from hub.sandbox.row_register import RowRegister
 
@@ -25,14 +24,7 @@ def create_provincial_system(data: Path, faults: FaultPlan) -> FastAPI:
     """The application. Its register is ``data/provincial.sqlite``; spoiled subjects are names of parties."""
     register = RowRegister(data / "provincial.sqlite")
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        try:
-            yield
-        finally:
-            register.close()
-
-    app = FastAPI(title="省互联网+监管系统（演示）", lifespan=lifespan)
+    app = FastAPI(title="省互联网+监管系统（演示）", lifespan=closing(register))
     app.include_router(faults_router(faults))
 
     @app.post("/api/v1/exchange/{table}/{number}")
