@@ -61,6 +61,8 @@ class Column:
         self._pause = 0
 
     def __call__(self, contents: Sequence[Any]) -> list[Any]:
+        if _is_one(contents):
+            return [self._texts[contents[0]]] * len(contents)
         kinds = set(map(type, contents))
         if kinds <= _TEXTS:
             return self._of_texts(contents)
@@ -93,6 +95,14 @@ class Column:
             # The list itself is kept, or its number would be given to another.
             self._lists[id(content)] = (content, made)
         return made
+
+
+def _is_one(contents: Sequence[Any]) -> bool:
+    """Whether one text, day or nothing fills the column, as whatever the source or the department says does."""
+    if not contents:
+        return False
+    first = contents[0]
+    return type(first) in _TEXTS and contents[-1] == first and contents.count(first) == len(contents)
 
 
 def columns_of(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> list[Sequence[Any]]:

@@ -245,25 +245,20 @@ class _Reading:
             self.counts.rejected[code] = self.counts.rejected.get(code, 0) + 1
         self._add_rejections(made.faults, made.rows, made.outputs)
 
-    def _bodies(
-        self, items: Sequence[Identified | RowFault], known: Mapping[bytes, SeenRow]
-    ) -> list[bytes | None]:
+    def _bodies(self, items: Sequence[Identified | RowFault], known: Mapping[bytes, SeenRow]) -> list[bytes | None]:
         """The encoded values of those that are no repeats, as far as they can be made together."""
         bodies: list[bytes | None] = [None] * len(items)
-        at, news = [], []
+        news: dict[int, Identified] = {}
         for number, item in enumerate(items):
             if type(item) is Identified:
                 before = known.get(item.key)
                 if before is None or before.digest != item.digest:
-                    at.append(number)
-                    news.append(item)
-        for number, body in zip(at, self._writer.bodies(news), strict=True):
+                    news[number] = item
+        for number, body in zip(news, self._writer.bodies(list(news.values())), strict=True):
             bodies[number] = body
         return bodies
 
-    def _take_row(
-        self, entry: Identified, made: _Made, now: datetime, body: bytes | None
-    ) -> RowFault | None:
+    def _take_row(self, entry: Identified, made: _Made, now: datetime, body: bytes | None) -> RowFault | None:
         """Counts the row, and adds what it becomes to the batch; the fault if it becomes nothing. ``body`` is
         its value, encoded, where it is known by now."""
         row, key, digest, counts = entry.row, entry.key, entry.digest, self.counts
