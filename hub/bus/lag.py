@@ -10,7 +10,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
-from kafka.errors import CoordinatorNotAvailableError
+from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError
 
 from hub.domain.lag import Place, PlaceLook
 from hub.errors import BrokerError
@@ -76,7 +76,11 @@ def _committed(client: KafkaAdminClient, group: str) -> Mapping[Place, int]:
 
 
 def wait_for_coordinator(ask: Callable[[], T], otherwise: T) -> T:
-    """What ``ask`` gives, asked again while no broker coordinates groups; ``otherwise`` if none ever does."""
+    """What ``ask`` gives, asked again while no broker coordinates groups; ``otherwise`` if none ever does.
+
+    A broker that is just about to coordinate them has their commits and cannot tell them yet: it is waited for as long,
+    and then its error passes.
+    """
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(_PAUSE_SECONDS)
@@ -84,6 +88,9 @@ def wait_for_coordinator(ask: Callable[[], T], otherwise: T) -> T:
             return ask()
         except CoordinatorNotAvailableError:
             continue
+        except (NotCoordinatorError, CoordinatorLoadInProgressError):
+            if attempt == _ATTEMPTS - 1:
+                raise
     return otherwise
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.errors import GroupIdNotFoundError
 from kafka.errors import KafkaError as AdminError
 
 from hub.bus.clients import new_consumer
@@ -27,6 +28,9 @@ from hub.errors import BrokerError
 _FETCH_BYTES = 16 * 1024
 #: Compaction may take the record that was found: it is looked for anew after this long.
 _REMEMBER_SECONDS = 60.0
+
+#: How the admin client's text of a group that does not exist begins.
+_NO_SUCH_GROUP = f"[Error {GroupIdNotFoundError.errno}]"
 
 #: Offset of a record, and when it was written.
 Oldest = tuple[int, datetime | None]
@@ -189,6 +193,9 @@ def _members(client: KafkaAdminClient, groups: Sequence[str]) -> tuple[dict[str,
     described = wait_for_coordinator(lambda: client.describe_groups(list(groups)), none)
     members, simple = {}, set()
     for group, found in described.items():
+        # A group that never was has no members; one that nobody can tell of might have.
+        if found["error"] is not None and not found["error"].startswith(_NO_SUCH_GROUP):
+            raise BrokerError(f"group {group}: {found['error']}")
         members[group] = [_member(each) for each in found["members"]]
         if found["error"] is None and not found["protocol_type"]:
             simple.add(group)
