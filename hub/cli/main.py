@@ -29,6 +29,7 @@ _GROUPS = {
     "identity": "hub.cli.identity",
     "calendar": "hub.cli.calendar",
     "clocks": "hub.cli.clocks",
+    "acts": "hub.cli.acts",
     "dead-letters": "hub.cli.dead_letters",
     "disclosure": "hub.cli.disclosure",
     "deliveries": "hub.cli.deliveries",
