@@ -54,7 +54,7 @@ from hub.wiring.access import apply_cluster as apply_cluster
 from hub.wiring.access import change_password as change_password
 from hub.wiring.access import direct_state as direct_state
 from hub.wiring.access import plan_cluster as plan_cluster
-from hub.wiring.api import asyncapi
+from hub.wiring.api import asyncapi, build_pages
 from hub.wiring.delivery import address_guard as address_guard
 from hub.wiring.delivery import build_delivery, fetched_senders, settings_in_force, settings_table
 from hub.wiring.delivery import settings_desk as settings_desk
@@ -283,6 +283,7 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
     app = create_app([
         ("", health_router(missing)), *(("", router) for router in intake.routers), ("", feedback), ("", subscriptions),
         ("/registry", registry), ("", asyncapi_router(partial(asyncapi_document, settings, hub_map, catalog))),
+        ("", build_pages(settings, hub_map, catalog, table, partial(clocks_view, settings))),
     ])
     config = uvicorn.Config(
         app, host=settings.web_host, port=settings.web_port, log_level="warning", access_log=False,
