@@ -54,7 +54,7 @@ from hub.wiring.access import apply_cluster as apply_cluster
 from hub.wiring.access import change_password as change_password
 from hub.wiring.access import direct_state as direct_state
 from hub.wiring.access import plan_cluster as plan_cluster
-from hub.wiring.api import asyncapi, build_pages
+from hub.wiring.api import asyncapi, build_pages, find_callers, limit_requests
 from hub.wiring.delivery import address_guard as address_guard
 from hub.wiring.delivery import build_delivery, fetched_senders, settings_in_force, settings_table
 from hub.wiring.delivery import settings_desk as settings_desk
@@ -280,11 +280,13 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
         table, settings_desk(settings, catalog, publisher), pullers, partial(verify_address, settings)
     )
     intake = build_http_intake(settings, hub_map, catalog, publisher)
+    callers = find_callers(hub_map, table)
     app = create_app([
         ("", health_router(missing)), *(("", router) for router in intake.routers), ("", feedback), ("", subscriptions),
         ("/registry", registry), ("", asyncapi_router(partial(asyncapi_document, settings, hub_map, catalog))),
-        ("", build_pages(settings, hub_map, catalog, table, partial(clocks_view, settings))),
+        ("", build_pages(settings, hub_map, catalog, callers, partial(clocks_view, settings))),
     ])
+    limit_requests(app, settings, intake.source_of_key, callers)
     config = uvicorn.Config(
         app, host=settings.web_host, port=settings.web_port, log_level="warning", access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,

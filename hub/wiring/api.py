@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from hub.bus.reader import partitions_of, read_topics
 from hub.bus.records import Record
@@ -17,12 +20,15 @@ from hub.contracts.asyncapi import LiveTopic, Surroundings, describe
 from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
 from hub.domain.murmur2 import partition_of
+from hub.domain.quota import Quota
 from hub.errors import UsageError
 from hub.settings import Settings
+from hub.state.quotas import MemoryQuotas, RedisQuotas
 from hub.web.callers import AnyOf, SubscriptionCallers
 from hub.web.cursor import Cursors
 from hub.web.log_readers import log_readers
 from hub.web.pages import pages_router
+from hub.web.quota import limit
 from hub.web.readers import Callers
 from hub.web.subscriptions import SettingsReader
 from hub.wiring.parts import file_secret, utc_now
@@ -56,19 +62,45 @@ def asyncapi(
     ))
 
 
-def build_pages(
-    settings: Settings, hub_map: HubMap, catalog: Catalog, table: SettingsReader, clocks: Callable[[], ClocksView],
-    others: Sequence[Callers] = (),
-) -> APIRouter:
-    """The read pages. ``table`` has the settings in force; ``others`` know further tokens."""
+def find_callers(hub_map: HubMap, table: SettingsReader, others: Sequence[Callers] = ()) -> Callers:
+    """Who tokens are. ``table`` has the settings in force; ``others`` know further tokens."""
     departments = {
         name: str(hub_map.departments[entry.department]["code"]) for name, entry in hub_map.subscriptions.items()
     }
+    return AnyOf([SubscriptionCallers(table, departments), *others])
+
+
+def limit_requests(
+    app: FastAPI, settings: Settings, source_of_key: Callable[[str], str | None], callers: Callers
+) -> None:
+    """Puts the limits of the settings before ``app``, counted in Redis for all web processes."""
+    def identify(token: str) -> str | None:
+        source = source_of_key(token)
+        if source is not None:
+            return f"source:{source}"
+        caller = callers.find(token)
+        return caller.name if caller is not None else None
+
+    def quota(name: str, per_minute: int) -> Quota | None:
+        return Quota(name, per_minute) if per_minute else None
+
+    client = AsyncRedis.from_url(
+        settings.redis_url, socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0)
+    )
+    limit(
+        app, quotas=RedisQuotas(client, MemoryQuotas()), identify=identify,
+        caller=quota("caller", settings.rate_per_minute), address=quota("address", settings.rate_per_minute_address),
+    )
+
+
+def build_pages(
+    settings: Settings, hub_map: HubMap, catalog: Catalog, callers: Callers, clocks: Callable[[], ClocksView]
+) -> APIRouter:
+    """The read pages."""
     found = log_readers(
         partial(_read_log, settings.bootstrap), catalog, list(hub_map.subscriptions), hub_map.own_topics(), clocks,
         time.monotonic,
     )
-    callers = AnyOf([SubscriptionCallers(table, departments), *others])
     # Web processes that share their vault understand each other's cursors.
     cursors = Cursors(file_secret(settings, settings.vault_secret, "vault.secret"))
     titles = {name: rule.title for name, rule in hub_map.clocks.items()}

@@ -17,10 +17,13 @@ from schemathesis.specs.openapi.checks import (
 
 from hub.bus.records import Output
 from hub.delivery.answers import AnswerDesk
+from hub.domain.quota import Quota
 from hub.settings import load
+from hub.state.quotas import MemoryQuotas
 from hub.web.app import create_app, health_router
 from hub.web.asyncapi import asyncapi_router
 from hub.web.feedback import feedback_router
+from hub.web.quota import limit
 from hub.wiring import asyncapi_document
 from tests import support_http_intake, support_pages
 from tests.integration.test_pull import KEY, NAME, TOKEN, Desk, Idle, router_of
@@ -52,7 +55,7 @@ def new_app() -> Any:
     def keys(name: str) -> list[str]:
         return [KEY] if name == NAME else []
 
-    return create_app([
+    app = create_app([
         ("", health_router(lambda: None)),
         ("", feedback_router(publish, AnswerDesk(catalog(), Nobody(), keys, lambda: datetime.now(UTC)))),
         ("", router_of(desk, {NAME: Idle()})),
@@ -61,6 +64,9 @@ def new_app() -> Any:
         ("", SEASON.router()),
         ("", asyncapi_router(lambda registry: asyncapi_document(load(), hub_map(), catalog(), registry))),
     ])
+    # So low that some answers are refusals.
+    limit(app, quotas=MemoryQuotas(), identify=lambda token: None, caller=None, address=Quota("address", 600))
+    return app
 
 
 schema = schemathesis.openapi.from_asgi("/openapi.json", new_app())
