@@ -70,11 +70,14 @@ from hub.wiring.guards import sources_guard as sources_guard
 from hub.wiring.http_intake import build_http_intake
 from hub.wiring.http_intake import http_sources as http_sources
 from hub.wiring.http_intake import keys_desk as keys_desk
+from hub.wiring.ops import build_ops
+from hub.wiring.ops import lag_watch as lag_watch
 from hub.wiring.parts import Service as Service
 from hub.wiring.parts import Together as Together
-from hub.wiring.parts import WebService, open_redis, utc_now
+from hub.wiring.parts import WebService, utc_now
 from hub.wiring.parts import open_catalog as open_catalog
 from hub.wiring.parts import open_map as open_map
+from hub.wiring.parts import open_redis as open_redis
 from hub.wiring.parts import subject_secret as subject_secret
 from hub.wiring.topics import topic_specs as topic_specs
 from hub.wiring.uplink import build_uplink
@@ -83,7 +86,7 @@ from hub.wiring.uplink import uplink_groups as uplink_groups
 
 #: A department that waits for notices is let go after this long when the web side ends.
 SHUTDOWN_SECONDS = 3
-STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "uplink", "web")
+STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "uplink", "ops", "web")
 
 
 def registry_subjects(hub_map: HubMap, catalog: Catalog) -> dict[str, list[int]]:
@@ -107,6 +110,11 @@ def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
     }
     handed_out = {group_of(name): (f"inbox.{name}", COMMANDS_TOPIC) for name in hub_map.subscriptions}
     return groups | channel_groups(hub_map) | handed_out | direct_groups(hub_map)
+
+
+def all_groups(settings: Settings, hub_map: HubMap) -> dict[str, tuple[str, ...]]:
+    """The same, with the way back up where there is one."""
+    return {**consumer_groups(hub_map), **uplink_groups(settings)}
 
 
 _CLOCK_INPUTS = ("clock.signals.v1", "disclosure.receipts.v1", "delivery.receipts.v1", "discipline.feedback.v1")
@@ -174,6 +182,8 @@ def build_service(settings: Settings, stage: str) -> Service:
     hub_map = open_map(settings, catalog)
     if stage == "web":
         return _web(settings, hub_map, catalog)
+    if stage == "ops":
+        return build_ops(settings, hub_map, catalog, all_groups(settings, hub_map))
     if stage == "delivery":
         return build_delivery(settings, hub_map, catalog, load_endpoints(settings.endpoints))
     if stage == "disclosure":
