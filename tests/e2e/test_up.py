@@ -293,7 +293,7 @@ def test_a_poison_record_is_set_aside_and_its_followers_pass(season: Season) -> 
     raw = season.read("routing.dead-letters.v1")
     assert [(letter.key, letter.value) for letter in raw] == [(bad.key, bad.value)]
 
-    hub_json(season.data, "dead-letters", "redrive", place)
+    hub_json(season.data, "dead-letters", "redrive", place, "--reason", "再试一次")
     season.process.wait_until(lambda: len(season.read("routing.dead-letters.v1")) == 2, "the second refusal")
     season.wait_for_rest()
     tally = hub_json(season.data, "tally")
