@@ -22,7 +22,8 @@ class HttpSource(BaseModel):
 
     ``events`` are the event types that it may hand in; ``inspection.result.*`` are all of that noun.
     ``check_digit`` as for other sources: ``warn`` takes the event and says so, ``refuse`` refuses it.
-    ``rhythm`` as for other sources; with ``manifest`` a manifest of every working day is expected at
+    ``identity`` as for other sources: ``register`` asks the register of enterprises whose a record without a valid
+    code is. ``rhythm`` as for other sources; with ``manifest`` a manifest of every working day is expected at
     ``POST /v1/manifests``.
     """
 
@@ -35,6 +36,7 @@ class HttpSource(BaseModel):
     region_code: Annotated[str, StringConstraints(pattern=r"^\d{6}$")]
     events: Annotated[tuple[EventName, ...], Field(min_length=1, max_length=100)]
     check_digit: Literal["warn", "refuse"] = "warn"
+    identity: Literal["as-given", "register"] = "as-given"
     rhythm: RhythmText | None = None
     manifest: bool = False
 

@@ -7,16 +7,14 @@ fact at one moment make one event, and a kill between acknowledgement and index 
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import redis
 
-from hub.errors import IndexUnavailableError
-from hub.intake.catch_up import SETTLE_SECONDS, read_on
+from hub.intake.catch_up import is_as_left, read_on, take_over
 from hub.intake.lease import SourceLease
 from hub.intake.tentative import FACT_HEADER
 from hub.state.seen_index import SeenIndex, SeenRow
@@ -55,15 +53,18 @@ class Owner(NamedTuple):
 class FactBook:
     """Used by one thread, between ``open`` and ``close``. ``topics`` are all that declare facts."""
 
-    def __init__(self, client: redis.Redis, folder: Path, bootstrap: str, topics: Sequence[str]) -> None:
-        self._bootstrap, self._topics = bootstrap, list(topics)
+    def __init__(
+        self, client: redis.Redis, folder: Path, bootstrap: str, topics: Sequence[str],
+        patience_seconds: float = _PATIENCE_SECONDS,
+    ) -> None:
+        self._bootstrap, self._topics, self._patience_seconds = bootstrap, list(topics), patience_seconds
         self._lease = SourceLease(client, folder, _NAME)
         self._index = SeenIndex(client, _NAME, prefix="hub:book:")
         self._is_known = False
 
     def open(self) -> None:
         """Takes the turn. Raises SourceBusyError, IndexUnavailableError, BrokerError."""
-        self._lease.acquire(_PATIENCE_SECONDS)
+        self._lease.acquire(self._patience_seconds)
         try:
             self._bring_up()
         except BaseException:
@@ -96,18 +97,11 @@ class FactBook:
             self._lease.release()
 
     def _bring_up(self) -> None:
-        if self._is_known:
-            try:
-                self._index.enter(_NAME)
-            except IndexUnavailableError:
-                self._is_known = False
-            else:
-                return
-        if self._index.begin(uuid.uuid4().hex) is not None:
-            time.sleep(SETTLE_SECONDS)
-        read_on(self._index, self._bootstrap, self._topics, _read, self._take)
-        self._index.enter(_NAME)
-        self._is_known = True
+        if not (self._is_known and is_as_left(self._index, _NAME)):
+            self._is_known = False
+            read = partial(read_on, self._index, self._bootstrap, self._topics, _read, self._take)
+            take_over(self._index, _NAME, read)
+            self._is_known = True
 
     def _take(self, found: list[tuple[bytes, Owner]], offsets: dict[tuple[str, int], int]) -> None:
         # Events of one fact are of one subject, and so of one partition: the later one counts.

@@ -13,7 +13,7 @@ from hub.contracts.cloudevents import from_headers, to_headers
 from hub.domain.events import Envelope, derive_id
 from hub.domain.facts import STATE, FactRule
 from hub.intake.facts.book import FactBook, Owner
-from hub.intake.tentative import PRIOR_STATE, tentative
+from hub.intake.tentative import tentative, tentative_headers
 from hub.intake.versions import EventWriter, Identified, Identity
 from hub.state.seen_index import SeenRow
 
@@ -34,11 +34,12 @@ def read_witnesses(bootstrap: str, catalog: Catalog) -> list[dict[str, Any]]:
 
 class Judged(NamedTuple):
     """What becomes of a row: its records, the event first; what the index of rows holds of it; whether it is an
-    event."""
+    event. Of a witness ``differs`` names the fields that it says otherwise."""
 
     outputs: list[Output]
     after: SeenRow
     is_event: bool
+    differs: tuple[str, ...] = ()
 
     @property
     def word(self) -> str:
@@ -101,9 +102,17 @@ class Turn:
         if differs and rule.goes_before(self._desk.source, owner.source):
             return self._overtake(item, before, fact, owner, content, differs, now, identity)
         testimony = self._testimony(item, fact, owner, subject, differs, output, owner.source, now)
-        after = tentative(before, item.digest)
+        after = tentative(before, item.digest, state)
         headers = self._row_headers(testimony, item, after, before)
-        return Judged([testimony._replace(headers=headers)], after, False)
+        return Judged([testimony._replace(headers=headers)], after, False, differs)
+
+    def witnessed(self, item: Identified, output: Output) -> Owner | None:
+        """The other row whose fact this one bears witness to; ``output`` is what it would be by itself."""
+        rule = self._desk.rules.get(output.topic)
+        fact = self._fact(rule, output.topic, item.row.value, (output.key or b"").decode())
+        owner = None if fact is None else self._owner(fact)
+        is_ours = owner is None or (owner.source, owner.row) == (self._desk.source, item.key.hex())
+        return None if is_ours else owner
 
     def keep(self) -> None:
         """Makes sure that the turn lasts for what is published next. Raises IndexUnavailableError."""
@@ -181,7 +190,7 @@ class Turn:
         """By these the index of rows is rebuilt. A conflict that is an event as well has that for it."""
         return [
             *testimony.headers, ("ce_sequence", b"%d" % after.version), ("ce_naturalkey", item.key.hex().encode()),
-            ("ce_digest", item.digest.hex().encode()), (PRIOR_STATE, (before.state if before else "").encode()),
+            ("ce_digest", item.digest.hex().encode()), *tentative_headers(before, item.row.state_type),
         ]
 
     def _owner(self, fact: bytes) -> Owner | None:
