@@ -26,7 +26,7 @@ import structlog
 
 from hub.bus.publisher import Publisher
 from hub.contracts.catalog import Catalog
-from hub.domain.facts import FactRule
+from hub.domain.facts import OWN_SYSTEM, FactRule, Way
 from hub.domain.problem import ProblemError
 from hub.errors import HubError, IndexUnavailableError, InfrastructureError
 from hub.intake.answers_kept import Answer, Asked, KeptAnswers
@@ -89,11 +89,11 @@ class _Job(NamedTuple):
 class SourceDesk:
     """``run`` in a thread of its own; ``submit`` from any. ``heard`` is told when something was handed in.
     ``schemas`` maps the topics that the source writes to, to the names of their schemas. ``asks_register``: whose a
-    record without a valid code is, is asked of the register of enterprises."""
+    record without a valid code is, is asked of the register of enterprises. ``way``: by which it reports."""
 
     def __init__(
         self, source: str, schemas: Mapping[str, str], means: DeskMeans, heard: Callable[[], None] = lambda: None,
-        *, asks_register: bool = False,
+        *, asks_register: bool = False, way: Way = OWN_SYSTEM,
     ) -> None:
         self._heard = heard
         self._source, self._means, self._asks_register = source, means, asks_register
@@ -112,7 +112,7 @@ class SourceDesk:
             book = FactBook(
                 means.client, means.data_dir / "intake", means.bootstrap, sorted(means.facts), _PATIENCE_SECONDS
             )
-            self._facts = FactDesk(source, means.facts, self._writer, book, means.catalog)
+            self._facts = FactDesk(source, means.facts, self._writer, book, means.catalog, way)
         self._identities: Identities | None = None
         #: When decisions are looked after next; what was decided while nobody ran waits for the first turn.
         self._settle_at = 0.0 if asks_register else float("inf")

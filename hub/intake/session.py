@@ -13,7 +13,7 @@ import structlog
 
 from hub.bus.publisher import KafkaPublisher, Publisher
 from hub.contracts.catalog import Catalog
-from hub.domain.facts import FactRule
+from hub.domain.facts import OWN_SYSTEM, FactRule
 from hub.domain.webhook_keys import parse_public
 from hub.errors import HubError
 from hub.intake.catch_up import catch_up
@@ -157,7 +157,8 @@ class IntakeSession:
         means = self._means
         assert self._client is not None
         book = FactBook(self._client, self._folder, means.bootstrap, sorted(means.facts))
-        return FactDesk(self.source.name, means.facts, writer, book, means.catalog)
+        way = self._config.way if self._config is not None else OWN_SYSTEM
+        return FactDesk(self.source.name, means.facts, writer, book, means.catalog, way)
 
     def run_pending(
         self, progress: Progress | None = None, begin: Callable[[Portion], None] | None = None

@@ -15,7 +15,7 @@ from hub.state.seen_index import SeenRow
 PRIOR_STATE = "ce_priorstate"
 #: Beside it: the state of the row that is not published. An amendment of it leaves that as it is.
 ROW_STATE = "ce_rowstate"
-#: Header of an event that is a declared fact: key, state of the row, content (``hub.intake.facts.book``).
+#: Header of an event that is a declared fact: key, state of the row, content, way (``hub.intake.facts.book``).
 FACT_HEADER = "ce_fact"
 _MARK = "~"
 _BEHIND = "\x1f"

@@ -110,6 +110,8 @@ def source_entrance(
         catalog, settings.bootstrap, client, settings.data, subject_secret(settings), publisher, register,
         hub_map.facts(),
     )
-    desk = SourceDesk(source.name, schemas, means, heard, asks_register=source.identity == "register")
+    desk = SourceDesk(
+        source.name, schemas, means, heard, asks_register=source.identity == "register", way=source.way
+    )
     topics = {event: topic for event, topic in facts.items() if topic in schemas}
     return desk, Entrance(source, Receiver(source, topics, schemas, catalog), desk)

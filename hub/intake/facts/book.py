@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import redis
 
+from hub.domain.facts import OWN_SYSTEM
 from hub.intake.catch_up import is_as_left, read_on, take_over
 from hub.intake.lease import SourceLease
 from hub.intake.tentative import FACT_HEADER
@@ -27,7 +28,7 @@ _PATIENCE_SECONDS = 200.0
 
 class Owner(NamedTuple):
     """The event that a fact is at the moment: of which source and row (hex), its version, id and correlation, the
-    state of the row, and the digests of what is compared."""
+    state of the row, the digests of what is compared, and the way by which the source reported it."""
 
     source: str
     row: str
@@ -36,18 +37,21 @@ class Owner(NamedTuple):
     correlation_id: str
     state: str
     content: tuple[str, ...]
+    way: str = OWN_SYSTEM
 
     def entry(self) -> SeenRow:
-        texts = (self.source, self.row, self.event_id, self.correlation_id, self.state, ",".join(self.content))
+        content = ",".join(self.content)
+        texts = (self.source, self.row, self.event_id, self.correlation_id, self.state, content, self.way)
         return SeenRow(self.version, bytes(8), "\x1f".join(texts))
 
     @classmethod
     def of(cls, entry: SeenRow) -> Owner:
-        source, row, event_id, correlation_id, state, content = entry.state.split("\x1f")
-        return cls(source, row, entry.version, event_id, correlation_id, state, tuple(content.split(",")))
+        # Entries of an earlier version have no way.
+        source, row, event_id, correlation_id, state, content, *way = entry.state.split("\x1f")
+        return cls(source, row, entry.version, event_id, correlation_id, state, tuple(content.split(",")), *way)
 
     def header(self, fact: bytes) -> tuple[str, bytes]:
-        return FACT_HEADER, f"{fact.hex()};{self.state};{','.join(self.content)}".encode()
+        return FACT_HEADER, f"{fact.hex()};{self.state};{','.join(self.content)};{self.way}".encode()
 
 
 class FactBook:
@@ -111,11 +115,11 @@ class FactBook:
 def _read(headers: list[tuple[str, Any]] | None) -> tuple[bytes, Owner] | None:
     found = dict(headers or ())
     try:
-        fact, state, content = found[FACT_HEADER].decode().split(";")
+        fact, state, content, *way = found[FACT_HEADER].decode().split(";")
         return bytes.fromhex(fact), Owner(
             found["ce_source"].decode().rpartition("/")[2], found["ce_naturalkey"].decode(),
             int(found["ce_sequence"]), found["ce_id"].decode(), found["ce_correlationid"].decode(), state,
-            tuple(content.split(",")),
+            tuple(content.split(",")), *way,
         )
     except (KeyError, ValueError, AttributeError):
         return None  # no declared fact
