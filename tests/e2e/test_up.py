@@ -115,7 +115,8 @@ def test_at_rest_nothing_is_behind_and_everything_has_an_end(season: Season) -> 
     assert {entry["lag"] for entry in lag} == {0}
     assert {entry["group"] for entry in lag} == {
         "hub-routing", "hub-disclosure-gsxt", "hub-disclosure-creditchina", "hub-clocks",
-        "hub-delivery-government-procurement", "hub-delivery-works-bidding",
+        "hub-delivery-government-procurement", "hub-delivery-works-bidding", "hub-delivery-leads-gannan",
+        "hub-delivery-leads-hezuo",
     }  # fmt: skip
     tally = hub_json(season.data, "tally")
     assert tally["is_settled"] and tally["dead_letters"] == {}
