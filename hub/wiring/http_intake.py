@@ -37,6 +37,8 @@ class HttpIntake(NamedTuple):
 
     routers: tuple[APIRouter, ...]
     services: Mapping[str, Service]
+    #: Name of the source that a key opens for, ``None`` for a key that opens nothing.
+    source_of_key: Callable[[str], str | None]
 
 
 def department_facts(hub_map: HubMap) -> dict[str, str]:
@@ -95,7 +97,12 @@ def build_http_intake(
 
     sources = {name: entrance.source for name, entrance in entrances.items()}
     routers = (events_router(table, entrances, facts, utc_now), manifests_router(table, sources, take, utc_now))
-    return HttpIntake(routers, services)
+
+    def source_of_key(text: str) -> str | None:
+        found = table.find(text, utc_now())
+        return found[0] if found is not None else None
+
+    return HttpIntake(routers, services, source_of_key)
 
 
 def source_entrance(
