@@ -19,7 +19,7 @@ from hub.embedded.supervisor import Supervisor
 from hub.embedded.valkey import Valkey
 from hub.errors import ContractError, InfrastructureError
 from hub.settings import Settings, load
-from hub.wiring import STAGES, apply_cluster, find_uplink, open_catalog, open_map
+from hub.wiring import STAGES, apply_cluster, find_uplinks, open_catalog, open_map
 
 #: How long the stages may take to answer after their start.
 READY_SECONDS = 60.0
@@ -204,7 +204,7 @@ class House:
 def _has_uplink(settings: Settings) -> bool:
     """Whether a source has a way back up. A faulty ``sources.yaml`` is intake's to name."""
     try:
-        return find_uplink(settings) is not None
+        return bool(find_uplinks(settings))
     except ContractError:
         return False
 

@@ -85,7 +85,7 @@ from hub.wiring.parts import open_redis as open_redis
 from hub.wiring.parts import subject_secret as subject_secret
 from hub.wiring.topics import topic_specs as topic_specs
 from hub.wiring.uplink import build_uplink
-from hub.wiring.uplink import find_uplink as find_uplink
+from hub.wiring.uplink import find_uplinks as find_uplinks
 from hub.wiring.uplink import uplink_groups as uplink_groups
 
 #: A department that waits for notices is let go after this long when the web side ends.

@@ -120,7 +120,7 @@ def test_at_rest_nothing_is_behind_and_everything_has_an_end(season: Season) -> 
     assert {entry["lag"] for entry in lag} == {0}
     assert {entry["group"] for entry in lag} == {
         "hub-routing", *(f"hub-disclosure-{name}" for name in season.map.channels), "hub-clocks",
-        "hub-delivery-government-procurement", "hub-delivery-works-bidding",
+        *(f"hub-delivery-{name}" for name in season.map.subscriptions),
     }  # fmt: skip
     tally = hub_json(season.data, "tally")
     assert tally["is_settled"] and tally["dead_letters"] == {}
