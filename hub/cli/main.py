@@ -29,6 +29,7 @@ _GROUPS = {
     "identity": "hub.cli.identity",
     "calendar": "hub.cli.calendar",
     "clocks": "hub.cli.clocks",
+    "acts": "hub.cli.acts",
     "dead-letters": "hub.cli.dead_letters",
     "disclosure": "hub.cli.disclosure",
     "deliveries": "hub.cli.deliveries",
@@ -47,6 +48,7 @@ _COMMANDS = {
     "hub.cli.rebuild": ("rebuild",),
     "hub.cli.listen": ("listen",),
     "hub.cli.proof": ("proof",),
+    "hub.cli.asyncapi": ("asyncapi",),
 }
 
 
