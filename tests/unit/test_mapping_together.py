@@ -44,23 +44,26 @@ _VALUES = st.one_of(
 
 
 @lru_cache
-def reader(folder: Path, name: str, identity: str, check_digit: str) -> tuple[RowReader, int]:
-    """A reader whose columns are all of its mapping's, with one more that it does not know; and how many."""
+def reader(folder: Path, name: str, identity: str, check_digit: str, is_whole: bool) -> tuple[RowReader, int]:
+    """A reader whose columns are all of its mapping's (or those alone that it cannot do without), with one more that
+    it does not know; and how many."""
     mapping = load_mapping(name, folder)
-    headings = [column.heading for column in mapping.columns]
-    headings += [member.heading for group in mapping.groups for member in group.members.values()]
+    headings = [column.heading for column in mapping.columns if is_whole or column.required]
+    for group in mapping.groups:
+        members = [member.heading for member in group.members.values()]
+        headings += members if is_whole else members[:1] if group.required else []
     headings = ["序号", *dict.fromkeys(headings)]
     context = source_context(config(Path("/nowhere"), identity=identity, check_digit=check_digit), catalog(), Path())
     return RowReader(layout_of(mapping, headings), context), len(headings)
 
 
-_settings = st.tuples(st.sampled_from(["as-given", "register"]), st.sampled_from(["warn", "refuse"]))
+_settings = st.tuples(st.sampled_from(["as-given", "register"]), st.sampled_from(["warn", "refuse"]), st.booleans())
 
 
 @pytest.mark.parametrize("name", mapping_names(OF_FILES))
 @settings(deadline=None, max_examples=60)
 @given(data=st.data(), how=_settings)
-def test_texts(name: str, data: st.DataObject, how: tuple[str, str]) -> None:
+def test_texts(name: str, data: st.DataObject, how: tuple[str, str, bool]) -> None:
     read, width = reader(OF_FILES, name, *how)
     # One row that repeats, so that what is remembered is used, and rows of any length.
     line = data.draw(st.lists(_CELLS, min_size=width, max_size=width))
@@ -74,7 +77,7 @@ def test_texts(name: str, data: st.DataObject, how: tuple[str, str]) -> None:
 @pytest.mark.parametrize("name", mapping_names(OF_TABLES))
 @settings(deadline=None, max_examples=60)
 @given(data=st.data(), how=_settings)
-def test_values(name: str, data: st.DataObject, how: tuple[str, str]) -> None:
+def test_values(name: str, data: st.DataObject, how: tuple[str, str, bool]) -> None:
     read, width = reader(OF_TABLES, name, *how)
     raws = data.draw(st.lists(st.lists(_VALUES, min_size=width, max_size=width), max_size=5))
     places = [Place("t", None, number) for number in range(len(raws))]

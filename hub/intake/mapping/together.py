@@ -229,7 +229,7 @@ class BatchReader:
     ) -> Sequence[Any]:
         if group.is_alone:
             return alone(columns[group.index])
-        empty = repeat("", count)
+        empty = ("",) * count
         texts = [self._texts[at](columns[at]) if at >= 0 else empty for at in group.members_at]
         return [self._records(group, parts) for parts in zip(*texts, strict=True)]
 
