@@ -49,6 +49,7 @@ _COMMANDS = {
     "hub.cli.listen": ("listen",),
     "hub.cli.proof": ("proof",),
     "hub.cli.replay": ("replay",),
+    "hub.cli.asyncapi": ("asyncapi",),
 }
 
 

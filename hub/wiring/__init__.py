@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import uvicorn
 
@@ -45,6 +46,7 @@ from hub.settings import Settings
 from hub.state.due_index import DueIndex
 from hub.state.notice_index import NoticeIndex
 from hub.web.app import create_app, health_router
+from hub.web.asyncapi import asyncapi_router
 from hub.web.feedback import feedback_router
 from hub.web.registry import registry_router
 from hub.web.subscriptions import subscriptions_router
@@ -56,6 +58,7 @@ from hub.wiring.acts import acts_desk as acts_desk
 from hub.wiring.acts import dead_letter_desk as dead_letter_desk
 from hub.wiring.acts import open_acts as open_acts
 from hub.wiring.acts import replays as replays
+from hub.wiring.api import asyncapi, build_pages, find_callers, limit_requests
 from hub.wiring.delivery import address_guard as address_guard
 from hub.wiring.delivery import build_delivery, fetched_senders, settings_in_force, settings_table
 from hub.wiring.delivery import settings_desk as settings_desk
@@ -101,6 +104,14 @@ def registry_subjects(hub_map: HubMap, catalog: Catalog) -> dict[str, list[int]]
         if schema.view != "full":
             subjects.setdefault(f"{schema.name.replace('/', '.')}.{schema.view}", []).append(schema.id)
     return subjects
+
+
+def asyncapi_document(
+    settings: Settings, hub_map: HubMap, catalog: Catalog, registry_url: str | None = None
+) -> dict[str, Any]:
+    """The topics and webhooks as an AsyncAPI document; see :mod:`hub.contracts.asyncapi`."""
+    subjects = registry_subjects(hub_map, catalog)
+    return asyncapi(settings, hub_map, catalog, subjects, consumer_groups(hub_map), registry_url)
 
 
 def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
@@ -283,10 +294,13 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
         table, settings_desk(settings, catalog, publisher), pullers, partial(verify_address, settings)
     )
     intake = build_http_intake(settings, hub_map, catalog, publisher)
+    callers = find_callers(hub_map, table)
     app = create_app([
         ("", health_router(missing)), *(("", router) for router in intake.routers), ("", feedback), ("", subscriptions),
-        ("/registry", registry),
+        ("/registry", registry), ("", asyncapi_router(partial(asyncapi_document, settings, hub_map, catalog))),
+        ("", build_pages(settings, hub_map, catalog, callers, partial(clocks_view, settings))),
     ])
+    limit_requests(app, settings, intake.source_of_key, callers)
     config = uvicorn.Config(
         app, host=settings.web_host, port=settings.web_port, log_level="warning", access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,

@@ -30,6 +30,7 @@ from hub.domain.events import Envelope, entity_id, event_id
 from hub.domain.identifiers import is_id_card, is_uscc
 from hub.sandbox.generate.manifest import Manifest
 from hub.settings import PROJECT_ROOT
+from tests.support_asyncapi import as_described, as_live
 from tests.support_hub import (
     HubProcess,
     get_json,
@@ -196,6 +197,17 @@ def test_a_registry_client_decodes_every_topic(season: Season) -> None:
             assert value is not None and record.value is not None
             # Confluent's own reader and the hub's make the same of it.
             assert value == season.catalog.decode(record.value)[1], topic
+
+
+def test_the_asyncapi_document_is_what_the_cluster_has(season: Season) -> None:
+    document = get_json(f"{season.web}/asyncapi.json")
+    described = as_described(document)
+    assert set(described) == set(season.map.topics)
+    assert as_live(season.bootstrap, described) == described
+    ids = {name: message["x-schema-id"] for name, message in document["components"]["messages"].items()
+           if "x-schema-id" in message}
+    for topic, record in season.firsts().items():
+        assert record.value is None or int.from_bytes(record.value[1:5], "big") == ids[topic], topic
 
 
 def test_the_cloudevents_sdk_reads_every_topic(season: Season) -> None:
