@@ -168,6 +168,8 @@ class House:
             "--feedback-url",
             f"{self.addresses['web']}/v1/feedback",
         ]
+        for name, channel in hub_map.channels.items():
+            command += ["--channel", f"{name}={channel.connector}"]
         for name, subscription in hub_map.subscriptions.items():
             command += ["--department", f"{name}={hub_map.departments[subscription.department]['name']}"]
         answer = folder / "sandbox.json"
@@ -180,10 +182,11 @@ class House:
             "disclosure": found["disclosure"]["url"],
             "interface": found["interface"]["url"],
             "national": found["national"]["url"],
+            "channels": {name: entry["page"] for name, entry in found["channels"].items()},
             "departments": {name: entry["page"] for name, entry in found["departments"].items()},
         }
         if self._settings.endpoints_file is None:
-            _write_private(self._settings.endpoints, _sandbox_endpoints(found, list(hub_map.channels)))
+            _write_private(self._settings.endpoints, _sandbox_endpoints(found))
 
     def _start_stages(self) -> None:
         assert self._stages is not None
@@ -206,9 +209,10 @@ def _has_uplink(settings: Settings) -> bool:
         return False
 
 
-def _sandbox_endpoints(found: Mapping[str, Any], channels: list[str]) -> dict[str, Any]:
+def _sandbox_endpoints(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The file of endpoints, as the stand-ins say where they are and what a connector has to know of them."""
     return {
-        "channels": {name: {"url": found["disclosure"]["url"]} for name in channels},
+        "channels": {name: entry["settings"] for name, entry in found["channels"].items()},
         "subscriptions": {
             name: {"url": entry["url"], "secret": entry["secret"]} for name, entry in found["departments"].items()
         },

@@ -122,7 +122,7 @@ class SignalReader:
             target = value.get(rule.per) if rule.per != "event" else None
             if rule.per != "event" and target is None:
                 continue  # a delivery says nothing of a clock that runs for each channel
-            if rule.subscriptions and target not in rule.subscriptions:
+            if rule.targets and target not in rule.targets:
                 continue
             if kind != "start" and not _can_speak_to(rule, value.get("event_type")):
                 continue

@@ -70,6 +70,7 @@ from hub.wiring.disclosure import build_disclosure, channel_groups
 from hub.wiring.disclosure import mend as mend
 from hub.wiring.disclosure import public_states as public_states
 from hub.wiring.disclosure import reconcile as reconcile
+from hub.wiring.disclosure import withdraw_again as withdraw_again
 from hub.wiring.guards import sources_guard as sources_guard
 from hub.wiring.http_intake import build_http_intake
 from hub.wiring.http_intake import http_sources as http_sources
