@@ -48,6 +48,7 @@ _COMMANDS = {
     "hub.cli.rebuild": ("rebuild",),
     "hub.cli.listen": ("listen",),
     "hub.cli.proof": ("proof",),
+    "hub.cli.replay": ("replay",),
     "hub.cli.asyncapi": ("asyncapi",),
 }
 

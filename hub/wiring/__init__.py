@@ -57,6 +57,7 @@ from hub.wiring.access import plan_cluster as plan_cluster
 from hub.wiring.acts import acts_desk as acts_desk
 from hub.wiring.acts import dead_letter_desk as dead_letter_desk
 from hub.wiring.acts import open_acts as open_acts
+from hub.wiring.acts import replays as replays
 from hub.wiring.api import asyncapi, build_pages, find_callers, limit_requests
 from hub.wiring.delivery import address_guard as address_guard
 from hub.wiring.delivery import build_delivery, fetched_senders, settings_in_force, settings_table
