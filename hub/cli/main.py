@@ -41,7 +41,8 @@ _GROUPS = {
 _COMMANDS = {
     "hub.cli.up": ("up", "run"),
     "hub.cli.demo": ("demo",),
-    "hub.cli.look": ("lag", "tally", "trace", "doctor"),
+    "hub.cli.look": ("lag", "tally", "doctor"),
+    "hub.cli.trace": ("trace",),
     "hub.cli.publish": ("publish",),
     "hub.cli.rebuild": ("rebuild",),
     "hub.cli.listen": ("listen",),

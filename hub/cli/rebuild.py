@@ -1,4 +1,4 @@
-"""``hub rebuild``: the due index made anew from the log, or held against it."""
+"""``hub rebuild``: the due index, or the ledger, made anew from the log, or held against it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
 from hub.clocks.rebuild import PartitionReport, Rebuild, whole_digest
-from hub.wiring import clocks_rebuild
+from hub.wiring import LedgerRebuild, clocks_rebuild
 
 #: How long a running stage may take to miss its index and write it.
 _PATIENCE_SECONDS = 60
@@ -17,10 +17,14 @@ _PATIENCE_SECONDS = 60
 
 def rebuild(
     verify: Annotated[bool, typer.Option("--verify", help="只核对，不写入 / compare only, write nothing")] = False,
+    ledger: Annotated[bool, typer.Option("--ledger", help="台账索引 / the ledger instead of the due index")] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """重建到期索引 / makes the due index anew from clock.states.v1; exit 1 if they differ in the end."""
+    """重建索引 / makes the due index anew from clock.states.v1 (or the ledger); exit 1 if they differ in the end."""
+    if ledger:
+        _rebuild_ledger(verify, data, as_json)
+        return
     with errors_as_sentences():
         work = clocks_rebuild(settings_of(data))
         if not verify and not work.rebuild():
@@ -33,6 +37,28 @@ def rebuild(
             _print(reports)
         if not _are_same(reports):
             raise typer.Exit(1)
+
+
+def _rebuild_ledger(verify: bool, data: Data, as_json: bool) -> None:
+    with errors_as_sentences():
+        work = LedgerRebuild(settings_of(data), _say)
+        if not verify:
+            work.rebuild()
+        found = work.verify()
+        if as_json:
+            print_json(found.as_dict())
+        else:
+            for line in found.examples:
+                typer.echo(f"\t{line}")
+            word = "一致 same" if found.is_same else "不一致 DIFFERENT"
+            typer.echo(
+                f"{found.facts:,} facts, {found.records:,} records, {found.desks:,} desks with "
+                f"{found.entries:,} entries\t{word}"
+            )
+            for kind, count in found.differences.items():
+                typer.echo(f"\t{kind}: {count:,}")
+    if not found.is_same:
+        raise typer.Exit(1)
 
 
 def _wait(work: Rebuild) -> None:
