@@ -130,5 +130,9 @@ def contents(client: redis.Redis) -> dict[str, object]:
     found["facts"] = {entity: (hour, frozenset(places)) for entity, hour, places in index.dump()}
     for key in client.scan_iter(match="hub:desk:*"):
         kind = client.type(key)
-        found[key.decode()] = client.hgetall(key) if kind == b"hash" else client.zrange(key, 0, -1)
+        found[key.decode()] = (
+            # A count that came to nothing is none; the sweep takes it out.
+            {name: value for name, value in client.hgetall(key).items() if value != b"0"} if kind == b"hash"
+            else client.zrange(key, 0, -1)
+        )
     return found

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
+from hub.cli.on_record import on_record
 from hub.clocks.rebuild import PartitionReport, Rebuild, whole_digest
 from hub.wiring import LedgerRebuild, clocks_rebuild
 
@@ -18,18 +19,22 @@ _PATIENCE_SECONDS = 60
 def rebuild(
     verify: Annotated[bool, typer.Option("--verify", help="只核对，不写入 / compare only, write nothing")] = False,
     ledger: Annotated[bool, typer.Option("--ledger", help="台账索引 / the ledger instead of the due index")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="原因 / why; it stays on record")] = "重建索引",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """重建索引 / makes the due index anew from clock.states.v1 (or the ledger); exit 1 if they differ in the end."""
     if ledger:
-        _rebuild_ledger(verify, data, as_json)
+        _rebuild_ledger(verify, reason, data, as_json)
         return
     with errors_as_sentences():
-        work = clocks_rebuild(settings_of(data))
-        if not verify and not work.rebuild():
-            _say("计时进程正在运行，由它重写索引 (the running stage writes it)")
-            _wait(work)
+        settings = settings_of(data)
+        work = clocks_rebuild(settings)
+        if not verify:
+            with on_record(settings, "index.rebuild", "clock.states.v1", reason):
+                if not work.rebuild():
+                    _say("计时进程正在运行，由它重写索引 (the running stage writes it)")
+                    _wait(work)
         reports = work.verify()
         if as_json:
             print_json(_as_json(reports))
@@ -39,11 +44,13 @@ def rebuild(
             raise typer.Exit(1)
 
 
-def _rebuild_ledger(verify: bool, data: Data, as_json: bool) -> None:
+def _rebuild_ledger(verify: bool, reason: str, data: Data, as_json: bool) -> None:
     with errors_as_sentences():
-        work = LedgerRebuild(settings_of(data), _say)
+        settings = settings_of(data)
+        work = LedgerRebuild(settings, _say)
         if not verify:
-            work.rebuild()
+            with on_record(settings, "index.rebuild", "ledger", reason):
+                work.rebuild()
         found = work.verify()
         if as_json:
             print_json(found.as_dict())

@@ -135,6 +135,11 @@ class DeskIndex:
             found = cast("dict[bytes, bytes]", self._client.hgetall(self._key(department, "score")))
         return [(Mark(*name.decode().split("|")), int(count)) for name, count in found.items()]
 
+    def empty_marks(self, department: str) -> list[Command]:
+        """What takes counts out that have come to nothing."""
+        key = self._key(department, "score")
+        return [["HDEL", key, "|".join(mark)] for mark, count in self.marks(department) if not count]
+
     # -- the stage ----------------------------------------------------------------------------
 
     def many(self, wanted: Mapping[tuple[str, str], Sequence[str]]) -> dict[tuple[str, str, str], Entry]:

@@ -57,6 +57,7 @@ class Desks:
 
     def _round(self, before: date) -> Iterator[list[Command]]:
         for department in sorted(self._index.departments()):
+            yield self._index.empty_marks(department)
             for shelf in SHELVES:
                 cursor = 0
                 while True:

@@ -30,12 +30,12 @@ from hub.state.ledger_index import (
 )
 
 log = structlog.get_logger()
-#: Topics that tell of sources, settings and reference data, not of an event; and delivery.waits.v1, whose records come
-#: and go while a notice waits: its alerts and receipts say what there was to say.
+#: Topics that tell of sources, settings, reference data and acts of people, not of an event; and
+#: delivery.waits.v1, whose records come and go while a notice waits: its alerts and receipts say what there was to say.
 NOT_FOLLOWED = frozenset((
     "intake.portions.v1", "intake.heartbeats.v1", "intake.manifests.v1", "intake.alerts.v1",
     "identity.enterprises.v1", "delivery.waits.v1", "subscription.settings.v1", "source.keys.v1",
-    "reference.calendars.v1",
+    "reference.calendars.v1", "audit.acts.v1",
 ))
 #: How what a value changes on a desk is read; by topic, inboxes apart.
 _DESK: dict[str, Callable[[dict[FactKey, Entry], Record, dict[str, Any]], str | None]] = {
@@ -99,7 +99,7 @@ class RecordReader:
         numbers: dict[str, int] = {}
         facts: dict[FactKey, Entry] = {}
         count = 0
-        latest_states: dict[bytes, tuple[Record, int]] = {}
+        latest_states: dict[bytes, tuple[Record, list[int]]] = {}
         for record in records:
             count += 1
             plan = self._plans.get(record.topic)
@@ -122,12 +122,12 @@ class RecordReader:
                 short_subject(headers.get("ce_subject") or b""), number,
             ))
         # Of the states of one clock the last alone counts: the others need not be decoded.
-        for record, at in latest_states.values():
+        for record, places in latest_states.values():
             owner = self._decoded(record, facts)
-            if owner:
-                number = numbers.setdefault(owner, len(numbers) + 1)
-                if number < 256:
-                    items[at] = items[at][:-1] + number.to_bytes(1, "big")
+            number = numbers.setdefault(owner, len(numbers) + 1) if owner else 0
+            # The first of them is the one that is new to the index, and is listed.
+            for at in places if 0 < number < 256 else ():
+                items[at] = items[at][:-1] + number.to_bytes(1, "big")
         return Batch(b"".join(items), list(numbers), facts, count)
 
     def department_of(self, record: Record) -> str | None:
@@ -135,16 +135,17 @@ class RecordReader:
         plan = self._plans.get(record.topic)
         if plan is None or record.value is None:
             return None
-        states: dict[bytes, tuple[Record, int]] = {}
+        states: dict[bytes, tuple[Record, list[int]]] = {}
         found = self._read_value(plan, record, {}, states, 0)
         return self._decoded(record, {}) if states else found
 
     def _read_value(
         self, plan: TopicPlan, record: Record, facts: dict[FactKey, Entry],
-        states: dict[bytes, tuple[Record, int]], at: int,
+        states: dict[bytes, tuple[Record, list[int]]], at: int,
     ) -> str | None:
         if record.topic == "clock.states.v1":
-            states[record.key or b""] = (record, at)
+            key = record.key or b""
+            states[key] = (record, [*(states[key][1] if key in states else ()), at])
             return None
         if record.topic in _DESK:
             return self._decoded(record, facts)

@@ -2,8 +2,8 @@
 
 Its position stands in Redis beside what it has written and moves in one step with it: a kill between the two does not
 exist, and an index that was wiped has no position and is filled from the beginning. The group ``hub-ledger`` is told
-the position as well, for ``hub lag`` alone; nobody joins it. One process at a time writes: a second one waits until
-the first has said nothing for a lease, and then goes on where it stopped.
+the position as well, for ``hub lag`` alone. One process at a time writes: a second one waits until the first has said
+nothing for a lease, and then goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -35,8 +35,6 @@ GROUP = "hub-ledger"
 #: Records of one step: some 15 ms of the index' server, which others ask meanwhile.
 _BATCH = 2000
 _COMMIT_SECONDS = 2.0
-#: A topic or a partition that was made since is found after this long.
-_LOOK_SECONDS = 30.0
 #: An index above its bound is brought below this part of it.
 _EVICT_TO = 0.97
 _SWEEP_SECONDS = 5.0
@@ -46,10 +44,6 @@ _NICENESS = 10
 
 
 _GONE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
-
-
-class _Lost(Exception):
-    """A topic or partition came or went: it is begun anew from the index' own position."""
 
 
 class LedgerService:
@@ -65,6 +59,7 @@ class LedgerService:
         self._topics = followed_topics(hub_map)
         self._owner = uuid.uuid4().hex
         self._stopping = threading.Event()
+        self._fault: IndexUnavailableError | None = None
         #: Records that were taken since the start.
         self.records = 0
 
@@ -80,8 +75,6 @@ class LedgerService:
             before = self.records
             try:
                 self._session()
-            except _Lost as error:
-                log.info("ledger looks again", reason=str(error))
             except (IndexUnavailableError, BrokerError, KafkaException) as error:
                 failed = 0 if self.records > before else failed + 1
                 delay = doubled(failed, first=_BACKOFF_SECONDS[0], longest=_BACKOFF_SECONDS[1])
@@ -98,31 +91,38 @@ class LedgerService:
         reader = RecordReader(self._map, self._catalog, numbers)
         consumer = new_consumer(
             self._bootstrap, group=GROUP, client_id="ledger",
-            # Where age has left nothing before the end, the end is how far it has been read.
-            **{"enable.partition.eof": True},
+            # Where age has left nothing before the end, the end is how far it has been read. A process that is started
+            # after a kill takes the place of the one before at once.
+            **{"enable.partition.eof": True, "group.instance.id": GROUP},
         )
+        self._fault = None
         try:
-            places = self._places(consumer)
-            at = self._index.offsets()
-            consumer.assign([TopicPartition(*place, at.get(place, OFFSET_BEGINNING)) for place in places])
-            self._follow(consumer, reader, places)
+            consumer.subscribe(self._topics, on_assign=self._on_assign)
+            self._follow(consumer, reader)
         finally:
             consumer.close()
         self._index.end()
 
-    def _places(self, consumer: Consumer) -> list[tuple[str, int]]:
-        known = consumer.list_topics(timeout=15).topics
-        wanted = [name for name in self._topics if name in known and known[name].error is None]
-        return sorted((name, number) for name in wanted for number in known[name].partitions)
+    def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Begins where the index stands, whatever the group was told."""
+        try:
+            at = self._index.offsets()
+        except IndexUnavailableError as error:
+            # An error that leaves a callback would be lost.
+            self._fault, at, partitions = error, {}, []
+        for each in partitions:
+            each.offset = at.get((each.topic, each.partition), OFFSET_BEGINNING)
+        consumer.assign(partitions)
 
-    def _follow(self, consumer: Consumer, reader: RecordReader, places: list[tuple[str, int]]) -> None:
+    def _follow(self, consumer: Consumer, reader: RecordReader) -> None:
         offsets: dict[tuple[str, int], int] = {}
         # So that a lease is held from the first moment, also on an empty log.
         self._index.write(b"", (), (), {})
-        committed_at = looked_at = swept_at = time.monotonic()
+        committed_at = swept_at = time.monotonic()
         while not self._stopping.is_set():
-            messages = consumer.consume(_BATCH, 0.2)
-            records, moved = to_records(messages)
+            records, moved = to_records(consumer.consume(_BATCH, 0.2))
+            if self._fault is not None:
+                raise self._fault
             batch = reader.read(records)
             self._index.write(batch.items, batch.departments, self._desks.commands(batch.facts), moved)
             self.records += len(records)
@@ -137,10 +137,6 @@ class LedgerService:
                 swept_at = clock
                 if commands := self._desks.sweep(self._now()):
                     self._index.write(b"", (), commands, {})
-            if clock - looked_at > _LOOK_SECONDS:
-                looked_at = clock
-                if self._places(consumer) != places:
-                    raise _Lost("topics or partitions changed")
         if offsets:
             commit(consumer, offsets, is_waiting=True, log=log)
 
@@ -163,7 +159,7 @@ def to_records(messages: Sequence[Any]) -> tuple[list[Record], dict[tuple[str, i
         elif error.code() == KafkaError._PARTITION_EOF:
             moved[message.topic(), message.partition()] = message.offset()
         elif error.code() in _GONE:
-            raise _Lost(error.str())
+            continue  # the map is ahead of the cluster; the client looks for it again by itself
         elif not error.retriable() and error.code() not in (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
             raise BrokerError(error.str())
     return found, moved
