@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         4 * 1024 * 1024, ge=1, description="bytes of the notices of one package, as they are signed"
     )
     drop_form: Literal["xlsx", "csv"] = Field("xlsx", description="form of the tables in a package")
+    ledger_memory: int = Field(
+        512, ge=1, description="MiB of the index that the ledger keeps in Redis; what is oldest leaves first"
+    )
     replication: int | None = Field(None, ge=1, description="replicas of every topic instead of the map's")
     web_host: str = Field("127.0.0.1", description="address that the web side listens on")
     web_port: int = Field(8080, ge=0, description="port of the web side; 0 takes a free one")

@@ -12,7 +12,8 @@ from typing import Annotated
 import typer
 
 from hub.cli.common import AsJson, errors_as_sentences, print_json, settings_of
-from hub.cli.look import print_tally, print_trace, read_tally, read_trace
+from hub.cli.look import print_tally, read_tally
+from hub.cli.trace import print_trace, read_trace
 from hub.demo import channel_stats, disclosure_stats, prepare, sum_reports, wait_for_intake, wait_for_rest
 from hub.domain.calendar import local_date
 from hub.errors import HubError
@@ -68,7 +69,7 @@ def demo(
             at = timed("to rest", at)
             found, stats = read_tally(settings), disclosure_stats(house)
             others = channel_stats(house)
-            steps = read_trace(settings, None, manifest.traced.uscc)
+            way = read_trace(settings, subject=manifest.traced.uscc)
             at = timed("counting", at)
             read = sum_reports(data)
             faults = _faults(manifest, read, found, [stats, *others.values()], house.restarts)
@@ -76,7 +77,7 @@ def demo(
                 _print_rows(manifest, read)
                 print_tally(found)
                 say(f"\n一户企业的全程 / the way of one enterprise: {manifest.traced.name} {manifest.traced.uscc}")
-                print_trace(steps)
+                print_trace(way)
         timed("stopping", at)
         seconds["in all"] = time.perf_counter() - began
     if as_json:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from hub.bus.dead_letters import PREFIX
+from hub.bus.dead_letters import OWN_PREFIX, PREFIX
 from hub.bus.records import Record
 from hub.contracts.catalog import Catalog
 from hub.errors import HubError
@@ -40,6 +40,11 @@ class Step:
     correlation_id: str
     what: str
     details: dict[str, Any]
+    #: What decided this step: a rule of the map, or of clocks; and in which version.
+    rule: str | None = None
+    version: str | None = None
+    #: Why it went so, where its record says.
+    reason: str | None = None
 
 
 def steps_of(records: Iterable[Record], catalog: Catalog, *, subject: str | None, event_id: str | None) -> list[Step]:
@@ -55,8 +60,20 @@ def steps_of(records: Iterable[Record], catalog: Catalog, *, subject: str | None
     if event_id is not None:
         entities = {h.get("ce_correlationid") for _, h in kept if event_id in (h.get("ce_id"), h.get("ce_causationid"))}
         kept = [(r, h) for r, h in kept if h.get("ce_correlationid") in entities and entities != {None}]
-    steps = [_step(record, headers, catalog) for record, headers in kept]
-    return sorted(steps, key=lambda step: (step.at, _rank(step.topic), step.offset))
+    return in_order(_step(record, headers, catalog) for record, headers in kept)
+
+
+def steps_from(records: Iterable[Record], catalog: Catalog) -> list[Step]:
+    """A step for each of the records, oldest first; as :func:`steps_of`."""
+    return in_order(
+        _step(record, {name: value.decode("utf-8", "replace") for name, value in record.headers}, catalog)
+        for record in records
+    )
+
+
+def in_order(steps: Iterable[Step]) -> list[Step]:
+    """Oldest first; of one moment in the order of the way."""
+    return sorted(steps, key=lambda step: (step.at, _rank(step.topic), step.topic, step.partition, step.offset))
 
 
 def _rank(topic: str) -> int:
@@ -85,6 +102,9 @@ def _step(record: Record, headers: dict[str, str], catalog: Catalog) -> Step:
         headers.get("ce_correlationid", ""),
         _say(record, headers, value),
         value,
+        value.get("rule"),
+        value.get("rule_version") or value.get("map_version") or headers.get(OWN_PREFIX + "rule-version"),
+        value.get("reason") or value.get("asked_why") or headers.get(PREFIX + "message"),
     )
 
 

@@ -75,6 +75,9 @@ from hub.wiring.guards import sources_guard as sources_guard
 from hub.wiring.http_intake import build_http_intake
 from hub.wiring.http_intake import http_sources as http_sources
 from hub.wiring.http_intake import keys_desk as keys_desk
+from hub.wiring.ledger import LedgerRebuild as LedgerRebuild
+from hub.wiring.ledger import build_ledger, ledger_groups
+from hub.wiring.ledger import open_ledger as open_ledger
 from hub.wiring.ops import build_ops
 from hub.wiring.ops import lag_watch as lag_watch
 from hub.wiring.parts import Service as Service
@@ -91,7 +94,7 @@ from hub.wiring.uplink import uplink_groups as uplink_groups
 
 #: A department that waits for notices is let go after this long when the web side ends.
 SHUTDOWN_SECONDS = 3
-STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "uplink", "ops", "web")
+STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "uplink", "ledger", "ops", "web")
 
 
 def registry_subjects(hub_map: HubMap, catalog: Catalog) -> dict[str, list[int]]:
@@ -122,7 +125,7 @@ def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
         "hub-clocks": _CLOCK_INPUTS,
     }
     handed_out = {group_of(name): (f"inbox.{name}", COMMANDS_TOPIC) for name in hub_map.subscriptions}
-    return groups | channel_groups(hub_map) | handed_out | direct_groups(hub_map)
+    return groups | channel_groups(hub_map) | handed_out | direct_groups(hub_map) | ledger_groups(hub_map)
 
 
 def all_groups(settings: Settings, hub_map: HubMap) -> dict[str, tuple[str, ...]]:
@@ -195,6 +198,8 @@ def build_service(settings: Settings, stage: str) -> Service:
     hub_map = open_map(settings, catalog)
     if stage == "web":
         return _web(settings, hub_map, catalog)
+    if stage == "ledger":
+        return build_ledger(settings, hub_map, catalog)
     if stage == "ops":
         return build_ops(settings, hub_map, catalog, all_groups(settings, hub_map))
     if stage == "delivery":
