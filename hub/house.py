@@ -89,7 +89,9 @@ class House:
             for stage in ("disclosure", "delivery", "web"):
                 commands.pop(stage)
         self._write_run_file()
-        with _environment({"HUB_WEB_PORT": str(port), "HUB_WEB_HOST": self._settings.web_host}):
+        # Of several stages on one machine only one could have the port of their health.
+        ours = {"HUB_WEB_PORT": str(port), "HUB_WEB_HOST": self._settings.web_host, "HUB_HEALTH_PORT": "0"}
+        with _environment(ours):
             self._stages = Supervisor(self._data / "stages", commands)
             self._timed("stages", self._start_stages)
 
