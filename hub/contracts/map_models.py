@@ -53,7 +53,8 @@ class TopicModel(Model):
     title: str
     schema_: str | None = Field(default=None, alias="schema", description="path under schemas/; none for raw bytes")
     key: Literal[
-        "subject", "clock", "source", "endpoint", "calendar", "subscription", "notice", "fact", "enterprise"
+        "subject", "clock", "source", "endpoint", "calendar", "subscription", "notice", "fact", "enterprise",
+        "act",
     ] = "subject"
     events: tuple[EventType, ...] = ()
     partitions: int = Field(default=12, ge=1, le=1000)

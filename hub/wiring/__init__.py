@@ -56,6 +56,8 @@ from hub.wiring.access import apply_cluster as apply_cluster
 from hub.wiring.access import change_password as change_password
 from hub.wiring.access import direct_state as direct_state
 from hub.wiring.access import plan_cluster as plan_cluster
+from hub.wiring.acts import acts_desk as acts_desk
+from hub.wiring.acts import open_acts as open_acts
 from hub.wiring.api import asyncapi, build_pages, find_callers, limit_requests
 from hub.wiring.delivery import address_guard as address_guard
 from hub.wiring.delivery import build_delivery, fetched_senders, settings_in_force, settings_table
@@ -74,11 +76,14 @@ from hub.wiring.health import with_health as with_health
 from hub.wiring.http_intake import build_http_intake
 from hub.wiring.http_intake import http_sources as http_sources
 from hub.wiring.http_intake import keys_desk as keys_desk
+from hub.wiring.ops import build_ops
+from hub.wiring.ops import lag_watch as lag_watch
 from hub.wiring.parts import Service as Service
 from hub.wiring.parts import Together as Together
-from hub.wiring.parts import WebService, open_redis, utc_now
+from hub.wiring.parts import WebService, utc_now
 from hub.wiring.parts import open_catalog as open_catalog
 from hub.wiring.parts import open_map as open_map
+from hub.wiring.parts import open_redis as open_redis
 from hub.wiring.parts import subject_secret as subject_secret
 from hub.wiring.topics import topic_specs as topic_specs
 from hub.wiring.uplink import build_uplink
@@ -87,7 +92,7 @@ from hub.wiring.uplink import uplink_groups as uplink_groups
 
 #: A department that waits for notices is let go after this long when the web side ends.
 SHUTDOWN_SECONDS = 3
-STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "uplink", "web")
+STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "uplink", "ops", "web")
 
 
 def registry_subjects(hub_map: HubMap, catalog: Catalog) -> dict[str, list[int]]:
@@ -119,6 +124,11 @@ def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
     }
     handed_out = {group_of(name): (f"inbox.{name}", COMMANDS_TOPIC) for name in hub_map.subscriptions}
     return groups | channel_groups(hub_map) | handed_out | direct_groups(hub_map)
+
+
+def all_groups(settings: Settings, hub_map: HubMap) -> dict[str, tuple[str, ...]]:
+    """The same, with the way back up where there is one."""
+    return {**consumer_groups(hub_map), **uplink_groups(settings)}
 
 
 _CLOCK_INPUTS = ("clock.signals.v1", "disclosure.receipts.v1", "delivery.receipts.v1", "discipline.feedback.v1")
@@ -186,6 +196,8 @@ def build_service(settings: Settings, stage: str) -> Service:
     hub_map = open_map(settings, catalog)
     if stage == "web":
         return _web(settings, hub_map, catalog)
+    if stage == "ops":
+        return build_ops(settings, hub_map, catalog, all_groups(settings, hub_map))
     if stage == "delivery":
         return build_delivery(settings, hub_map, catalog, load_endpoints(settings.endpoints))
     if stage == "disclosure":
