@@ -95,6 +95,8 @@ class House:
         listening = {
             "HUB_WEB_PORT": str(port), "HUB_WEB_HOST": settings.web_host,
             "HUB_METRICS_PORT": str(metrics), "HUB_METRICS_HOST": settings.metrics_host,
+            # Of several stages on one machine only one could have the port of their health.
+            "HUB_HEALTH_PORT": "0",
         }  # fmt: skip
         with _environment(listening):
             self._stages = Supervisor(self._data / "stages", commands)

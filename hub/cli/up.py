@@ -78,7 +78,9 @@ def run(
     with errors_as_sentences():
         settings = settings_of(data)
         structlog.get_logger().info("settings", stage=stage, **settings.masked())
-        service = wiring.Together({stage: wiring.build_service(settings, stage)})
+        service = wiring.Together({
+            stage: wiring.with_health(settings, stage, wiring.build_service(settings, stage))
+        })
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.stop())
         service.run()

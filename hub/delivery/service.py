@@ -15,6 +15,7 @@ import structlog
 from hub.bus.address_guard import AddressGuard
 from hub.bus.flow import Flow
 from hub.bus.outlet import AttemptFailedError
+from hub.bus.pulse import Pulse
 from hub.bus.records import Output
 from hub.bus.spans import Backlog, Stretches
 from hub.bus.table_loader import TableLoader
@@ -139,6 +140,10 @@ class Sender(ABC):
             group=group_of(subscription), bootstrap=means.bootstrap, shutdown_seconds=means.shutdown_seconds,
             max_open=max_open,
         )
+
+    @property
+    def pulse(self) -> Pulse:
+        return self._flow.pulse
 
     def run(self) -> None:
         self._flow.run()

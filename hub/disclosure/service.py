@@ -11,6 +11,7 @@ import structlog
 
 from hub.bus.commits import Position
 from hub.bus.flow import Flow
+from hub.bus.pulse import Pulse
 from hub.bus.spans import Backlog, Since
 from hub.contracts.catalog import Catalog
 from hub.disclosure.engine import DisclosureEngine
@@ -64,6 +65,10 @@ class ChannelSender:
             bootstrap=means.bootstrap, max_open=sink.capabilities.max_under_way,
             shutdown_seconds=means.shutdown_seconds,
         )
+
+    @property
+    def pulse(self) -> Pulse:
+        return self._flow.pulse
 
     def run(self) -> None:
         take_over(self._means.bootstrap, group_of(self._channel))

@@ -12,6 +12,7 @@ import uvicorn
 from hub.bus.lag import has_members
 from hub.bus.lane import Lane
 from hub.bus.publisher import KafkaPublisher
+from hub.bus.pulse import Pulse
 from hub.bus.reader import read_topics
 from hub.bus.stage import Stage
 from hub.bus.steady_clock import SteadyClock
@@ -49,6 +50,7 @@ from hub.web.app import create_app, health_router
 from hub.web.asyncapi import asyncapi_router
 from hub.web.feedback import feedback_router
 from hub.web.registry import registry_router
+from hub.web.startup import Startup, StartupGate
 from hub.web.subscriptions import subscriptions_router
 from hub.wiring.access import apply_cluster as apply_cluster
 from hub.wiring.access import change_password as change_password
@@ -72,6 +74,8 @@ from hub.wiring.disclosure import public_states as public_states
 from hub.wiring.disclosure import reconcile as reconcile
 from hub.wiring.disclosure import withdraw_again as withdraw_again
 from hub.wiring.guards import sources_guard as sources_guard
+from hub.wiring.health import Recovery, first_fault, pulses_of
+from hub.wiring.health import with_health as with_health
 from hub.wiring.http_intake import build_http_intake
 from hub.wiring.http_intake import http_sources as http_sources
 from hub.wiring.http_intake import keys_desk as keys_desk
@@ -293,7 +297,14 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
     index = NoticeIndex(open_redis(settings))
     # An index that was wiped is told from a notice that never was: it is filled before the first question.
     inboxes = [f"inbox.{name}" for name in hub_map.subscriptions]
-    index.rebuild(read_notices(read_topics(settings.bootstrap, inboxes), catalog))
+    startup = Startup(["notices"])
+    recovery = Recovery({
+        "notices": lambda: index.rebuild(read_notices(read_topics(settings.bootstrap, inboxes), catalog))
+    }, startup)
+    pulses = [pulse for sender in senders.values() for pulse in pulses_of(sender)]
+    health = health_router(
+        missing, is_started=startup.missing, is_alive=lambda: first_fault(pulses, Pulse.why_dead)
+    )
     feedback = feedback_router(publisher.publish, AnswerDesk(catalog, index, keys, utc_now))
     registry = registry_router(catalog, registry_subjects(hub_map, catalog))
     subscriptions = subscriptions_router(
@@ -302,15 +313,16 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
     intake = build_http_intake(settings, hub_map, catalog, publisher)
     callers = find_callers(hub_map, table)
     app = create_app([
-        ("", health_router(missing)), *(("", router) for router in intake.routers), ("", feedback), ("", subscriptions),
+        ("", health), *(("", router) for router in intake.routers), ("", feedback), ("", subscriptions),
         ("/registry", registry), ("", asyncapi_router(partial(asyncapi_document, settings, hub_map, catalog))),
         ("", build_pages(settings, hub_map, catalog, callers, partial(clocks_view, settings))),
     ])
     limit_requests(app, settings, intake.source_of_key, callers)
+    app.add_middleware(StartupGate, startup=startup)
     config = uvicorn.Config(
         app, host=settings.web_host, port=settings.web_port, log_level="warning", access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     web = WebService(uvicorn.Server(config), publisher.close)
-    services: dict[str, Service] = {"web": web, "settings": table, **intake.services}
+    services: dict[str, Service] = {"web": web, "settings": table, "recovery": recovery, **intake.services}
     return Together({**services, **{group_of(name): sender for name, sender in senders.items()}})

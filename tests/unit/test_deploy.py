@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -290,3 +291,13 @@ def test_the_example_of_sources_is_of_known_departments(
         assert (source.department_name, source.region_code) == (department["name"], department["region"])
         assert isinstance(source.settings, ExportFolderSettings)
         assert str(source.settings.folder.parent) in mounted
+
+
+# -- what CI runs --------------------------------------------------------------------------------
+
+
+def test_what_ci_runs_is_a_script_that_ends_with_the_suite() -> None:
+    script = PROJECT_ROOT / ".ci" / "run"
+    done = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert script.read_text(encoding="utf-8").splitlines()[-1] == "make test"
