@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from hub.disclosure import Sink
+from hub.disclosure import Receipt, Sink
 from hub.disclosure.config import ChannelConfig, build_sink
 from hub.disclosure.registry import SINKS
 from hub.sandbox.channels import OWN_SERVER, PLATFORM, create_channels, describe_channels
@@ -56,7 +56,8 @@ def test_files_are_answered_while_it_lives(connector: str, tmp_path: Path) -> No
     order = an_order("A")
     with TestClient(standins[f"{OWN_SERVER}channel"].app) as client:
         send(sink_of("channel", connector, found, tmp_path), order)
-        until, receipts = time.monotonic() + 30, {}
+        until = time.monotonic() + 30
+        receipts: dict[str, Receipt] = {}
         while not receipts and time.monotonic() < until:
             time.sleep(0.05)
             receipts = collect(sink_of("channel", connector, found, tmp_path))
