@@ -25,6 +25,8 @@ _UNITS = "one of working_days, calendar_days, hours, months, years, by"
 _OWN = "hub/"
 #: Days that a unit has at most: as many working days before the end lie before the beginning.
 _LONGEST = {"working_days": 1, "hours": 1, "calendar_days": 1, "months": 31, "years": 366}
+#: Receipts of what a person has sent again: no clock may hear of it.
+_OF_REPLAYS = frozenset(("delivery.receipt.replayed", "delivery.receipt.forgone"))
 _OF_A_PERIOD = ("every", "departments")
 _NOT_OF_A_PERIOD = (
     "starts_on", "where", "counts_from", "until", "cancelled_by", "cancelled_where", "suspended_by", "resumed_by",
@@ -60,6 +62,8 @@ def _events(checker: Checker, path: Path, clock: Clock) -> Iterator[MapFault]:
     for part in ("starts_on", "met_by", "cancelled_by", "suspended_by", "resumed_by"):
         for index, event in enumerate(_list(clock.get(part))):
             yield from checker.known((*path, part, index), event, checker.events, "event type")
+            if event in _OF_REPLAYS:
+                yield checker.fault((*path, part, index), f"{event!r} is of a replay", "what is sent again is no event")
     for part, other in (("suspended_by", "resumed_by"), ("resumed_by", "suspended_by")):
         if clock.get(part) and not clock.get(other):
             yield checker.fault((*path, part), f"{part} without {other}", "a clock that is stopped has to go on")

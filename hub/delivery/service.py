@@ -16,7 +16,7 @@ from hub.bus.address_guard import AddressGuard
 from hub.bus.flow import Flow
 from hub.bus.outlet import AttemptFailedError
 from hub.bus.records import Output
-from hub.bus.spans import Backlog
+from hub.bus.spans import Backlog, Stretches
 from hub.bus.table_loader import TableLoader
 from hub.contracts.catalog import Catalog
 from hub.delivery.commands import COMMANDS_TOPIC
@@ -130,6 +130,7 @@ class Sender(ABC):
         self._engine = DeliveryEngine(
             subscription, transport, means.catalog, means.now, means.index, waits,
             backlog=Backlog(means.bootstrap, topic=f"inbox.{subscription}", group=group_of(subscription)),
+            spans=Stretches(means.bootstrap, topic=f"inbox.{subscription}"),
             gate=gate, circuit=circuit, method=method, schedule=SCHEDULES[retry], urgency=Urgency(means.calendar),
             fallback=other, on_gone=self._disabled, rule_version=means.rule_version,
         )

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from hub.domain.problem import ProblemError
+from hub.domain.problem import ProblemError, fault
 from hub.web.problem import respond
 
 #: What the framework itself refuses: kind and Chinese title of the problem.
@@ -46,6 +47,13 @@ def create_app(routers: Sequence[tuple[str, APIRouter]]) -> FastAPI:
     async def say(request: Request, error: HTTPException) -> Response:
         slug, title = _TITLES.get(error.status_code, ("refused", "请求未被受理"))
         problem = ProblemError(error.status_code, slug, title, str(error.detail), headers=error.headers)
+        return respond(problem, request.url.path)
+
+    @app.exception_handler(RequestValidationError)
+    async def name_faults(request: Request, error: RequestValidationError) -> Response:
+        # What was sent is not repeated: it may be personal. The first step says where it stood (query, path …).
+        faults = [fault(each["loc"][1:], each["msg"]) for each in error.errors()]
+        problem = ProblemError(422, "invalid", "内容未通过校验", "parameters are missing or wrong", faults)
         return respond(problem, request.url.path)
 
     return app

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import uvicorn
 
@@ -45,6 +46,7 @@ from hub.settings import Settings
 from hub.state.due_index import DueIndex
 from hub.state.notice_index import NoticeIndex
 from hub.web.app import create_app, health_router
+from hub.web.asyncapi import asyncapi_router
 from hub.web.feedback import feedback_router
 from hub.web.registry import registry_router
 from hub.web.subscriptions import subscriptions_router
@@ -52,6 +54,11 @@ from hub.wiring.access import apply_cluster as apply_cluster
 from hub.wiring.access import change_password as change_password
 from hub.wiring.access import direct_state as direct_state
 from hub.wiring.access import plan_cluster as plan_cluster
+from hub.wiring.acts import acts_desk as acts_desk
+from hub.wiring.acts import dead_letter_desk as dead_letter_desk
+from hub.wiring.acts import open_acts as open_acts
+from hub.wiring.acts import replays as replays
+from hub.wiring.api import asyncapi, build_pages, find_callers, limit_requests
 from hub.wiring.delivery import address_guard as address_guard
 from hub.wiring.delivery import build_delivery, fetched_senders, settings_in_force, settings_table
 from hub.wiring.delivery import settings_desk as settings_desk
@@ -68,20 +75,23 @@ from hub.wiring.guards import sources_guard as sources_guard
 from hub.wiring.http_intake import build_http_intake
 from hub.wiring.http_intake import http_sources as http_sources
 from hub.wiring.http_intake import keys_desk as keys_desk
+from hub.wiring.ops import build_ops
+from hub.wiring.ops import lag_watch as lag_watch
 from hub.wiring.parts import Service as Service
 from hub.wiring.parts import Together as Together
-from hub.wiring.parts import WebService, open_redis, utc_now
+from hub.wiring.parts import WebService, utc_now
 from hub.wiring.parts import open_catalog as open_catalog
 from hub.wiring.parts import open_map as open_map
+from hub.wiring.parts import open_redis as open_redis
 from hub.wiring.parts import subject_secret as subject_secret
 from hub.wiring.topics import topic_specs as topic_specs
 from hub.wiring.uplink import build_uplink
-from hub.wiring.uplink import find_uplink as find_uplink
+from hub.wiring.uplink import find_uplinks as find_uplinks
 from hub.wiring.uplink import uplink_groups as uplink_groups
 
 #: A department that waits for notices is let go after this long when the web side ends.
 SHUTDOWN_SECONDS = 3
-STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "uplink", "web")
+STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "uplink", "ops", "web")
 
 
 def registry_subjects(hub_map: HubMap, catalog: Catalog) -> dict[str, list[int]]:
@@ -97,6 +107,14 @@ def registry_subjects(hub_map: HubMap, catalog: Catalog) -> dict[str, list[int]]
     return subjects
 
 
+def asyncapi_document(
+    settings: Settings, hub_map: HubMap, catalog: Catalog, registry_url: str | None = None
+) -> dict[str, Any]:
+    """The topics and webhooks as an AsyncAPI document; see :mod:`hub.contracts.asyncapi`."""
+    subjects = registry_subjects(hub_map, catalog)
+    return asyncapi(settings, hub_map, catalog, subjects, consumer_groups(hub_map), registry_url)
+
+
 def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
     """Consumer group -> topics that it reads."""
     groups: dict[str, tuple[str, ...]] = {
@@ -105,6 +123,11 @@ def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
     }
     handed_out = {group_of(name): (f"inbox.{name}", COMMANDS_TOPIC) for name in hub_map.subscriptions}
     return groups | channel_groups(hub_map) | handed_out | direct_groups(hub_map)
+
+
+def all_groups(settings: Settings, hub_map: HubMap) -> dict[str, tuple[str, ...]]:
+    """The same, with the way back up where there is one."""
+    return {**consumer_groups(hub_map), **uplink_groups(settings)}
 
 
 _CLOCK_INPUTS = ("clock.signals.v1", "disclosure.receipts.v1", "delivery.receipts.v1", "discipline.feedback.v1")
@@ -172,6 +195,8 @@ def build_service(settings: Settings, stage: str) -> Service:
     hub_map = open_map(settings, catalog)
     if stage == "web":
         return _web(settings, hub_map, catalog)
+    if stage == "ops":
+        return build_ops(settings, hub_map, catalog, all_groups(settings, hub_map))
     if stage == "delivery":
         return build_delivery(settings, hub_map, catalog, load_endpoints(settings.endpoints))
     if stage == "disclosure":
@@ -270,10 +295,13 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
         table, settings_desk(settings, catalog, publisher), pullers, partial(verify_address, settings)
     )
     intake = build_http_intake(settings, hub_map, catalog, publisher)
+    callers = find_callers(hub_map, table)
     app = create_app([
         ("", health_router(missing)), *(("", router) for router in intake.routers), ("", feedback), ("", subscriptions),
-        ("/registry", registry),
+        ("/registry", registry), ("", asyncapi_router(partial(asyncapi_document, settings, hub_map, catalog))),
+        ("", build_pages(settings, hub_map, catalog, callers, partial(clocks_view, settings))),
     ])
+    limit_requests(app, settings, intake.source_of_key, callers)
     config = uvicorn.Config(
         app, host=settings.web_host, port=settings.web_port, log_level="warning", access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,

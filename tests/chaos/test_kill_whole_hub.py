@@ -40,7 +40,7 @@ from tests.support_hub import (
 #: ``make chaos`` sets it: so many kills more, each at a random moment.
 ROUNDS = int(os.environ.get("HUB_CHAOS_ROUNDS", "0"))
 SEED = int(os.environ.get("HUB_CHAOS_SEED", "20260701"))
-INBOXES = ("inbox.government-procurement", "inbox.works-bidding")
+INBOXES = ("inbox.government-procurement", "inbox.works-bidding", "inbox.leads-gannan", "inbox.leads-hezuo")
 Counts = dict[str, int]
 
 

@@ -31,6 +31,7 @@ from hub.domain.events import Envelope, entity_id, event_id
 from hub.domain.identifiers import is_id_card, is_uscc
 from hub.sandbox.generate.manifest import Manifest
 from hub.settings import PROJECT_ROOT
+from tests.support_asyncapi import as_described, as_live
 from tests.support_hub import (
     HubProcess,
     get_json,
@@ -54,6 +55,8 @@ UNUSED = {
     # All of the season have a valid code, nobody signs manifests, none has to speak at a time, no two tell one fact.
     "identity.enterprises.v1", "identity.waits.v1", "identity.decisions.v1", "intake.manifests.v1", "intake.alerts.v1",
     "intake.witnesses.v1",
+    # Nobody acts by command in the season.
+    "audit.acts.v1",
     # No source of the season has a way back up.
     "uplink.receipts.v1",
 }  # fmt: skip
@@ -117,7 +120,7 @@ def test_at_rest_nothing_is_behind_and_everything_has_an_end(season: Season) -> 
     assert {entry["lag"] for entry in lag} == {0}
     assert {entry["group"] for entry in lag} == {
         "hub-routing", *(f"hub-disclosure-{name}" for name in season.map.channels), "hub-clocks",
-        "hub-delivery-government-procurement", "hub-delivery-works-bidding",
+        *(f"hub-delivery-{name}" for name in season.map.subscriptions),
     }  # fmt: skip
     tally = hub_json(season.data, "tally")
     assert tally["is_settled"] and tally["dead_letters"] == {}
@@ -196,6 +199,17 @@ def test_a_registry_client_decodes_every_topic(season: Season) -> None:
             assert value is not None and record.value is not None
             # Confluent's own reader and the hub's make the same of it.
             assert value == season.catalog.decode(record.value)[1], topic
+
+
+def test_the_asyncapi_document_is_what_the_cluster_has(season: Season) -> None:
+    document = get_json(f"{season.web}/asyncapi.json")
+    described = as_described(document)
+    assert set(described) == set(season.map.topics)
+    assert as_live(season.bootstrap, described) == described
+    ids = {name: message["x-schema-id"] for name, message in document["components"]["messages"].items()
+           if "x-schema-id" in message}
+    for topic, record in season.firsts().items():
+        assert record.value is None or int.from_bytes(record.value[1:5], "big") == ids[topic], topic
 
 
 def test_the_cloudevents_sdk_reads_every_topic(season: Season) -> None:
@@ -309,7 +323,7 @@ def test_a_poison_record_is_set_aside_and_its_followers_pass(season: Season) -> 
     raw = season.read("routing.dead-letters.v1")
     assert [(letter.key, letter.value) for letter in raw] == [(bad.key, bad.value)]
 
-    hub_json(season.data, "dead-letters", "redrive", place)
+    hub_json(season.data, "dead-letters", "redrive", place, "--reason", "再试一次")
     season.process.wait_until(lambda: len(season.read("routing.dead-letters.v1")) == 2, "the second refusal")
     season.wait_for_rest()
     tally = hub_json(season.data, "tally")

@@ -333,3 +333,14 @@ def test_a_recall_and_what_it_takes_back_keep_out_of_each_others_clocks(action: 
             ("register-notice", "start"),
         }  # fmt: skip
         assert answered == {("act-and-answer", "meet"), ("register-notice", "meet")}
+
+
+@pytest.mark.parametrize("action", ["apply", "amend", "lift"])
+def test_a_lead_that_was_pushed_runs_by_the_deadlines_of_leads_alone(action: str) -> None:
+    told: dict[str, Any] = {
+        "subscription": "leads-hezuo", "event_type": "complaint.lead.received", "finished_at": MORNING,
+    }
+    found = {(s.rule, s.kind) for s in signals("delivery.receipt.delivered", MORNING, **told, action=action)}
+    assert not {rule for rule, kind in found if kind == "start"}
+    received = signals("complaint.lead.received", received_date=MONDAY, lead_kind="complaint")
+    assert "accept-lead" in {each.rule for each in received if each.kind == "start"}

@@ -217,6 +217,8 @@ CLOCK_FAULTS = [
     ("disclose-permit", "    warn:", "    subscriptions: [works-bidding]\n    warn:",
      "subscriptions: [works-bidding]\n    warn", ".subscriptions",
      "subscriptions without per: subscription (add it)"),
+    ("recall-notice", "[delivery.receipt.delivered]", "[delivery.receipt.replayed]", "[delivery.receipt.replayed]",
+     ".met_by.0", "'delivery.receipt.replayed' is of a replay (what is sent again is no event)"),
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from hub.contracts.calendars import load_calendars
 from hub.contracts.cloudevents import from_headers, to_headers
 from hub.contracts.codec import Schema
 from hub.contracts.map import HubMap
-from hub.domain.events import Envelope, entity_id, event_id, new_traceparent, output_id
+from hub.domain.events import Envelope, child_traceparent, entity_id, event_id, new_traceparent, output_id
 from hub.domain.routing import public_action
 from hub.errors import PoisonError
 from hub.routing.holdings import HOLDINGS
@@ -126,7 +126,8 @@ def test_outputs_are_caused_by_the_event_and_have_ids_of_it_and_the_rule() -> No
     for output in outputs:
         caused = from_headers(output.headers)
         assert (caused.causation_id, caused.correlation_id) == (given.id, given.correlation_id)
-        assert (caused.subject, caused.traceparent, caused.sequence) == (SUBJECT, given.traceparent, 2)
+        assert (caused.subject, caused.sequence) == (SUBJECT, 2)
+        assert caused.traceparent == child_traceparent(given.traceparent or "", caused.id)
     ids = [from_headers(output.headers).id for output in outputs]
     assert len(set(ids)) == len(ids)
     assert ids[0] == output_id(given.id, "route:publish-penalties:gsxt")
@@ -261,7 +262,7 @@ def test_the_full_view_is_passed_on_without_being_decoded(tmp_path: Path, monkey
 
 
 def test_who_is_asked_for_by_no_rule_is_on_record() -> None:
-    found = decision(handle(event(LEADS, "complaint.lead.amended")))
+    found = decision(handle(event(LEADS, "complaint.lead.told")))
     assert (found["is_matched"], found["reason"]) == (False, "matched nobody: no rule asks for it")
 
 
@@ -344,3 +345,31 @@ def test_a_notice_names_the_end_of_its_period() -> None:
     [outputs] = stage.handle([removed])
     [notice] = values(outputs, "inbox.works-bidding")
     assert (notice["action"], notice["deliver_by"]) == ("lift", datetime(2026, 3, 5, 16, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(("region", "channel", "inboxes"), [
+    ("623001", "national", ["inbox.leads-hezuo"]),
+    ("623000", "12345", ["inbox.leads-gannan"]),
+    ("623025", "national", ["inbox.leads-gannan"]),  # a county that is not connected yet
+    ("623001", "12315", []),  # what market supervision enters itself
+])
+def test_a_lead_reaches_the_department_of_its_place(region: str, channel: str, inboxes: list[str]) -> None:
+    lead = event(LEADS, "complaint.lead.received", region_code=region, channel=channel, status="received")
+    outputs = handle(lead)
+    assert [output.topic for output in outputs if output.topic.startswith("inbox.")] == inboxes
+    for inbox in inboxes:
+        [notice] = values(outputs, inbox)
+        assert (notice["action"], notice["view"]) == ("apply", "full")
+        assert "按照部门职能" in notice["legal_basis"]
+    # What the department does with it is its own word, and nobody's notice.
+    assert not [
+        output for output in handle(event(LEADS, "complaint.lead.accepted", region_code=region, channel=channel))
+        if output.topic.startswith("inbox.")
+    ]
+
+
+def test_every_lead_that_is_to_be_claimed_reaches_one_department() -> None:
+    for region in catalog().codes["region"].entries:
+        for channel in ("national", "12345"):
+            outputs = handle(event(LEADS, "complaint.lead.received", region_code=region, channel=channel))
+            assert len([output for output in outputs if output.topic.startswith("inbox.")]) == 1, region
