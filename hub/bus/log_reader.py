@@ -30,6 +30,8 @@ _CLIENTS = 3
 #: Records of one partition that lie nearer to each other than this are read on the way from one to the next.
 _NEAR = 64
 _PATIENCE_SECONDS = 10.0
+#: A client that has given nothing for so long is asked to look again.
+_NUDGE_SECONDS = 0.015
 #: What one partition gives at a time. A batch that is larger comes whole all the same.
 _PART_BYTES = 16 * 1024
 
@@ -76,10 +78,17 @@ class LogReader:
         try:
             for client, run in zip(clients, runs, strict=True):
                 client.assign([TopicPartition(topic, part, wanted[0]) for (topic, part), wanted in run.items()])
+            heard_at = [time.monotonic()] * len(runs)
             while any(runs):
-                for client, run in zip(clients, runs, strict=True):
+                for number, (client, run) in enumerate(zip(clients, runs, strict=True)):
+                    before = len(left)
                     if run:
                         found |= _take(client, run, left)
+                    if len(left) < before:
+                        heard_at[number] = time.monotonic()
+                    elif run and time.monotonic() - heard_at[number] > _NUDGE_SECONDS:
+                        _nudge(client, run)
+                        heard_at[number] = time.monotonic()
                 if any(runs) and time.monotonic() > until:
                     raise BrokerError(f"{self._bootstrap}: no record came for {self._patience_seconds:.0f} s")
         except KafkaException as error:
@@ -97,6 +106,8 @@ class LogReader:
                 self._bootstrap, group="log-reader", client_id="log-reader",
                 **{
                     "enable.partition.eof": True, "fetch.wait.max.ms": 2, "max.partition.fetch.bytes": _PART_BYTES,
+                    # What is asked again is asked at once: librdkafka would wait half a second, or a whole one.
+                    "fetch.error.backoff.ms": 2, "fetch.queue.backoff.ms": 2,
                     # Of what was deleted by age the next that is there shows that it is gone.
                     "auto.offset.reset": "earliest",
                 },
@@ -107,6 +118,15 @@ class LogReader:
         for client in self._clients:
             client.close()
         self._clients.clear()
+
+
+def _nudge(client: Consumer, run: _Run) -> None:
+    """Wakes the client's thread for the broker: one that had nothing to do may look for new work only each second.
+
+    Any request to that broker does; the answer is not needed.
+    """
+    with suppress(KafkaException):
+        client.get_watermark_offsets(TopicPartition(*next(iter(run))), timeout=1)
 
 
 #: (topic, partition) -> offsets that are wanted of it, in order.
