@@ -59,7 +59,8 @@ def print_addresses(house: House) -> None:
     if house.exports.exists():
         typer.echo(f"  导出文件夹        {house.exports}/*/  放入文件即被读取 / drop exports here")
     if found := house.addresses.get("sandbox"):
-        typer.echo(f"  公示系统（沙箱）  {found['disclosure']}/")
+        for name, page in found["channels"].items():
+            typer.echo(f"  渠道（沙箱）      {page}  {name}")
         typer.echo(f"  业务接口（沙箱）  {found['interface']}")
         typer.echo(f"  国家平台（沙箱）  {found['national']}/docs")
         for name, page in found["departments"].items():

@@ -45,6 +45,7 @@ KEYS: Mapping[str, str] = {
     "notice": "Id of the notice.",
     "fact": "Topic and correlation id of the row.",
     "enterprise": "Code of the enterprise.",
+    "act": "Id of the request that the act is a step of.",
 }
 
 #: Standard Webhooks 1.0.

@@ -17,6 +17,9 @@ Clock = Mapping[str, Any]
 
 #: Field of a notice that a clock for each subscription may ask for beside the fields of a record.
 ACTION = "action"
+#: Field of a receipt by which a clock says whose receipts count, and what types of receipts begin with.
+CHANNEL = "channel"
+_RECEIPT = "disclosure.receipt."
 _UNITS = "one of working_days, calendar_days, hours, months, years, by"
 #: Schemas of the hub's own records begin so.
 _OWN = "hub/"
@@ -40,6 +43,11 @@ def clock_faults(checker: Checker, path: Path, clock: Clock) -> Iterator[MapFaul
         yield from checker.known(
             (*path, "subscriptions", index), name, checker.section("subscriptions"), "subscription"
         )
+    if clock.get("channels") and clock.get("per") != "channel":
+        yield checker.fault((*path, "channels"), "channels without per: channel", "add it, or met_where: {channel: …}")
+    for index, name in enumerate(_list(clock.get("channels"))):
+        yield from checker.known((*path, "channels", index), name, checker.section("channels"), "channel")
+    yield from _publication(checker, path, clock)
     owners = {"source", "subscriber", *checker.departments}
     yield from checker.known((*path, "owner"), clock.get("owner"), owners, "department")
     yield from checker.known((*path, "escalates_to"), clock.get("escalates_to"), checker.departments, "department")
@@ -113,6 +121,23 @@ def _where(checker: Checker, path: Path, clock: Clock, part: str, events: str) -
         wanted = where[ACTION]
         for value in wanted if isinstance(wanted, list) else [wanted]:
             yield from checker.known((*path, part, ACTION), value, NOTICE_ACTIONS, "action of a notice")
+
+
+def _publication(checker: Checker, path: Path, clock: Clock) -> Iterator[MapFault]:
+    """A receipt of a channel that the public does not read is no publication: who counts has to be named."""
+    channels = checker.section("channels")
+    wanted = clock.get("met_where", {}).get(CHANNEL) if isinstance(clock.get("met_where"), dict) else None
+    for value in wanted if isinstance(wanted, list) else [wanted]:
+        yield from checker.known((*path, "met_where", CHANNEL), value, channels, "channel")
+    named = wanted is not None or bool(clock.get("channels"))
+    others = [name for name, entry in channels.items() if entry.get("audience") == "government"]
+    is_met = any(isinstance(event, str) and event.startswith(_RECEIPT) for event in _list(clock.get("met_by")))
+    if is_met and others and not named:
+        where = "channels" if clock.get("per") == "channel" else "met_where: {channel: …}"
+        yield checker.fault(
+            (*path, "met_by"), f"a receipt of {others[0]} would meet it, and its audience is the government",
+            f"name the channels that count: {where}",
+        )
 
 
 def _date_field(

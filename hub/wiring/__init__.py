@@ -57,6 +57,7 @@ from hub.wiring.access import change_password as change_password
 from hub.wiring.access import direct_state as direct_state
 from hub.wiring.access import plan_cluster as plan_cluster
 from hub.wiring.acts import acts_desk as acts_desk
+from hub.wiring.acts import dead_letter_desk as dead_letter_desk
 from hub.wiring.acts import open_acts as open_acts
 from hub.wiring.api import asyncapi, build_pages, find_callers, limit_requests
 from hub.wiring.delivery import address_guard as address_guard
@@ -70,6 +71,7 @@ from hub.wiring.disclosure import build_disclosure, channel_groups
 from hub.wiring.disclosure import mend as mend
 from hub.wiring.disclosure import public_states as public_states
 from hub.wiring.disclosure import reconcile as reconcile
+from hub.wiring.disclosure import withdraw_again as withdraw_again
 from hub.wiring.guards import sources_guard as sources_guard
 from hub.wiring.health import Recovery, first_fault, pulses_of
 from hub.wiring.health import with_health as with_health
@@ -87,7 +89,7 @@ from hub.wiring.parts import open_redis as open_redis
 from hub.wiring.parts import subject_secret as subject_secret
 from hub.wiring.topics import topic_specs as topic_specs
 from hub.wiring.uplink import build_uplink
-from hub.wiring.uplink import find_uplink as find_uplink
+from hub.wiring.uplink import find_uplinks as find_uplinks
 from hub.wiring.uplink import uplink_groups as uplink_groups
 
 #: A department that waits for notices is let go after this long when the web side ends.

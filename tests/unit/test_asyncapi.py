@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jsonschema_rs
 import pytest
@@ -24,9 +24,11 @@ from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
 from hub.cli.main import build
+from hub.contracts.asyncapi_parts import KEYS
 from hub.contracts.asyncapi_text import to_json_text, to_page, to_yaml_text
 from hub.contracts.cloudevents import to_headers
 from hub.contracts.map import HubMap
+from hub.contracts.map_models import KeyKind
 from hub.delivery.message import to_body
 from hub.domain.events import Envelope, new_traceparent
 from hub.settings import load
@@ -234,3 +236,7 @@ def test_a_record_of_a_topic_that_departments_write_is_no_avro() -> None:
     servers = made["channels"]["inbox.works-bidding"]["servers"]
     assert {"$ref": "#/servers/departments"} in servers
     assert made["channels"]["inbox.government-procurement"]["servers"] == [{"$ref": "#/servers/kafka"}]
+
+
+def test_every_kind_of_key_is_put_into_words() -> None:
+    assert set(KEYS) == set(get_args(KeyKind))
