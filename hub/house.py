@@ -19,7 +19,7 @@ from hub.embedded.supervisor import Supervisor
 from hub.embedded.valkey import Valkey
 from hub.errors import ContractError, InfrastructureError
 from hub.settings import Settings, load
-from hub.wiring import STAGES, apply_cluster, find_uplink, open_catalog, open_map
+from hub.wiring import STAGES, apply_cluster, find_uplinks, open_catalog, open_map
 
 #: How long the stages may take to answer after their start.
 READY_SECONDS = 60.0
@@ -68,12 +68,15 @@ class House:
         """Everything up and answering. Raises HubError with what did not start."""
         self._timed("broker", self._cluster.start)
         self._timed("index", self._valkey.start)
-        port = self._web_port()
+        settings = self._settings
+        port = self._port("web", settings.web_host, settings.web_port)
+        metrics = self._port("metrics", settings.metrics_host, settings.metrics_port)
         self.addresses = {
             "bootstrap": self._cluster.bootstrap,
             "departments_bootstrap": self._cluster.departments,
             "redis_url": self._valkey.url,
-            "web": f"http://{self._settings.web_host}:{port}",
+            "web": f"http://{settings.web_host}:{port}",
+            "metrics": f"http://{settings.metrics_host}:{metrics}/metrics",
         }
         self._timed("topics", self._apply_topics)
         if self._with_sandbox:
@@ -89,7 +92,13 @@ class House:
             for stage in ("disclosure", "delivery", "web"):
                 commands.pop(stage)
         self._write_run_file()
-        with _environment({"HUB_WEB_PORT": str(port), "HUB_WEB_HOST": self._settings.web_host}):
+        listening = {
+            "HUB_WEB_PORT": str(port), "HUB_WEB_HOST": settings.web_host,
+            "HUB_METRICS_PORT": str(metrics), "HUB_METRICS_HOST": settings.metrics_host,
+            # Of several stages on one machine only one could have the port of their health.
+            "HUB_HEALTH_PORT": "0",
+        }  # fmt: skip
+        with _environment(listening):
             self._stages = Supervisor(self._data / "stages", commands)
             self._timed("stages", self._start_stages)
 
@@ -128,19 +137,20 @@ class House:
         self.seconds[name] = time.perf_counter() - began
         self._say(f"{name} ({self.seconds[name]:.1f} s)")
 
-    def _web_port(self) -> int:
+    def _port(self, name: str, host: str, wanted: int) -> int:
         """The port of the settings, the last one of this folder, or a free one."""
-        for wanted in (self._settings.web_port, _read_json(self._data / "ports.json").get("web", 0), 0):
+        known = _read_json(self._data / "ports.json")
+        for each in (wanted, known.get(name, 0), 0):
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    probe.bind((self._settings.web_host, int(wanted)))
+                    probe.bind((host, int(each)))
                 except OSError:
                     continue
                 port = int(probe.getsockname()[1])
-            (self._data / "ports.json").write_text(json.dumps({"web": port}))
+            (self._data / "ports.json").write_text(json.dumps({**known, name: port}))
             return port
-        raise InfrastructureError(f"No port is free on {self._settings.web_host}.")
+        raise InfrastructureError(f"No port is free on {host}.")
 
     def _apply_topics(self) -> None:
         settings = load(
@@ -160,6 +170,8 @@ class House:
             "--feedback-url",
             f"{self.addresses['web']}/v1/feedback",
         ]
+        for name, channel in hub_map.channels.items():
+            command += ["--channel", f"{name}={channel.connector}"]
         for name, subscription in hub_map.subscriptions.items():
             command += ["--department", f"{name}={hub_map.departments[subscription.department]['name']}"]
         answer = folder / "sandbox.json"
@@ -172,10 +184,11 @@ class House:
             "disclosure": found["disclosure"]["url"],
             "interface": found["interface"]["url"],
             "national": found["national"]["url"],
+            "channels": {name: entry["page"] for name, entry in found["channels"].items()},
             "departments": {name: entry["page"] for name, entry in found["departments"].items()},
         }
         if self._settings.endpoints_file is None:
-            _write_private(self._settings.endpoints, _sandbox_endpoints(found, list(hub_map.channels)))
+            _write_private(self._settings.endpoints, _sandbox_endpoints(found))
 
     def _start_stages(self) -> None:
         assert self._stages is not None
@@ -193,14 +206,15 @@ class House:
 def _has_uplink(settings: Settings) -> bool:
     """Whether a source has a way back up. A faulty ``sources.yaml`` is intake's to name."""
     try:
-        return find_uplink(settings) is not None
+        return bool(find_uplinks(settings))
     except ContractError:
         return False
 
 
-def _sandbox_endpoints(found: Mapping[str, Any], channels: list[str]) -> dict[str, Any]:
+def _sandbox_endpoints(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The file of endpoints, as the stand-ins say where they are and what a connector has to know of them."""
     return {
-        "channels": {name: {"url": found["disclosure"]["url"]} for name in channels},
+        "channels": {name: entry["settings"] for name, entry in found["channels"].items()},
         "subscriptions": {
             name: {"url": entry["url"], "secret": entry["secret"]} for name, entry in found["departments"].items()
         },

@@ -165,6 +165,7 @@ class LeadFeedUplink:
         assert isinstance(config.settings, LeadFeedSettings)
         self._settings = config.settings
         self.source = config.name
+        self.task_prefix = config.settings.task_prefix
 
     def returned_task(self, place: str | None) -> str | None:
         return place if place and _UNDER_WAY not in place else None

@@ -39,6 +39,21 @@ class SpanReader:
             raise BrokerError(f"{place[0]}/{place[1]}: {error}") from error
         return int(end)
 
+    def count_of(self, topic: str) -> int:
+        """How many offsets a topic holds; 0 where it is not there. Raises BrokerError."""
+        consumer = self._open()
+        try:
+            found = consumer.list_topics(topic, timeout=self._patience_seconds).topics[topic]
+            if found.error is not None:
+                return 0
+            marks = [
+                consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=self._patience_seconds)
+                for number in found.partitions
+            ]
+        except KafkaException as error:
+            raise BrokerError(f"{topic}: {error}") from error
+        return sum(end - start for start, end in marks)
+
     def offset_at(self, place: Place, milliseconds: int) -> int | None:
         """The first offset of a partition whose record is of that moment or later (milliseconds since the epoch);
         ``None`` if there is none. Raises BrokerError."""
@@ -125,6 +140,23 @@ class Backlog:
                 if end > (start or 0):
                     spans[place] = Span(start, end)
             for records in reader.read(spans) if spans else ():
+                yield from records
+        finally:
+            reader.close()
+
+
+class Stretches:
+    """Parts of a topic read again. Called with partition -> (first offset, offset behind the last). Raises BrokerError.
+    """
+
+    def __init__(self, bootstrap: str, *, topic: str) -> None:
+        self._bootstrap, self._topic = bootstrap, topic
+
+    def __call__(self, spans: Mapping[int, tuple[int, int]]) -> Iterator[Record]:
+        reader = SpanReader(self._bootstrap)
+        try:
+            wanted = {(self._topic, number): Span(start, end) for number, (start, end) in spans.items()}
+            for records in reader.read(wanted) if wanted else ():
                 yield from records
         finally:
             reader.close()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
+from hub.cli.common import moment_of as moment_of
 from hub.cli.common import settings_of
 from hub.clocks.view import ClocksView
-from hub.domain.calendar import SHANGHAI
 from hub.domain.clocks import ClockState, Status
 from hub.domain.plain import to_plain
 from hub.errors import HubError, UsageError
@@ -53,17 +53,6 @@ def open_view(as_of: datetime | None = None) -> ClocksView:
         settings.bootstrap, catalog, rules=rules, files=load_calendars(settings.home), departments=departments,
         moment=as_of,
     )
-
-
-def moment_of(text: str | None) -> datetime | None:
-    """A moment that was asked for; of Asia/Shanghai where it names no zone. Raises UsageError."""
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=SHANGHAI)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise UsageError(f"{text!r} 不是时刻，应如 2026-11-01T00:00 (not a moment)") from None
 
 
 def department_names() -> dict[str, str]:

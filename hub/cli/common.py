@@ -6,12 +6,14 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import structlog
 import typer
 
+from hub.domain.calendar import SHANGHAI
 from hub.domain.plain import to_plain
 from hub.errors import HubError, UsageError
 from hub.settings import Settings, load
@@ -53,6 +55,17 @@ def settings_of(data: Path | None = None, **more: Any) -> Settings:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
     return settings
+
+
+def moment_of(text: str | None) -> datetime | None:
+    """A moment that was asked for; of Asia/Shanghai where it names no zone. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=SHANGHAI)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise UsageError(f"{text!r} 不是时刻，应如 2026-11-01T00:00 (not a moment)") from None
 
 
 def print_json(value: Any) -> None:

@@ -29,6 +29,7 @@ _GROUPS = {
     "identity": "hub.cli.identity",
     "calendar": "hub.cli.calendar",
     "clocks": "hub.cli.clocks",
+    "acts": "hub.cli.acts",
     "dead-letters": "hub.cli.dead_letters",
     "disclosure": "hub.cli.disclosure",
     "deliveries": "hub.cli.deliveries",
@@ -41,11 +42,15 @@ _GROUPS = {
 _COMMANDS = {
     "hub.cli.up": ("up", "run"),
     "hub.cli.demo": ("demo",),
-    "hub.cli.look": ("lag", "tally", "trace", "doctor"),
+    "hub.cli.lag": ("lag", "ops"),
+    "hub.cli.look": ("tally", "doctor"),
+    "hub.cli.trace": ("trace",),
     "hub.cli.publish": ("publish",),
     "hub.cli.rebuild": ("rebuild",),
     "hub.cli.listen": ("listen",),
     "hub.cli.proof": ("proof",),
+    "hub.cli.replay": ("replay",),
+    "hub.cli.asyncapi": ("asyncapi",),
 }
 
 
