@@ -238,3 +238,8 @@ _SPOOLED = st.one_of(
 @given(st.lists(_SPOOLED, max_size=5))
 def test_a_line_of_a_spool_is_the_same_whichever_writer_wrote_it(row: list[Any]) -> None:
     assert dump(row) == values._encode(row).encode("utf-8", "surrogatepass")
+
+
+@pytest.mark.parametrize("cursor", [7, "甲", date(2026, 3, 1), datetime(2026, 3, 1, 9, 30), Decimal("1.50"), None])
+def test_a_cursor_is_kept_as_json_and_comes_back(cursor: object) -> None:
+    assert loader("utf-8", "Asia/Shanghai")(dump(values.plain(cursor))) == cursor

@@ -26,10 +26,11 @@ _PLAIN = frozenset({str, int, bool, type(None), date, datetime, Decimal, bytes})
 MAX_VALUE = 1_000_000
 
 
-def dump(row: Sequence[Any]) -> bytes:
-    """A row as JSON: the same bytes for the same content. Values beyond ``MAX_VALUE`` of a row that is too long
-    are kept as their length and digest: no field takes so much, and a batch of such rows would fill the memory."""
-    if _PLAIN.issuperset(map(type, row)):
+def dump(row: Any) -> bytes:
+    """A row, or a single value as ``plain`` gave it, as JSON: the same bytes for the same content. Values beyond
+    ``MAX_VALUE`` of a row that is too long are kept as their length and digest: no field takes so much, and a batch
+    of such rows would fill the memory."""
+    if isinstance(row, list | tuple) and _PLAIN.issuperset(map(type, row)):
         try:
             line = orjson.dumps(row, default=_tag, option=orjson.OPT_PASSTHROUGH_DATETIME)
         except TypeError:  # half of a surrogate pair, an integer of more than 64 bits: JSON knows them, orjson does not
