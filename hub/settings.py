@@ -63,6 +63,15 @@ class Settings(BaseSettings):
     replication: int | None = Field(None, ge=1, description="replicas of every topic instead of the map's")
     web_host: str = Field("127.0.0.1", description="address that the web side listens on")
     web_port: int = Field(8080, ge=0, description="port of the web side; 0 takes a free one")
+    health_host: str = Field("127.0.0.1", description="address that the health of a stage listens on")
+    health_port: int = Field(0, ge=0, le=65535, description="port of the health of a stage; 0 for none")
+    rate_per_minute: int = Field(
+        12_000, ge=0, le=1_000_000, description="requests a minute of one key or token; 0 for no limit"
+    )
+    rate_per_minute_address: int = Field(
+        60_000, ge=0, le=1_000_000,
+        description="requests a minute of one address without a valid key or token; 0 for no limit"
+    )
     metrics_host: str = Field("127.0.0.1", description="address that /metrics of the stage ops listens on")
     metrics_port: int = Field(9308, ge=0, description="port of /metrics; 0 takes a free one")
     ops_seconds: float = Field(10.0, gt=0, description="how often the stage ops looks at the hub")

@@ -49,6 +49,8 @@ _COMMANDS = {
     "hub.cli.rebuild": ("rebuild",),
     "hub.cli.listen": ("listen",),
     "hub.cli.proof": ("proof",),
+    "hub.cli.replay": ("replay",),
+    "hub.cli.asyncapi": ("asyncapi",),
 }
 
 

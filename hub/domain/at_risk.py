@@ -32,6 +32,11 @@ class Task(NamedTuple):
     action: str | None = None
 
 
+#: Partition of the subject, and id of the clock. A record that was moved to another enterprise has a clock there and
+#: one where it was, under the same id: what waits on a partition meets the one of that partition.
+ClockKey = tuple[int, str]
+
+
 class OpenClock(NamedTuple):
     """A clock that runs, as far as it matters here. ``due_at`` is aware."""
 
@@ -46,7 +51,7 @@ class Backlog(NamedTuple):
 
     group: str
     seconds: float | None
-    clock_ids: frozenset[str]
+    clocks: frozenset[ClockKey]
 
 
 class AtRisk(NamedTuple):
@@ -75,12 +80,12 @@ class ClocksMet:
     def of(self, task: Task) -> frozenset[str]:
         """Ids of the clocks, whether or not there are such."""
         found = set()
-        fields = {"action": task.action, "event_type": task.event_type}
+        fields = {"action": task.action, "event_type": task.event_type, "channel": task.channel}
         targets = {"event": "", "channel": task.channel, "subscription": task.subscription}
         for type in task.types:
             for rule, condition in self._by_type.get(type, ()):
                 target = targets[rule.per]
-                if target is None or (rule.subscriptions and task.subscription not in rule.subscriptions):
+                if target is None or (rule.targets and target not in rule.targets):
                     continue
                 if task.event_type is not None and not _can_speak_to(rule, task.event_type):
                     continue
@@ -90,26 +95,26 @@ class ClocksMet:
 
 
 def at_risk(
-    backlogs: Iterable[Backlog], clocks: Mapping[str, OpenClock], now: datetime
+    backlogs: Iterable[Backlog], clocks: Mapping[ClockKey, OpenClock], now: datetime
 ) -> list[AtRisk]:
     """The open clocks that fall due before the backlog which they wait in is read, those due first in front.
 
     A backlog without an end endangers every clock that waits in it, at any horizon.
     """
-    waits: dict[str, list[Backlog]] = defaultdict(list)
+    waits: dict[ClockKey, list[Backlog]] = defaultdict(list)
     for backlog in backlogs:
-        for id in backlog.clock_ids & clocks.keys():
-            waits[id].append(backlog)
+        for key in backlog.clocks & clocks.keys():
+            waits[key].append(backlog)
     found = []
-    for id, candidates in waits.items():
+    for key, candidates in waits.items():
         backlog = min(candidates, key=lambda each: (each.seconds is None, each.seconds or 0.0, each.group))
-        clock = clocks[id]
+        clock = clocks[key]
         read_by = now + timedelta(seconds=min(backlog.seconds, _LONG)) if backlog.seconds is not None else None
         if read_by is None or clock.due_at <= read_by:
             found.append(AtRisk(
-                id, clock.rule, clock.subject, clock.due_at, backlog.group, read_by, clock.due_at <= now
+                clock.clock_id, clock.rule, clock.subject, clock.due_at, backlog.group, read_by, clock.due_at <= now
             ))
-    return sorted(found, key=lambda risk: (risk.due_at, risk.clock_id))
+    return sorted(found, key=lambda risk: (risk.due_at, risk.clock_id, risk.subject))
 
 
 def counts(risks: Sequence[AtRisk]) -> dict[tuple[str, str], int]:

@@ -8,7 +8,7 @@ from typing import Any
 from hub.bus.reader import partitions_of
 from hub.bus.spans import Span, SpanReader
 from hub.contracts.catalog import Catalog
-from hub.domain.at_risk import OpenClock
+from hub.domain.at_risk import ClockKey, OpenClock
 from hub.domain.lag import Place
 
 STATES = "clock.states.v1"
@@ -23,12 +23,12 @@ class OpenClocks:
 
     def __init__(self, bootstrap: str, catalog: Catalog, *, topic: str = STATES) -> None:
         self._bootstrap, self._catalog, self._topic = bootstrap, catalog, topic
-        self._clocks: dict[str, OpenClock] = {}
+        self._clocks: dict[ClockKey, OpenClock] = {}
         self._read_to: dict[Place, int] = {}
         self._readers: dict[int, Callable[[bytes], dict[str, Any]]] = {}
 
-    def look(self, reader: SpanReader, only: Collection[str] | None = None) -> dict[str, OpenClock]:
-        """The clocks as they are on the log now; of ``only`` those ids, where it is given. Raises BrokerError."""
+    def look(self, reader: SpanReader, only: Collection[ClockKey] | None = None) -> dict[ClockKey, OpenClock]:
+        """The clocks as they are on the log now; of ``only`` those, where it is given. Raises BrokerError."""
         spans: dict[Place, Span] = {}
         for number in range(partitions_of(self._bootstrap, self._topic)):
             place = self._topic, number
@@ -40,14 +40,14 @@ class OpenClocks:
                 spans[place] = Span(begin or None, end)
         for records in reader.read(spans) if spans else ():
             for record in records:
-                id = (record.key or b"").decode()
-                if only is None or id in only:
-                    self._take(id, record.value)
+                key = record.partition, (record.key or b"").decode()
+                if only is None or key in only:
+                    self._take(key, record.value)
         self._read_to |= {place: span.end for place, span in spans.items()}
         return self._clocks
 
-    def _take(self, id: str, value: bytes | None) -> None:
-        self._clocks.pop(id, None)
+    def _take(self, key: ClockKey, value: bytes | None) -> None:
+        self._clocks.pop(key, None)
         if value is None:
             return
         schema = self._catalog.identify(value)
@@ -57,4 +57,4 @@ class OpenClocks:
             read = self._readers[schema.id] = schema.prefix(_FIELDS)
         found = read(value)
         if found["status"] == "running" and found["due_at"] is not None:
-            self._clocks[id] = OpenClock(id, found["rule"], found["subject"], found["due_at"])
+            self._clocks[key] = OpenClock(key[1], found["rule"], found["subject"], found["due_at"])

@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple
 from hub.bus.records import Record, header
 from hub.bus.spans import Span, SpanReader
 from hub.contracts.catalog import Catalog
-from hub.domain.at_risk import ClocksMet, Task
+from hub.domain.at_risk import ClockKey, ClocksMet, Task
 from hub.domain.clocks import ClockRule, clock_id
 from hub.domain.lag import GroupLook, Place, PlaceLook
 from hub.errors import ContractError, PoisonError
@@ -38,9 +38,9 @@ class Role(NamedTuple):
 
 
 class Unread(NamedTuple):
-    """Ids of clocks by the place where a record waits for them; ``unseen`` records were not looked at."""
+    """Clocks by the place where a record waits for them; ``unseen`` records were not looked at."""
 
-    clock_ids: Mapping[Place, frozenset[str]]
+    clocks: Mapping[Place, frozenset[ClockKey]]
     unseen: int
 
 
@@ -131,7 +131,8 @@ class UnreadBook:
         for place, span in spans.items():
             self._shelves[place].read_to = span.end
         return Unread(
-            {place: frozenset().union(*(ids for _, ids in shelf.kept)) for place, shelf in self._shelves.items()},
+            {place: frozenset((place[1], id) for _, ids in shelf.kept for id in ids)
+             for place, shelf in self._shelves.items()},
             sum(max(each.end - self._shelves[each.place].read_to, 0) for each in unread),
         )
 

@@ -6,12 +6,11 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
-from hub.bus.batch import Place
 from hub.bus.lag_look import LagObserver
 from hub.bus.spans import SpanReader
 from hub.bus.tail import Tail
 from hub.contracts.catalog import Catalog
-from hub.domain.at_risk import Backlog, at_risk
+from hub.domain.at_risk import Backlog, ClockKey, at_risk
 from hub.domain.clocks import ClockRule
 from hub.domain.lag import GroupLag, GroupLook, judge
 from hub.errors import BrokerError
@@ -68,7 +67,7 @@ class Watch:
     def describe(self, lags: Sequence[GroupLag]) -> Snapshot:
         """What else is to be said, beside groups that were just observed."""
         unread = {lag.group: self._books[lag.group].look(self._looks[lag.group][-1], self._reader) for lag in lags}
-        wanted = frozenset[str]().union(*(ids for each in unread.values() for ids in each.clock_ids.values()))
+        wanted = frozenset[ClockKey]().union(*(keys for each in unread.values() for keys in each.clocks.values()))
         # Kept in step by whoever looks again and again; for one look alone, only those that are asked for are decoded.
         only = None if self._keeps_clocks else wanted
         clocks = self._clocks.look(self._reader, only) if wanted or self._keeps_clocks else {}
@@ -111,9 +110,8 @@ class Watch:
 def _backlogs(lags: Sequence[GroupLag], unread: Mapping[str, Unread]) -> list[Backlog]:
     found: list[Backlog] = []
     for lag in lags:
-        by_horizon: dict[float | None, set[str]] = defaultdict(set)
-        places: Mapping[Place, frozenset[str]] = unread[lag.group].clock_ids
-        for place, ids in places.items():
-            by_horizon[lag.horizon_seconds(place)] |= ids
-        found += [Backlog(lag.group, seconds, frozenset(ids)) for seconds, ids in by_horizon.items()]
+        by_horizon: dict[float | None, set[ClockKey]] = defaultdict(set)
+        for place, keys in unread[lag.group].clocks.items():
+            by_horizon[lag.horizon_seconds(place)] |= keys
+        found += [Backlog(lag.group, seconds, frozenset(keys)) for seconds, keys in by_horizon.items()]
     return found

@@ -123,7 +123,10 @@ def _say(record: Record, headers: dict[str, str], value: dict[str, Any]) -> str:
         place = f", {value['public_reference']}" if value.get("public_reference") else ""
         return f"{value.get('channel')}: {value.get('status')}{place}{_because(value)}"
     if topic.startswith("inbox."):
-        return f"notice to {value.get('subscription')} in view {value.get('view')}: {value.get('action', 'apply')}"
+        again = f", again for request {headers[_REPLAY]}" if _REPLAY in headers else ""
+        return (
+            f"notice to {value.get('subscription')} in view {value.get('view')}: {value.get('action', 'apply')}{again}"
+        )
     if topic.startswith("routing.holdings"):
         holders = [each["subscription"] for each in value.get("holders", []) if each["action"] != "lift"]
         return f"version {value.get('sequence')} routed; held by {', '.join(holders) or 'nobody'}"
@@ -157,6 +160,8 @@ def _say(record: Record, headers: dict[str, str], value: dict[str, Any]) -> str:
     return f"{headers.get('ce_type')} version {version} from {headers.get('ce_source')}{identified}"
 
 
+#: On a notice that was sent again because a person asked.
+_REPLAY = "__hub.replay.request"
 #: Changes of a clock that leave it as it is.
 _WITHOUT_EFFECT = frozenset(("met-again", "repeated", "counted", "ignored"))
 

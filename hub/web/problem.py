@@ -52,7 +52,8 @@ _MEANINGS = {
     400: "the body is no JSON object", 401: "signature or token is not valid", 403: "not for this caller",
     404: "not found",
     409: "not in this state", 413: "the body is too large", 415: "the body is of a type that is not taken",
-    422: "fields are missing or wrong", 503: "not safely possible now; try again",
+    422: "fields are missing or wrong", 429: "too many requests; Retry-After says when to come again",
+    503: "not safely possible now; try again",
 }
 
 

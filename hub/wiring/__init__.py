@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 import uvicorn
 
 from hub.bus.lag import has_members
 from hub.bus.lane import Lane
 from hub.bus.publisher import KafkaPublisher
+from hub.bus.pulse import Pulse
 from hub.bus.reader import read_topics
 from hub.bus.stage import Stage
 from hub.bus.steady_clock import SteadyClock
@@ -45,15 +47,20 @@ from hub.settings import Settings
 from hub.state.due_index import DueIndex
 from hub.state.notice_index import NoticeIndex
 from hub.web.app import create_app, health_router
+from hub.web.asyncapi import asyncapi_router
 from hub.web.feedback import feedback_router
 from hub.web.registry import registry_router
+from hub.web.startup import Startup, StartupGate
 from hub.web.subscriptions import subscriptions_router
 from hub.wiring.access import apply_cluster as apply_cluster
 from hub.wiring.access import change_password as change_password
 from hub.wiring.access import direct_state as direct_state
 from hub.wiring.access import plan_cluster as plan_cluster
 from hub.wiring.acts import acts_desk as acts_desk
+from hub.wiring.acts import dead_letter_desk as dead_letter_desk
 from hub.wiring.acts import open_acts as open_acts
+from hub.wiring.acts import replays as replays
+from hub.wiring.api import asyncapi, build_pages, find_callers, limit_requests
 from hub.wiring.delivery import address_guard as address_guard
 from hub.wiring.delivery import build_delivery, fetched_senders, settings_in_force, settings_table
 from hub.wiring.delivery import settings_desk as settings_desk
@@ -65,7 +72,10 @@ from hub.wiring.disclosure import build_disclosure, channel_groups
 from hub.wiring.disclosure import mend as mend
 from hub.wiring.disclosure import public_states as public_states
 from hub.wiring.disclosure import reconcile as reconcile
+from hub.wiring.disclosure import withdraw_again as withdraw_again
 from hub.wiring.guards import sources_guard as sources_guard
+from hub.wiring.health import Recovery, first_fault, pulses_of
+from hub.wiring.health import with_health as with_health
 from hub.wiring.http_intake import build_http_intake
 from hub.wiring.http_intake import http_sources as http_sources
 from hub.wiring.http_intake import keys_desk as keys_desk
@@ -83,7 +93,7 @@ from hub.wiring.parts import open_redis as open_redis
 from hub.wiring.parts import subject_secret as subject_secret
 from hub.wiring.topics import topic_specs as topic_specs
 from hub.wiring.uplink import build_uplink
-from hub.wiring.uplink import find_uplink as find_uplink
+from hub.wiring.uplink import find_uplinks as find_uplinks
 from hub.wiring.uplink import uplink_groups as uplink_groups
 
 #: A department that waits for notices is let go after this long when the web side ends.
@@ -102,6 +112,14 @@ def registry_subjects(hub_map: HubMap, catalog: Catalog) -> dict[str, list[int]]
         if schema.view != "full":
             subjects.setdefault(f"{schema.name.replace('/', '.')}.{schema.view}", []).append(schema.id)
     return subjects
+
+
+def asyncapi_document(
+    settings: Settings, hub_map: HubMap, catalog: Catalog, registry_url: str | None = None
+) -> dict[str, Any]:
+    """The topics and webhooks as an AsyncAPI document; see :mod:`hub.contracts.asyncapi`."""
+    subjects = registry_subjects(hub_map, catalog)
+    return asyncapi(settings, hub_map, catalog, subjects, consumer_groups(hub_map), registry_url)
 
 
 def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
@@ -279,21 +297,32 @@ def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
     index = NoticeIndex(open_redis(settings))
     # An index that was wiped is told from a notice that never was: it is filled before the first question.
     inboxes = [f"inbox.{name}" for name in hub_map.subscriptions]
-    index.rebuild(read_notices(read_topics(settings.bootstrap, inboxes), catalog))
+    startup = Startup(["notices"])
+    recovery = Recovery({
+        "notices": lambda: index.rebuild(read_notices(read_topics(settings.bootstrap, inboxes), catalog))
+    }, startup)
+    pulses = [pulse for sender in senders.values() for pulse in pulses_of(sender)]
+    health = health_router(
+        missing, is_started=startup.missing, is_alive=lambda: first_fault(pulses, Pulse.why_dead)
+    )
     feedback = feedback_router(publisher.publish, AnswerDesk(catalog, index, keys, utc_now))
     registry = registry_router(catalog, registry_subjects(hub_map, catalog))
     subscriptions = subscriptions_router(
         table, settings_desk(settings, catalog, publisher), pullers, partial(verify_address, settings)
     )
     intake = build_http_intake(settings, hub_map, catalog, publisher)
+    callers = find_callers(hub_map, table)
     app = create_app([
-        ("", health_router(missing)), *(("", router) for router in intake.routers), ("", feedback), ("", subscriptions),
-        ("/registry", registry),
+        ("", health), *(("", router) for router in intake.routers), ("", feedback), ("", subscriptions),
+        ("/registry", registry), ("", asyncapi_router(partial(asyncapi_document, settings, hub_map, catalog))),
+        ("", build_pages(settings, hub_map, catalog, callers, partial(clocks_view, settings))),
     ])
+    limit_requests(app, settings, intake.source_of_key, callers)
+    app.add_middleware(StartupGate, startup=startup)
     config = uvicorn.Config(
         app, host=settings.web_host, port=settings.web_port, log_level="warning", access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     web = WebService(uvicorn.Server(config), publisher.close)
-    services: dict[str, Service] = {"web": web, "settings": table, **intake.services}
+    services: dict[str, Service] = {"web": web, "settings": table, "recovery": recovery, **intake.services}
     return Together({**services, **{group_of(name): sender for name, sender in senders.items()}})

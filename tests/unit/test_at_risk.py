@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.domain.at_risk import Backlog, ClocksMet, OpenClock, Task, at_risk, counts
+from hub.domain.at_risk import Backlog, ClockKey, ClocksMet, OpenClock, Task, at_risk, counts
 from hub.domain.clocks import ClockRule, clock_id
 from hub.settings import load
 from hub.wiring import open_map
@@ -35,6 +35,11 @@ def test_an_order_meets_the_disclosure_clock_of_its_kind_of_fact_and_of_no_other
     assert rules_of(penalty) == {"disclose-penalty", "withdraw-changed-penalty"}
     recorded = task._replace(event_type="enforcement.penalty.recorded")
     assert rules_of(recorded) == {"disclose-penalty"}
+
+
+def test_what_goes_to_the_province_meets_no_clock_of_making_public() -> None:
+    for type in ("inspection.result.recorded", "enforcement.penalty.recorded", "enforcement.penalty.amended"):
+        assert rules_of(Task("c-1", PUBLISHED, type, channel="province", action="publish")) == set()
 
 
 def test_a_clock_for_each_channel_is_that_of_the_orders_channel() -> None:
@@ -66,13 +71,21 @@ def test_terms_and_clocks_of_the_calendar_are_met_by_no_record() -> None:
     assert rules_of(filed) == set()
 
 
+def key(id: str) -> ClockKey:
+    return 0, id
+
+
+def keys(*ids: str) -> frozenset[ClockKey]:
+    return frozenset(map(key, ids))
+
+
 def clock(number: int, due: float, rule: str = "disclose-penalty") -> OpenClock:
     return OpenClock(f"clock-{number}", rule, f"subject-{number}", NOW + timedelta(seconds=due))
 
 
 def test_a_clock_due_before_the_backlog_is_read_is_at_risk_and_a_later_one_is_not() -> None:
-    clocks = {each.clock_id: each for each in (clock(1, 50), clock(2, 150), clock(3, -5), clock(4, 10))}
-    backlog = Backlog("hub-disclosure-gsxt", 100.0, frozenset(("clock-1", "clock-2", "clock-3", "clock-9")))
+    clocks = {key(each.clock_id): each for each in (clock(1, 50), clock(2, 150), clock(3, -5), clock(4, 10))}
+    backlog = Backlog("hub-disclosure-gsxt", 100.0, keys("clock-1", "clock-2", "clock-3", "clock-9"))
     found = at_risk([backlog], clocks, NOW)
     assert [(risk.clock_id, risk.is_late) for risk in found] == [("clock-3", True), ("clock-1", False)]
     assert found[1].read_by == NOW + timedelta(seconds=100)
@@ -80,18 +93,24 @@ def test_a_clock_due_before_the_backlog_is_read_is_at_risk_and_a_later_one_is_no
 
 
 def test_a_backlog_without_an_end_endangers_every_clock_in_it() -> None:
-    clocks = {each.clock_id: each for each in (clock(1, 10**9), clock(2, 5))}
+    clocks = {key(each.clock_id): each for each in (clock(1, 10**9), clock(2, 5))}
     found = at_risk([Backlog("g", None, frozenset(clocks))], clocks, NOW)
     assert [(risk.clock_id, risk.read_by) for risk in found] == [("clock-2", None), ("clock-1", None)]
 
 
 def test_of_two_ways_to_meet_a_clock_the_sooner_one_counts() -> None:
-    clocks = {"clock-1": clock(1, 50)}
+    clocks = {key("clock-1"): clock(1, 50)}
     ids = frozenset(clocks)
     stopped, quick, slow = Backlog("a", None, ids), Backlog("b", 20.0, ids), Backlog("c", 90.0, ids)
     assert at_risk([stopped, quick], clocks, NOW) == []
     assert [risk.group for risk in at_risk([stopped, slow], clocks, NOW)] == ["c"]
     assert [risk.group for risk in at_risk([stopped], clocks, NOW)] == ["a"]
+
+
+def test_a_record_that_was_moved_to_another_enterprise_waits_for_the_clock_of_its_partition() -> None:
+    clocks = {(0, "clock-1"): clock(1, 50), (5, "clock-1"): clock(1, 70)._replace(subject="subject-after")}
+    found = at_risk([Backlog("g", None, frozenset(((5, "clock-1"),)))], clocks, NOW)
+    assert [(risk.clock_id, risk.subject) for risk in found] == [("clock-1", "subject-after")]
 
 
 IDS = st.sets(st.sampled_from([f"clock-{number}" for number in range(6)]))
@@ -104,13 +123,13 @@ IDS = st.sets(st.sampled_from([f"clock-{number}" for number in range(6)]))
 def test_each_clock_is_listed_once_and_only_where_nothing_saves_it(
     given_backlogs: list[tuple[str, float | None, set[str]]], dues: dict[int, float]
 ) -> None:
-    clocks = {f"clock-{number}": clock(number, due) for number, due in dues.items()}
-    backlogs = [Backlog(group, seconds, frozenset(ids)) for group, seconds, ids in given_backlogs]
+    clocks = {key(f"clock-{number}"): clock(number, due) for number, due in dues.items()}
+    backlogs = [Backlog(group, seconds, keys(*ids)) for group, seconds, ids in given_backlogs]
     found = at_risk(backlogs, clocks, NOW)
     assert len({risk.clock_id for risk in found}) == len(found)
     assert [risk.due_at for risk in found] == sorted(risk.due_at for risk in found)
     listed = {risk.clock_id for risk in found}
-    for id, each in clocks.items():
-        waits = [backlog.seconds for backlog in backlogs if id in backlog.clock_ids]
+    for (_, id), each in clocks.items():
+        waits = [backlog.seconds for backlog in backlogs if key(id) in backlog.clocks]
         saved = any(s is not None and NOW + timedelta(seconds=s) < each.due_at for s in waits)
         assert (id in listed) == (bool(waits) and not saved)
