@@ -63,7 +63,7 @@ def processes(kafka: KafkaLike, valkey: IndexLike, redis_client: redis.Redis, tm
 def test_what_it_holds_is_what_the_log_says_however_often_it_is_killed_and_wiped(
     kafka: KafkaLike, redis_client: redis.Redis, processes: Processes
 ) -> None:
-    kills, events = (ROUNDS, 20_000) if ROUNDS else (2, 1_200)
+    kills, events = (ROUNDS, 20_000) if ROUNDS else (2, 600)
     chance, traffic, index = random.Random(SEED), Traffic(catalog(), salt="chaos"), LedgerIndex(redis_client)
     print(f"HUB_CHAOS_SEED={SEED}")
     written = in_the_midst = wiped = 0
