@@ -60,6 +60,9 @@ class Settings(BaseSettings):
     replication: int | None = Field(None, ge=1, description="replicas of every topic instead of the map's")
     web_host: str = Field("127.0.0.1", description="address that the web side listens on")
     web_port: int = Field(8080, ge=0, description="port of the web side; 0 takes a free one")
+    trusted_proxies: str = Field(
+        "", description="addresses or networks of proxies whose word on sender and https is believed, e.g. 10.20.0.5"
+    )
     shutdown_seconds: float = Field(20.0, gt=0, description="how long a stage may drain when told to stop")
     cache: Path | None = Field(None, description="cache of the embedded broker's files")
     log_level: str = Field("info", description="debug | info | warning | error")

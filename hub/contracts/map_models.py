@@ -54,7 +54,7 @@ class TopicModel(Model):
     schema_: str | None = Field(default=None, alias="schema", description="path under schemas/; none for raw bytes")
     key: Literal[
         "subject", "clock", "source", "endpoint", "calendar", "subscription", "notice", "fact", "enterprise",
-        "act",
+        "act", "account", "report", "access-key",
     ] = "subject"
     events: tuple[EventType, ...] = ()
     partitions: int = Field(default=12, ge=1, le=1000)

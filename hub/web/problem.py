@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import Response
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from hub.domain.problem import ProblemError
 
@@ -20,6 +21,16 @@ def respond(problem: ProblemError, instance: str) -> Response:
 
 #: Seconds after which it is worth trying again while Kafka or Redis is away.
 RETRY_AFTER_SECONDS = 30
+
+
+#: What the framework itself refuses: kind and Chinese title of the problem.
+_TITLES = {404: ("not-found", "没有此地址"), 405: ("method-not-allowed", "不支持此方法")}
+
+
+def framework_problem(error: HTTPException) -> ProblemError:
+    """What the framework itself refused."""
+    slug, title = _TITLES.get(error.status_code, ("refused", "请求未被受理"))
+    return ProblemError(error.status_code, slug, title, str(error.detail), headers=error.headers)
 
 
 def unavailable(detail: str) -> ProblemError:
