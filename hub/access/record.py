@@ -8,6 +8,7 @@ from typing import Protocol
 
 from hub.access.accounts import Account
 from hub.domain.acts import Act, Actor, Way
+from hub.domain.rights import scope_of
 
 
 class Acts(Protocol):
@@ -25,6 +26,8 @@ class Acts(Protocol):
     ) -> AbstractContextManager[list[str]]: ...
 
 
-def actor_of(account: Account, way: Way = "portal") -> Actor:
-    """An account as acts name it."""
+def actor_of(account: Account) -> Actor:
+    """An account as acts name it; who has no desk in the portal comes by the console."""
+    is_portal = scope_of("portal.read", account.roles, account.department) != "none"
+    way: Way = "portal" if is_portal else "console"
     return Actor(account.name, way, account.department, ",".join(account.roles))

@@ -60,6 +60,7 @@ from hub.wiring.parts import open_catalog as open_catalog
 from hub.wiring.parts import open_map as open_map
 from hub.wiring.parts import open_redis, utc_now
 from hub.wiring.parts import subject_secret as subject_secret
+from hub.wiring.seeds import seed_accounts as seed_accounts
 from hub.wiring.site import accounts_desk as accounts_desk
 from hub.wiring.site import api_keys_desk as api_keys_desk
 from hub.wiring.site import key_uses as key_uses

@@ -8,7 +8,7 @@ from hub.access.accounts import Account
 from hub.access.desk import Person
 from hub.access.record import actor_of
 from hub.access.sessions import Session, form_token
-from hub.domain.acts import Actor, Way
+from hub.domain.acts import Actor
 from hub.domain.problem import ProblemError
 from hub.domain.rights import Scope, reaches, scope_of
 
@@ -45,13 +45,9 @@ class Caller:
         return "/" if self.may("portal.read") else "/console"
 
     @property
-    def way(self) -> Way:
-        return "portal" if self.home == "/" else "console"
-
-    @property
     def actor(self) -> Actor:
         """Who he is in acts."""
-        return actor_of(self.account, self.way)
+        return actor_of(self.account)
 
     @property
     def person(self) -> Person:
