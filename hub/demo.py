@@ -80,13 +80,15 @@ def sum_reports(data: Path) -> dict[str, Any]:
     total: dict[str, Any] = {
         "read": 0,
         "repeated": 0,
+        "waiting": 0,
+        "witnessed": 0,
         "accepted": Counter(),
         "rejected": Counter(),
         "warnings": Counter(),
     }
     for report in reports(data):
         counts = report.get("counts", report)
-        for name in ("read", "repeated"):
+        for name in ("read", "repeated", "waiting", "witnessed"):
             total[name] += counts[name]
         for name in ("accepted", "rejected", "warnings"):
             total[name].update(counts[name])

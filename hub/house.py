@@ -68,12 +68,15 @@ class House:
         """Everything up and answering. Raises HubError with what did not start."""
         self._timed("broker", self._cluster.start)
         self._timed("index", self._valkey.start)
-        port = self._web_port()
+        settings = self._settings
+        port = self._port("web", settings.web_host, settings.web_port)
+        metrics = self._port("metrics", settings.metrics_host, settings.metrics_port)
         self.addresses = {
             "bootstrap": self._cluster.bootstrap,
             "departments_bootstrap": self._cluster.departments,
             "redis_url": self._valkey.url,
-            "web": f"http://{self._settings.web_host}:{port}",
+            "web": f"http://{settings.web_host}:{port}",
+            "metrics": f"http://{settings.metrics_host}:{metrics}/metrics",
         }
         self._timed("topics", self._apply_topics)
         if self._with_sandbox:
@@ -89,7 +92,11 @@ class House:
             for stage in ("disclosure", "delivery", "web"):
                 commands.pop(stage)
         self._write_run_file()
-        with _environment({"HUB_WEB_PORT": str(port), "HUB_WEB_HOST": self._settings.web_host}):
+        listening = {
+            "HUB_WEB_PORT": str(port), "HUB_WEB_HOST": settings.web_host,
+            "HUB_METRICS_PORT": str(metrics), "HUB_METRICS_HOST": settings.metrics_host,
+        }  # fmt: skip
+        with _environment(listening):
             self._stages = Supervisor(self._data / "stages", commands)
             self._timed("stages", self._start_stages)
 
@@ -128,19 +135,20 @@ class House:
         self.seconds[name] = time.perf_counter() - began
         self._say(f"{name} ({self.seconds[name]:.1f} s)")
 
-    def _web_port(self) -> int:
+    def _port(self, name: str, host: str, wanted: int) -> int:
         """The port of the settings, the last one of this folder, or a free one."""
-        for wanted in (self._settings.web_port, _read_json(self._data / "ports.json").get("web", 0), 0):
+        known = _read_json(self._data / "ports.json")
+        for each in (wanted, known.get(name, 0), 0):
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    probe.bind((self._settings.web_host, int(wanted)))
+                    probe.bind((host, int(each)))
                 except OSError:
                     continue
                 port = int(probe.getsockname()[1])
-            (self._data / "ports.json").write_text(json.dumps({"web": port}))
+            (self._data / "ports.json").write_text(json.dumps({**known, name: port}))
             return port
-        raise InfrastructureError(f"No port is free on {self._settings.web_host}.")
+        raise InfrastructureError(f"No port is free on {host}.")
 
     def _apply_topics(self) -> None:
         settings = load(

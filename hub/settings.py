@@ -63,6 +63,16 @@ class Settings(BaseSettings):
     trusted_proxies: str = Field(
         "", description="addresses or networks of proxies whose word on sender and https is believed, e.g. 10.20.0.5"
     )
+    metrics_host: str = Field("127.0.0.1", description="address that /metrics of the stage ops listens on")
+    metrics_port: int = Field(9308, ge=0, description="port of /metrics; 0 takes a free one")
+    ops_seconds: float = Field(10.0, gt=0, description="how often the stage ops looks at the hub")
+    rate_per_minute: int = Field(
+        12_000, ge=0, le=1_000_000, description="requests a minute of one key or token; 0 for no limit"
+    )
+    rate_per_minute_address: int = Field(
+        60_000, ge=0, le=1_000_000,
+        description="requests a minute of one address without a valid key or token; 0 for no limit"
+    )
     shutdown_seconds: float = Field(20.0, gt=0, description="how long a stage may drain when told to stop")
     cache: Path | None = Field(None, description="cache of the embedded broker's files")
     log_level: str = Field("info", description="debug | info | warning | error")

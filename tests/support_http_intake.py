@@ -14,7 +14,8 @@ from fastapi import APIRouter
 from hub.contracts.map import HubMap
 from hub.domain.plain import to_plain
 from hub.intake.answers_kept import Answer, Asked
-from hub.intake.desk import Finish, Result, Taken
+from hub.intake.desk import Finish
+from hub.intake.desk_round import Result, Taken
 from hub.intake.guards.log import ManifestTaken
 from hub.intake.http_sources import HttpSource
 from hub.intake.source_keys import SourceKeys

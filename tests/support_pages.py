@@ -1,84 +1,129 @@
-"""The whole web application on a real Kafka and Valkey, with accounts of every role, on a port of its own."""
+"""Some listings routed to two departments, delivered and answered, and the read pages over what Kafka would hold."""
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-import redis
-from confluent_kafka.cimpl import NewTopic
-from fastapi import FastAPI
+from fastapi import APIRouter
 
-from hub.access.accounts import ACCOUNTS_TOPIC, Account, AccountsLog, seal_password
-from hub.access.keys import KEYS_TOPIC
-from hub.access.reports import REPORTS_TOPIC
-from hub.bus.publisher import KafkaPublisher
-from hub.delivery.settings import SETTINGS_TOPIC
-from hub.intake.source_keys import KEYS_TOPIC as SOURCE_KEYS_TOPIC
-from hub.ops.acts import ACTS_TOPIC
-from hub.settings import Settings, load
-from hub.wiring.delivery import vault
-from hub.wiring.parts import Together, open_catalog, open_map
-from hub.wiring.web import build_app
-from tests.support_served import served
-from tests.support_site import PASSWORD, PEOPLE, account
-from tests.support_topics import having
+from hub.bus.records import Output, Record
+from hub.contracts.cloudevents import from_headers, to_headers
+from hub.delivery.message import read_inbox
+from hub.delivery.receipts import Outcome, ReceiptWriter, Tried
+from hub.domain.clocks import ClockState, Status
+from hub.web.cursor import Cursors
+from hub.web.log_readers import log_readers
+from hub.web.pages import pages_router
+from hub.web.readers import ALL, OWN_SCOPES, Caller, Callers
+from tests.support_contracts import catalog
+from tests.support_routing import NOW, Log, hub_map, version
 
-TOPICS = (ACCOUNTS_TOPIC, REPORTS_TOPIC, KEYS_TOPIC, ACTS_TOPIC, SETTINGS_TOPIC, SOURCE_KEYS_TOPIC)
+PROCUREMENT, BIDDING = "government-procurement", "works-bidding"
+TOKENS = {
+    "hubt_procurement": Caller("subscription:procurement", "finance-code", frozenset((PROCUREMENT,)), OWN_SCOPES),
+    "hubt_bidding": Caller("subscription:bidding", "reform-code", frozenset((BIDDING,)), OWN_SCOPES),
+    "huba_auditor": Caller("key:auditor", "audit-code", frozenset(), OWN_SCOPES | {ALL}),
+    "huba_clocks": Caller("key:clocks", "finance-code", frozenset((PROCUREMENT,)), frozenset(("clocks.read",))),
+}
 
 
-class Pages(NamedTuple):
-    """``url`` is the root. Every account of PEOPLE is in it, with PASSWORD; ``newcomer`` has to change his."""
-
-    url: str
-    app: FastAPI
-    settings: Settings
+class Tokens:
+    def find(self, token: str) -> Caller | None:
+        return TOKENS.get(token)
 
 
-def site_settings(bootstrap: str, redis_url: str, data: Path) -> Settings:
-    (data / "endpoints.yaml").write_text("channels: {}\nsubscriptions: {}\n")
-    return load(data=data, bootstrap_servers=bootstrap, redis_index_url=redis_url)
+class Season:
+    """What the topics hold; ``listed`` rows go to both departments."""
+
+    def __init__(self) -> None:
+        self.log, self.records = Log(), list[Record]()
+        self.clocks: list[ClockState] = []
+        self.reads = 0
+
+    def route(self, row: str, number: int = 1, word: str = "listed", **content: Any) -> None:
+        record = version(number, word, row=row, list_kind="serious", **content)
+        (outputs,) = self.log.stage().handle([record])
+        self.log.write(outputs)
+        self.records.append(record)
+        self._keep(outputs)
+
+    def notice(self, row: str, subscription: str, number: int = 1) -> dict[str, Any]:
+        return self._found(row, subscription, number)[1]
+
+    def end(self, row: str, subscription: str, outcome: Outcome = "delivered", number: int = 1) -> None:
+        record, notice = self._found(row, subscription, number)
+        writer, at = ReceiptWriter(catalog(), subscription, "webhook"), NOW + timedelta(minutes=number)
+        self._keep([writer.write(record, notice, from_headers(record.headers), outcome, Tried(1, at, 200), at)])
+
+    def answer(self, row: str, subscription: str, status: str = "acted") -> None:
+        record, notice = self._found(row, subscription, 1)
+        value = catalog().schema("hub/discipline-feedback").encode({
+            **{name: notice[name] for name in ("notice_id", "event_id", "correlation_id", "subject", "subscription")},
+            "feedback_id": f"f-{row}-{status}", "department_code": notice["department_code"], "status": status,
+            "way": "http", "received_at": NOW, "measure": "限制参加政府采购活动",
+        })
+        caused = from_headers(record.headers).caused(
+            id=f"f-{row}-{status}", source="/web/feedback", type=f"discipline.feedback.{status}", time=NOW
+        )
+        self._keep([Output("discipline.feedback.v1", record.key, value, to_headers(caused))])
+
+    def clock(self, id: str, department: str, status: Status = Status.RUNNING, days: int = 1) -> None:
+        self.clocks.append(ClockState(
+            clock_id=id, rule="act-and-answer", rule_version="1", target=PROCUREMENT, subject="91623000739699913A",
+            correlation_id="c", owner_department=department, status=status, calendar="gannan", calendar_version="1",
+            due_at=NOW + timedelta(days=days), due_on=(NOW + timedelta(days=days)).date(),
+        ))
+
+    def read(self, topics: Sequence[str], subject: str | None = None) -> Iterable[Record]:
+        self.reads += 1
+        return [each for each in self.records if each.topic in topics]
+
+    def find(self, *, department: str | None = None) -> list[ClockState]:
+        return list(self.clocks)
+
+    def router(self, callers: Callers | None = None, monotonic: Callable[[], float] = lambda: 0.0) -> APIRouter:
+        found = log_readers(
+            self.read, catalog(), list(hub_map().subscriptions), hub_map().own_topics(), lambda: self, monotonic
+        )
+        titles = {name: rule.title for name, rule in hub_map().clocks.items()}
+        return pages_router(
+            found, callers or Tokens(), Cursors(b"made up"), titles, lambda: datetime(2026, 3, 3, 12, tzinfo=UTC)
+        )
+
+    def _keep(self, outputs: Sequence[Output]) -> None:
+        for each in outputs:
+            at = int((NOW + timedelta(seconds=len(self.records))).timestamp() * 1000)
+            self.records.append(
+                Record(each.topic, 3, len(self.records), at, each.key, each.value, list(each.headers))
+            )
+
+    def _found(self, row: str, subscription: str, number: int) -> tuple[Record, dict[str, Any]]:
+        wanted = version(number, "listed", row=row)
+        event_id = from_headers(wanted.headers).id
+        for record in self.records:
+            if record.topic == f"inbox.{subscription}":
+                notice = read_inbox(record, catalog())
+                if notice["event_id"] == event_id:
+                    return record, notice
+        raise AssertionError((row, subscription, number))
 
 
-def people(settings: Settings) -> list[Account]:
-    """The accounts of PEOPLE and one whose password was given by somebody else."""
-    made = [account(name, department, *roles) for name, (department, roles) in PEOPLE.items()]
-    made.append(account("newcomer", "finance", "clerk", must_change=True))
-    sealed_by = vault(settings)
-    opened = []
-    for each in made:
-        values = {name: getattr(each, name) for name in each.__slots__}
-        opened.append(Account(**values | {"password": seal_password(each.name, PASSWORD, sealed_by)}))
-    return opened
-
-
-@contextlib.contextmanager
-def pages(bootstrap: str, redis_url: str, data: Path) -> Iterator[Pages]:
-    """The application while it runs."""
-    settings = site_settings(bootstrap, redis_url, data)
-    with redis.Redis.from_url(redis_url) as client:
-        for key in client.scan_iter("hub:tries:*"):
-            client.delete(key)
-    names = [f"inbox.{name}" for name in open_map(settings).subscriptions]
-    with (
-        having(bootstrap, names, *(NewTopic(name, 1, -1) for name in TOPICS)),
-        closing(KafkaPublisher(bootstrap, client_id="test")) as publisher,
-    ):
-        catalog = open_catalog(settings)
-        log = AccountsLog(catalog)
-        publisher.publish([log.entry(each) for each in people(settings)])
-        parts = build_app(settings, open_map(settings, catalog), catalog, publisher)
-        beside = Together(parts.services)
-        thread = threading.Thread(target=beside.run)
-        thread.start()
-        try:
-            with served(parts.app) as url:
-                yield Pages(url, parts.app, settings)
-                beside.stop()
-        finally:
-            beside.stop()
-            thread.join(30)
+def season() -> Season:
+    """Five listings: delivered, answered, parked, waiting, and one that was removed after it was delivered."""
+    made = Season()
+    for row in ("r1", "r2", "r3", "r4", "r5"):
+        made.route(row)
+    for row in ("r1", "r2", "r5"):
+        for subscription in (PROCUREMENT, BIDDING):
+            made.end(row, subscription)
+    made.answer("r1", PROCUREMENT)
+    made.answer("r2", BIDDING)
+    made.end("r3", PROCUREMENT, "parked")
+    made.route("r5", 2, "removed")
+    for number in range(4):
+        made.clock(f"c{number}", "finance-code", days=number)
+    made.clock("c4", "finance-code", Status.MET)
+    made.clock("d1", "reform-code")
+    return made

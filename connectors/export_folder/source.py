@@ -58,6 +58,11 @@ class ExportFolder(FileSource):
                 portion.close()
         return found
 
+    @property
+    def manifest_folder(self) -> Path:
+        """Where manifests of the day lie: among the files."""
+        return self._settings.folder
+
     def close(self) -> None:
         """Nothing is held open between files."""
 

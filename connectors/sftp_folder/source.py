@@ -14,6 +14,7 @@ from connectors.export_folder.archive import write_refusal, write_report
 from connectors.export_folder.file import ExportFile, FileSource, is_an_export
 from connectors.export_folder.settling import Settling
 from connectors.sftp_folder.inbox import Fetched, Inbox, Remote, name_of
+from connectors.sftp_folder.manifests import MOST_MANIFEST_BYTES, Manifests, is_manifest
 from connectors.sftp_folder.outbox import Outbox, Told
 from connectors.sftp_folder.refused import RefusedEntry, refusal_of
 from connectors.sftp_folder.server import Entry, RefusedError, Server
@@ -48,6 +49,9 @@ class SftpFolder(FileSource):
         self._inbox = Inbox(context.folder)
         self._told = Told(context.folder)
         self._outbox = Outbox(context.folder, settings, self._told)
+        self._manifests: Manifests | None = None
+        if context.config.manifest_key is not None:
+            self._manifests = Manifests(context.folder, self._inbox, self._outbox)
         self._settling = Settling(settings.settle_seconds, trusts_times=False)
         self._next_at = 0.0
         self._is_settling = self._has_more = False
@@ -56,16 +60,19 @@ class SftpFolder(FileSource):
 
     def portions(self) -> Iterator[ExportFile | RefusedEntry]:
         """What lies here of the last time, then what the server has that nobody writes any more."""
+        if self._manifests is not None:
+            self._manifests.give()  # what a kill left fetched
+            self._manifests.end()
         yield from self._here()
         while self._outbox.has_news or self._has_more or time.monotonic() >= self._next_at:
             self._look()
-            is_nothing = not self._refused and not self._inbox.whole()
+            is_nothing = not self._refused and not self._fetched()
             yield from self._here()
             if is_nothing and not self._outbox.has_news:
                 return
 
     def waits(self) -> bool:
-        return self._is_settling or self._has_more or self._outbox.has_news or bool(self._inbox.whole())
+        return self._is_settling or self._has_more or self._outbox.has_news or bool(self._fetched())
 
     def check(self) -> list[str]:
         """Login, folder, and the headings of the first files; nothing is moved, kept or published."""
@@ -75,7 +82,8 @@ class SftpFolder(FileSource):
             for entry in entries:
                 if refusal := self._refusal(entry):
                     found.append(f"{Remote(*entry[:3]).label}: {refusal}")
-            fit = [entry for entry in entries if not self._refusal(entry) and entry.size <= _TRIED_BYTES][:_TRIED]
+            tried = [entry for entry in entries if not self._is_manifest(entry.name) and entry.size <= _TRIED_BYTES]
+            fit = [entry for entry in tried if not self._refusal(entry)][:_TRIED]
             with tempfile.TemporaryDirectory() as folder:
                 for entry in fit:
                     found += self._try(Remote(*entry[:3]), Path(folder))
@@ -84,6 +92,11 @@ class SftpFolder(FileSource):
         finally:
             self.close()
         return found
+
+    @property
+    def manifest_folder(self) -> Path | None:
+        """Where manifests of the day lie that were fetched, where the department signs such."""
+        return self._manifests.folder if self._manifests is not None else None
 
     def close(self) -> None:
         self._server.close()
@@ -94,6 +107,8 @@ class SftpFolder(FileSource):
         try:
             self._outbox.deliver(self._server)
             self._fetch(self._ready())
+            if self._manifests is not None:
+                self._manifests.give()
         finally:
             self._server.close()
         wait = self._settings.every_seconds
@@ -127,7 +142,18 @@ class SftpFolder(FileSource):
         return sorted(wanted, key=lambda entry: (entry.changed, entry.name))
 
     def _refusal(self, entry: Entry) -> Refusal | None:
-        return refusal_of(entry, name_of(entry.name), self._settings.max_file_bytes)
+        most = self._settings.max_file_bytes
+        if self._is_manifest(entry.name):
+            most = min(most, MOST_MANIFEST_BYTES)
+        return refusal_of(entry, name_of(entry.name), most)
+
+    def _is_manifest(self, name: bytes) -> bool:
+        """Whether the hub takes it: a file of that name, where the department signs manifests."""
+        return self._manifests is not None and is_manifest(name.decode("utf-8", "replace"))
+
+    def _fetched(self) -> list[Fetched]:
+        """Exports that are here, to be read."""
+        return [item for item in self._inbox.whole() if not self._is_manifest(item.remote.name)]
 
     def _fetch(self, entries: list[Entry]) -> None:
         until, taken = time.monotonic() + _TURN_SECONDS, 0
@@ -159,7 +185,7 @@ class SftpFolder(FileSource):
             refusal = self._refusal(entry)
             assert refusal is not None
             yield RefusedEntry(Remote(*entry[:3]), refusal, self.end_refused)
-        for item in self._inbox.whole():
+        for item in self._fetched():
             ending = _Ending(self, item)
             yield ExportFile(item.path, self._context, self._settings, self._mappings.values(), ending)
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from hub.bus.records import Output, Record, header
+from hub.bus.records import Headers, Output, Record
 
 PREFIX = "__streams.errors."
 OWN_PREFIX = "__hub.errors."
+#: On a record that was put back: which letter it was, and by which request. They stay on it, so that a letter that
+#: comes back names the earlier one.
+REDRIVEN_PREFIX = "__hub.redriven."
 #: A message of an exception can quote anything; what is longer helps nobody.
 _MAX_MESSAGE = 2000
 
@@ -49,12 +52,36 @@ def to_dead_letter(
 
 def origin_of(record: Record) -> tuple[str, int, int] | None:
     """(topic, partition, offset) that a dead letter came from, or ``None`` if its headers do not say."""
-    topic, partition, offset = (header(record.headers, PREFIX + part) for part in ("topic", "partition", "offset"))
+    topic, partition, offset = (last_header(record.headers, PREFIX + part) for part in ("topic", "partition", "offset"))
     if topic is None or partition is None or offset is None:
         return None
     return topic.decode(), int(partition), int(offset)
 
 
-def without_errors(record: Record) -> list[tuple[str, bytes]]:
+def last_header(headers: Headers, name: str) -> bytes | None:
+    """The last header of that name. The hub's own stand behind those with which a record came: whoever wrote it does
+    not choose where it is put back."""
+    return next((value for key, value in reversed(headers) if key == name), None)
+
+
+def without_errors(record: Record) -> Headers:
     """The headers as they were before the record failed."""
     return [(name, value) for name, value in record.headers if not name.startswith((PREFIX, OWN_PREFIX))]
+
+
+def redriven(letter: Record, request_id: str) -> Output | None:
+    """``letter`` as it is put back: to the place that it came from, with its key, bytes and ids, marked with what it
+    was. ``None`` if it does not say where it came from."""
+    origin = origin_of(letter)
+    if origin is None:
+        return None
+    place = f"{letter.topic}:{letter.partition}:{letter.offset}"
+    kept = [(name, value) for name, value in without_errors(letter) if not name.startswith(REDRIVEN_PREFIX)]
+    marks = [(REDRIVEN_PREFIX + "letter", place.encode()), (REDRIVEN_PREFIX + "request", request_id.encode())]
+    return Output(origin[0], letter.key, letter.value, [*kept, *marks], origin[1])
+
+
+def earlier_letter(letter: Record) -> str | None:
+    """The place of the letter that this record was before it was put back, if it was one."""
+    found = last_header(letter.headers, REDRIVEN_PREFIX + "letter")
+    return found.decode("utf-8", "replace") if found is not None else None

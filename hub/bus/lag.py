@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, OffsetSpec
-from kafka.errors import CoordinatorNotAvailableError
+from kafka.errors import CoordinatorLoadInProgressError, CoordinatorNotAvailableError, NotCoordinatorError
 
+from hub.domain.lag import Place, PlaceLook
 from hub.errors import BrokerError
 
+T = TypeVar("T")
 #: A fresh cluster has no coordinator until its first group was asked for; it takes a moment to make one.
 _ATTEMPTS, _PAUSE_SECONDS = 8, 0.25
 
@@ -29,37 +31,67 @@ class PartitionLag(NamedTuple):
     lag: int
 
 
-def read_lag(client: KafkaAdminClient, readers: Mapping[str, Sequence[str]]) -> list[PartitionLag]:
-    """Lag of every group on every partition of the topics that it reads."""
+class Offsets(NamedTuple):
+    """What the broker says of some topics and groups: places by topic, (start, end) by place, commits by group."""
+
+    places: Mapping[str, Sequence[Place]]
+    ranges: Mapping[Place, tuple[int, int]]
+    committed: Mapping[str, Mapping[Place, int]]
+
+
+def read_offsets(client: KafkaAdminClient, readers: Mapping[str, Sequence[str]]) -> Offsets:
+    """Of all groups and the topics that they read; a topic that is not there has no places.
+
+    Commits are asked for before the ends: nobody is ever ahead of what is there.
+    """
     topics = sorted({topic for names in readers.values() for topic in names})
     live = {topic["name"]: len(topic["partitions"]) for topic in client.describe_topics(topics)}
-    places = [TopicPartition(topic, number) for topic in topics for number in range(live.get(topic, 0))]
-    ends = client.list_partition_offsets({place: OffsetSpec.LATEST for place in places})
-    starts = client.list_partition_offsets({place: OffsetSpec.EARLIEST for place in places})
+    committed = {group: _committed(client, group) for group in readers}
+    partitions = [TopicPartition(topic, number) for topic in topics for number in range(live.get(topic, 0))]
+    starts = client.list_partition_offsets({place: OffsetSpec.EARLIEST for place in partitions})
+    ends = client.list_partition_offsets({place: OffsetSpec.LATEST for place in partitions})
+    return Offsets(
+        {topic: [(topic, number) for number in range(live.get(topic, 0))] for topic in topics},
+        {(place.topic, place.partition): (starts[place].offset, ends[place].offset) for place in partitions},
+        committed,
+    )
+
+
+def read_lag(client: KafkaAdminClient, readers: Mapping[str, Sequence[str]]) -> list[PartitionLag]:
+    """Lag of every group on every partition of the topics that it reads."""
+    offsets = read_offsets(client, readers)
     result: list[PartitionLag] = []
     for group, names in readers.items():
-        committed = _committed(client, group)
-        for place in places:
-            if place.topic in names:
-                found = committed.get(place)
-                at = found.offset if found is not None and found.offset >= 0 else None
-                end = ends[place].offset
-                behind = end - max(at if at is not None else 0, starts[place].offset)
-                result.append(PartitionLag(group, place.topic, place.partition, at, end, max(behind, 0)))
+        for place in (place for topic in sorted(set(names)) for place in offsets.places[topic]):
+            look = PlaceLook(*place, *offsets.ranges[place], offsets.committed[group].get(place))
+            result.append(PartitionLag(group, *place, look.committed, look.end, look.lag))
     return result
 
 
-def _committed(client: KafkaAdminClient, group: str) -> Mapping[TopicPartition, Any]:
+def _committed(client: KafkaAdminClient, group: str) -> Mapping[Place, int]:
     """The commits of a group; none where no broker coordinates it, as on a cluster without any group."""
+    none: Mapping[Any, Any] = {}
+    found = wait_for_coordinator(lambda: client.list_group_offsets({group: None}).get(group, none), none)
+    return {(place.topic, place.partition): at.offset for place, at in found.items() if at.offset >= 0}
+
+
+def wait_for_coordinator(ask: Callable[[], T], otherwise: T) -> T:
+    """What ``ask`` gives, asked again while no broker coordinates groups; ``otherwise`` if none ever does.
+
+    A broker that is just about to coordinate them has their commits and cannot tell them yet: it is waited for as long,
+    and then its error passes.
+    """
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(_PAUSE_SECONDS)
         try:
-            found: Mapping[TopicPartition, Any] = client.list_group_offsets({group: None}).get(group, {})
-            return found
+            return ask()
         except CoordinatorNotAvailableError:
             continue
-    return {}
+        except (NotCoordinatorError, CoordinatorLoadInProgressError):
+            if attempt == _ATTEMPTS - 1:
+                raise
+    return otherwise
 
 
 def has_members(bootstrap: str, group: str) -> bool:

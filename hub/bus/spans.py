@@ -39,6 +39,21 @@ class SpanReader:
             raise BrokerError(f"{place[0]}/{place[1]}: {error}") from error
         return int(end)
 
+    def count_of(self, topic: str) -> int:
+        """How many offsets a topic holds; 0 where it is not there. Raises BrokerError."""
+        consumer = self._open()
+        try:
+            found = consumer.list_topics(topic, timeout=self._patience_seconds).topics[topic]
+            if found.error is not None:
+                return 0
+            marks = [
+                consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=self._patience_seconds)
+                for number in found.partitions
+            ]
+        except KafkaException as error:
+            raise BrokerError(f"{topic}: {error}") from error
+        return sum(end - start for start, end in marks)
+
     def offset_at(self, place: Place, milliseconds: int) -> int | None:
         """The first offset of a partition whose record is of that moment or later (milliseconds since the epoch);
         ``None`` if there is none. Raises BrokerError."""

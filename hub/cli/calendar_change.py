@@ -19,6 +19,7 @@ from hub.errors import HubError, InputError, UsageError
 if TYPE_CHECKING:
     from hub.clocks.calendar_desk import CalendarDesk, Comparison, Difference
     from hub.clocks.calendar_preview import Moved
+    from hub.settings import Settings
 
 _SHOWN = 20
 _LINE_SECONDS = 2.0
@@ -153,9 +154,19 @@ def publish(
         else:
             if not yes:
                 typer.confirm("确认发布? publish?", abort=True)
-            for change in desk.publish(seen, notice=notice.strip(), by=by.strip(), at=datetime.now(UTC)):
-                typer.echo(f"已发布 {change.calendar.version}  {change.change_id} (published)")
+            _publish(settings_of(data), desk, seen, notice.strip(), by.strip())
         _wait(desk, seen, patience)
+
+
+def _publish(settings: Settings, desk: CalendarDesk, seen: Comparison, notice: str, by: str) -> None:
+    from hub.cli.on_record import on_record  # it brings the wiring: see open_desk
+
+    names = ",".join(each.name for each in seen.calendars)
+    moved = [("clocks to count anew", str(len(seen.preview.behind))), ("clocks moved", str(len(seen.preview.moved)))]
+    with on_record(settings, "calendar.publish", names, notice, by=by, details=moved) as outcome:
+        for change in desk.publish(seen, notice=notice, by=by, at=datetime.now(UTC)):
+            outcome.append(change.calendar.version)
+            typer.echo(f"已发布 {change.calendar.version}  {change.change_id} (published)")
 
 
 # -- what people see --------------------------------------------------------------------------

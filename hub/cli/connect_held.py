@@ -10,7 +10,7 @@ from hub.cli.common import AsJson, errors_as_sentences, print_json, settings_of
 from hub.errors import UsageError
 
 if TYPE_CHECKING:
-    from hub.intake.held import HeldPortions
+    from hub.intake.held import HeldPortions, Verdict
 
 app = typer.Typer(help="暂扣的批次 / portions that wait for a person", no_args_is_help=True)
 
@@ -69,7 +69,7 @@ def show(name: Name, id_: Id, as_json: AsJson = False) -> None:
 def release(name: Name, id_: Id, by: By, reason: Reason) -> None:
     """Lets it through, once. What it takes back is taken back."""
     with errors_as_sentences():
-        _held(name).decide(id_, "released", by=by, reason=reason)
+        _decide(name, id_, "released", by, reason)
     typer.echo(f"{id_}: 已放行 / released; the intake takes it up by itself")
 
 
@@ -77,5 +77,16 @@ def release(name: Name, id_: Id, by: By, reason: Reason) -> None:
 def discard(name: Name, id_: Id, by: By, reason: Reason) -> None:
     """Drops it; the table is read anew and judged again."""
     with errors_as_sentences():
-        _held(name).decide(id_, "discarded", by=by, reason=reason)
+        _decide(name, id_, "discarded", by, reason)
     typer.echo(f"{id_}: 已丢弃 / discarded; the table is read anew")
+
+
+def _decide(name: str, id_: str, verdict: Verdict, by: str, reason: str) -> None:
+    from hub.cli.on_record import on_record  # it brings the wiring, which `list` does not need
+
+    held = _held(name)
+    if not by.strip() or not reason.strip():
+        raise UsageError("A decision needs who decides and why.")
+    kind = "sources.held-release" if verdict == "released" else "sources.held-discard"
+    with on_record(settings_of(), kind, f"{name}/{id_}", reason, by=by):
+        held.decide(id_, verdict, by=by, reason=reason)

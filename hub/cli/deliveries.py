@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 from collections import Counter
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -13,6 +13,7 @@ from hub import wiring
 from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import read_topics
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
+from hub.cli.on_record import machine_user, on_record
 from hub.delivery.alerts import ALERTS_TOPIC, open_alerts
 from hub.delivery.commands import Command, write_command
 from hub.delivery.receipts import RECEIPTS_TOPIC
@@ -128,13 +129,14 @@ def _give(
         if not found:
             raise UsageError(f"Nothing waits under {notice_id or subscription}; see `hub deliveries list`.")
         name = found[0].subscription
-        asked = Command(kind, name, notice_id, by or getpass.getuser(), reason.strip(), datetime.now(UTC))
+        asked = Command(kind, name, notice_id, by or machine_user(), reason.strip(), datetime.now(UTC))
         partitions = sorted({each.record.partition for each in found})
-        publisher = KafkaPublisher(settings.bootstrap, client_id="hub-deliveries")
-        try:
+        details = [("subscription", name), ("notices", str(len(found)))]
+        with (
+            on_record(settings, f"delivery.{kind}", notice_id or name, asked.reason, by=by, details=details),
+            closing(KafkaPublisher(settings.bootstrap, client_id="hub-deliveries")) as publisher,
+        ):
             publisher.publish(write_command(asked, partitions, wiring.open_catalog(settings)))
-        finally:
-            publisher.close()
     if as_json:
         print_json({"kind": kind, "subscription": name, "notices": len(found)})
     else:

@@ -123,6 +123,8 @@ def _faults(
     expect("rows accepted", sum(accepted.values()), truth["new"] + truth["amended"])
     expect("rows rejected", sum(rejected.values()), truth["rejected"])
     expect("rows repeated", read["repeated"], truth["repeated"])
+    # Each department of the season speaks for itself, by valid codes or names.
+    expect("rows that wait or bear witness", (read["waiting"], read["witnessed"]), (0, 0))
     expect("events on the log", found.accepted, sum(accepted.values()))
     expect("rejections on the log", sum(found.rejected.values()), sum(rejected.values()))
     expect("events without a decision", found.undecided, 0)

@@ -9,10 +9,12 @@ import typer
 
 from hub import wiring
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
+from hub.cli.on_record import on_record
 from hub.disclosure.book import State, Step
 from hub.disclosure.reconcile import Comparison, Difference
 from hub.domain.plain import instant_text
 from hub.errors import UsageError
+from hub.settings import Settings
 
 app = typer.Typer(help="公示 / what is public, and whether the channels agree", no_args_is_help=True)
 
@@ -90,7 +92,7 @@ def reconcile(
             raise UsageError("--by has at most 100 characters, --reason 500.")
         settings = settings_of(data)
         found = wiring.reconcile(settings, channel)
-        given = wiring.mend(settings, found.differences, by=by.strip(), why=reason.strip()) if mend else 0
+        given = _mend(settings, channel, found, by.strip(), reason.strip()) if mend else 0
     if as_json:
         print_json({
             "channel": channel, "same": found.same, "under_way": found.under_way, "reissued": given,
@@ -99,6 +101,14 @@ def reconcile(
     else:
         _print(found, given)
     raise typer.Exit(1 if found.differences else 0)
+
+
+def _mend(settings: Settings, channel: str, found: Comparison, by: str, reason: str) -> int:
+    differences = [("differences", str(len(found.differences)))]
+    with on_record(settings, "disclosure.mend", channel, reason, by=by, details=differences) as outcome:
+        given = wiring.mend(settings, found.differences, by=by, why=reason)
+        outcome.append(f"{given} orders given again")
+    return given
 
 
 def _print(found: Comparison, given: int) -> None:

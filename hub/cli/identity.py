@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 from hub import wiring
 from hub.bus.publisher import KafkaPublisher
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
+from hub.cli.on_record import machine_user, on_record
 from hub.domain.matching import Match, Party
 from hub.domain.plain import instant_text
 from hub.intake.identity.desk import IdentityDesk
@@ -181,8 +181,12 @@ def reject(wait: WaitId, reason: Reason, by: By = None, data: Data = None, as_js
 def _decide(wait: str, code: str | None, by: str | None, reason: str, data: Path | None, as_json: bool) -> None:
     with errors_as_sentences():
         settings = settings_of(data)
-        with closing(KafkaPublisher(settings.bootstrap, client_id="hub-identity")) as publisher:
-            decision = _desk(settings, publisher).decide(wait, code, by=by or getpass.getuser(), reason=reason)
+        kind, details = ("identity.reject", []) if code is None else ("identity.match", [("code", code)])
+        with (
+            on_record(settings, kind, wait, reason, by=by, details=details),
+            closing(KafkaPublisher(settings.bootstrap, client_id="hub-identity")) as publisher,
+        ):
+            decision = _desk(settings, publisher).decide(wait, code, by=by or machine_user(), reason=reason)
     shown = {name: getattr(decision, name) for name in decision.__slots__}
     if as_json:
         print_json(shown)

@@ -1,4 +1,4 @@
-"""``hub lag``, ``tally``, ``trace``, ``doctor``: how it stands, and why."""
+"""``hub tally``, ``trace``, ``doctor``: how it stands, and why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import typer
 
 from hub import wiring
-from hub.bus.lag import read_lag
 from hub.bus.reader import partitions_of, read_topics
 from hub.bus.topics import admin
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
@@ -22,24 +21,6 @@ from hub.errors import UsageError
 from hub.ops.tally import Tally, take_tally
 from hub.ops.trace import Step, steps_of
 from hub.settings import Settings
-
-
-def lag(data: Data = None, as_json: AsJson = False) -> None:
-    """How many records each group still has to read. Exit 1 if any is behind."""
-    with errors_as_sentences():
-        settings = settings_of(data)
-        with admin(settings.bootstrap) as client:
-            groups = {**wiring.consumer_groups(wiring.open_map(settings)), **wiring.uplink_groups(settings)}
-            found = read_lag(client, groups)
-    if as_json:
-        print_json([entry._asdict() for entry in found])
-    else:
-        sums: dict[tuple[str, str], int] = defaultdict(int)
-        for entry in found:
-            sums[entry.group, entry.topic] += entry.lag
-        for (group, topic), behind in sums.items():
-            typer.echo(f"{group}\t{topic}\t{behind}")
-    raise typer.Exit(1 if any(entry.lag for entry in found) else 0)
 
 
 def read_tally(settings: Settings) -> Tally:

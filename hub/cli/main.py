@@ -43,11 +43,13 @@ _GROUPS = {
 _COMMANDS = {
     "hub.cli.up": ("up", "run"),
     "hub.cli.demo": ("demo",),
-    "hub.cli.look": ("lag", "tally", "trace", "doctor"),
+    "hub.cli.lag": ("lag", "ops"),
+    "hub.cli.look": ("tally", "trace", "doctor"),
     "hub.cli.publish": ("publish",),
     "hub.cli.rebuild": ("rebuild",),
     "hub.cli.listen": ("listen",),
     "hub.cli.proof": ("proof",),
+    "hub.cli.asyncapi": ("asyncapi",),
 }
 
 

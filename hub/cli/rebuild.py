@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
+from hub.cli.on_record import on_record
 from hub.clocks.rebuild import PartitionReport, Rebuild, whole_digest
 from hub.wiring import clocks_rebuild
 
@@ -17,15 +18,19 @@ _PATIENCE_SECONDS = 60
 
 def rebuild(
     verify: Annotated[bool, typer.Option("--verify", help="只核对，不写入 / compare only, write nothing")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="原因 / why; it stays on record")] = "重建到期索引",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
     """重建到期索引 / makes the due index anew from clock.states.v1; exit 1 if they differ in the end."""
     with errors_as_sentences():
-        work = clocks_rebuild(settings_of(data))
-        if not verify and not work.rebuild():
-            _say("计时进程正在运行，由它重写索引 (the running stage writes it)")
-            _wait(work)
+        settings = settings_of(data)
+        work = clocks_rebuild(settings)
+        if not verify:
+            with on_record(settings, "index.rebuild", "clock.states.v1", reason):
+                if not work.rebuild():
+                    _say("计时进程正在运行，由它重写索引 (the running stage writes it)")
+                    _wait(work)
         reports = work.verify()
         if as_json:
             print_json(_as_json(reports))

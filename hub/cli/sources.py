@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from hub import wiring
 from hub.bus.publisher import KafkaPublisher
 from hub.cli import sources_guard
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
+from hub.cli.on_record import machine_user, on_record
 from hub.domain.plain import instant_text
 from hub.errors import UsageError
 from hub.intake.http_sources import HttpSource
@@ -138,7 +138,7 @@ def key(
     with errors_as_sentences():
         settings = settings_of(data)
         source = _source(settings, name)
-        _change(settings, name, source, change(source), by, reason, as_json, text)
+        _change(settings, name, source, change(source), by, reason, as_json, text, kind="sources.key")
 
 
 @app.command()
@@ -154,16 +154,21 @@ def revoke(
     with errors_as_sentences():
         settings = settings_of(data)
         source = wiring.http_sources(settings, wiring.open_map(settings)).get(name)
-        _change(settings, name, source, lambda current: current.without(key_id), by, reason, as_json)
+        _change(
+            settings, name, source, lambda current: current.without(key_id), by, reason, as_json, kind="sources.revoke"
+        )
 
 
 def _change(
     settings: Settings, name: str, source: HttpSource | None, change: Change, by: str | None, reason: str,
-    as_json: bool, text: str | None = None,
+    as_json: bool, text: str | None = None, *, kind: str,
 ) -> None:
-    with closing(KafkaPublisher(settings.bootstrap, client_id="hub-sources")) as publisher:
+    with (
+        on_record(settings, kind, name, reason, by=by),
+        closing(KafkaPublisher(settings.bootstrap, client_id="hub-sources")) as publisher,
+    ):
         desk = wiring.keys_desk(settings, wiring.open_catalog(settings), publisher)
-        changed = desk.change(name, change, by=by or getpass.getuser(), reason=reason)
+        changed = desk.change(name, change, by=by or machine_user(), reason=reason)
     described = _described(name, source, changed) | ({"key": text} if text else {})
     if as_json:
         print_json(described)

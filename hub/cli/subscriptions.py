@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import os
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -17,6 +16,7 @@ import typer
 from hub import wiring
 from hub.bus.publisher import KafkaPublisher
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
+from hub.cli.on_record import machine_user, on_record
 from hub.delivery.gate import MAX_RATE_PER_MINUTE
 from hub.delivery.settings import SubscriptionSettings, digest_of, new_key, new_token, shown_url
 from hub.delivery.settings_desk import Change, SettingsDesk
@@ -159,13 +159,13 @@ def address(
 
         return apply
 
-    _change(name, change, by, reason, data, as_json)
+    _change(name, "address", change, by, reason, data, as_json)
 
 
 @app.command()
 def pause(name: Name, reason: Reason, by: By = None, data: Data = None, as_json: AsJson = False) -> None:
     """Stops deliveries; the queue stays in the inbox."""
-    _change(name, lambda settings: lambda current: replace(current, is_paused=True), by, reason, data, as_json)
+    _change(name, "pause", lambda settings: lambda current: replace(current, is_paused=True), by, reason, data, as_json)
 
 
 @app.command()
@@ -180,7 +180,7 @@ def resume(name: Name, reason: Reason, by: By = None, data: Data = None, as_json
 
         return apply
 
-    _change(name, change, by, reason, data, as_json)
+    _change(name, "resume", change, by, reason, data, as_json)
 
 
 @app.command("set")
@@ -215,7 +215,7 @@ def set_limits(
             news["receiver_keys"] = tuple(receiver_key)
         if not news:
             raise UsageError("Name at least one of --rate, --office-hours, --contact, --receiver-key.")
-    _change(name, lambda settings: lambda current: replace(current, **news), by, reason, data, as_json)
+    _change(name, "set", lambda settings: lambda current: replace(current, **news), by, reason, data, as_json)
 
 
 @app.command()
@@ -250,7 +250,7 @@ def rotate(
     if secret_file is not None:
         shown = {"secret_file": str(secret_file)}
     try:
-        _change(name, change, by, reason, data, as_json, **shown)
+        _change(name, "rotate", change, by, reason, data, as_json, **shown)
     except BaseException:
         if secret_file is not None:  # nothing signs with it
             secret_file.unlink()
@@ -273,7 +273,7 @@ def token(name: Name, reason: Reason, by: By = None, data: Data = None, as_json:
     def apply(current: SubscriptionSettings) -> SubscriptionSettings:
         return replace(current, token_digest=digest_of(text))
 
-    _change(name, lambda settings: apply, by, reason, data, as_json, token=text)
+    _change(name, "token", lambda settings: apply, by, reason, data, as_json, token=text)
 
 
 @app.command()
@@ -312,8 +312,9 @@ def credentials(
 
     try:
         # On record first: no password is ever set of which nobody knows who set it and why.
-        _change(name, lambda _: lambda current: current, by, f"{user_of(name)} gets a new password: {reason}", data,
-                as_json, then=set_it, **access, **shown)
+        why = f"{user_of(name)} gets a new password: {reason}"
+        _change(name, "credentials", lambda _: lambda current: current, by, why, data, as_json, then=set_it, **access,
+                **shown)
     except BaseException:
         if secret_file is not None and not is_set:  # nothing opens with it
             secret_file.unlink()
@@ -321,18 +322,19 @@ def credentials(
 
 
 def _change(
-    name: str, make: Callable[[Settings], Change], by: str | None, reason: str, data: Any, as_json: bool,
+    name: str, what: str, make: Callable[[Settings], Change], by: str | None, reason: str, data: Any, as_json: bool,
     then: Callable[[], object] = lambda: None, **shown: str,
 ) -> None:
     """Puts a change into force, does what belongs to it on the cluster, and shows what came of it."""
     with errors_as_sentences():
         settings = settings_of(data)
         method = _method_of(settings, name)
-        with closing(KafkaPublisher(settings.bootstrap, client_id="hub-subscriptions")) as publisher:
-            changed = _desk(settings, publisher).change(
-                name, make(settings), by=by or getpass.getuser(), reason=reason
-            )
-        then()
+        with (
+            on_record(settings, f"subscriptions.{what}", name, reason, by=by),
+            closing(KafkaPublisher(settings.bootstrap, client_id="hub-subscriptions")) as publisher,
+        ):
+            changed = _desk(settings, publisher).change(name, make(settings), by=by or machine_user(), reason=reason)
+            then()
         direct = wiring.direct_state(settings, [name]) if method == "kafka" else {}
     described = _describe(settings, name, changed, method, direct.get(name))
     if as_json:

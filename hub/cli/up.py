@@ -60,6 +60,7 @@ def print_addresses(house: House) -> None:
     typer.echo(f"  Valkey            {house.addresses['redis_url']}")
     typer.echo(f"  API               {web}/docs")
     typer.echo(f"  Schema registry   {web}/registry/subjects")
+    typer.echo(f"  Prometheus        {house.addresses['metrics']}")
     if house.exports.exists():
         typer.echo(f"  导出文件夹        {house.exports}/*/  放入文件即被读取 / drop exports here")
     if found := house.addresses.get("sandbox"):

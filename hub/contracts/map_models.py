@@ -47,15 +47,19 @@ class FactModel(Model):
     precedence: tuple[Name, ...] = ()
 
 
+#: What a topic's records are keyed by; each is put into words in ``asyncapi_parts.KEYS``.
+KeyKind = Literal[
+    "subject", "clock", "source", "endpoint", "calendar", "subscription", "notice", "fact", "enterprise", "act",
+    "account", "report", "access-key",
+]
+
+
 class TopicModel(Model):
     """One topic: schema, key, size, how long records are kept, whose it is."""
 
     title: str
     schema_: str | None = Field(default=None, alias="schema", description="path under schemas/; none for raw bytes")
-    key: Literal[
-        "subject", "clock", "source", "endpoint", "calendar", "subscription", "notice", "fact", "enterprise",
-        "act", "account", "report", "access-key",
-    ] = "subject"
+    key: KeyKind = "subject"
     events: tuple[EventType, ...] = ()
     partitions: int = Field(default=12, ge=1, le=1000)
     retention: Period = timedelta(days=1095)

@@ -156,7 +156,7 @@ def why_not(request: Request, step: Act) -> str | None:
             return _why_not_approved(request, step)
         case "refused":
             return None if _is_undecided(request) else f"it is {_word(request)} already"
-    if request.state == "done" or (request.state == "failed" and not request.asked.needs_second):
+    if request.state in ("done", "refused"):
         return f"it is {request.state} already"
     if request.asked.needs_second and request.approved_by is None:
         return "nobody else approved it"

@@ -11,18 +11,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from functools import lru_cache
+from typing import Any, Literal, get_args
 
 from hub.domain.enterprise_names import plain
 from hub.domain.identifiers import normalise_name
 
+#: By which a source reports: the department's own system, the provincial "Internet + supervision" system, the
+#: collaboration platform (协管平台), the national platform.
+Way = Literal["own-system", "provincial", "collaboration-platform", "national"]
+OWN_SYSTEM: Way = "own-system"
+WAYS: tuple[Way, ...] = get_args(Way)
+# Names of authorities and codes come again and again.
+_plain, _normal = lru_cache(maxsize=1 << 14)(plain), lru_cache(maxsize=1 << 14)(normalise_name)
 #: Name under which the state of a row is compared beside its fields.
 STATE = "state"
 
 
 @dataclass(frozen=True, slots=True)
 class FactRule:
-    """Of one topic; names of fields, and of sources."""
+    """Of one topic; names of fields, and in ``precedence`` names of sources and of ways (``WAYS``)."""
 
     key: tuple[str, ...]
     same: tuple[str, ...]
@@ -36,7 +44,7 @@ class FactRule:
         parts = [value.get(name) for name in self.key]
         if any(part is None for part in parts):
             return None
-        texts = [plain(str(part)) for part in parts]
+        texts = [_plain(str(part)) for part in parts]
         return "\x1f".join([*texts, subject]) if all(texts) else None
 
     def content(self, value: Mapping[str, Any], digest: Callable[[str], str]) -> tuple[str, ...]:
@@ -49,13 +57,15 @@ class FactRule:
             return self.same
         return tuple(name for name, a, b in zip(self.same, ours, theirs, strict=False) if a != b)
 
-    def goes_before(self, source: str, other: str) -> bool:
-        """Whether content of ``source`` counts against that of ``other``; sources that are not named come last, and
-        of two equals whoever was first."""
-        return self._rank(source) < self._rank(other)
+    def goes_before(self, source: str, way: str, other: str, other_way: str) -> bool:
+        """Whether content of ``source`` counts against that of ``other``, each with the way by which it reports. A
+        source stands where the first of its name and its way stands; one of which neither is named comes last, and of
+        two equals whoever was first."""
+        return self._rank(source, way) < self._rank(other, other_way)
 
-    def _rank(self, source: str) -> int:
-        return self.precedence.index(source) if source in self.precedence else len(self.precedence)
+    def _rank(self, source: str, way: str) -> int:
+        named = [place for place, name in enumerate(self.precedence) if name in (source, way)]
+        return named[0] if named else len(self.precedence)
 
 
 def _comparable(value: Any) -> str:
@@ -67,4 +77,4 @@ def _comparable(value: Any) -> str:
         return f"{value.normalize():f}"
     if isinstance(value, date):
         return value.isoformat()
-    return normalise_name(str(value))
+    return _normal(str(value))

@@ -274,6 +274,8 @@ def _judge_15(code: str, text: str) -> Judgement:
 
 def normalise_name(name: str) -> str:
     """A name as it is compared: half-width, upper case, no blanks, one kind of middle dot."""
+    if name.isascii() and name.isprintable():
+        return name.upper().replace(" ", "")
     name = unicodedata.normalize("NFKC", name).upper()
     return "".join(
         "·" if char in "•・‧∙⋅" else char for char in name

@@ -64,6 +64,10 @@ RIGHTS: Mapping[str, Right] = {
 KEY_SCOPES: Mapping[str, str] = {
     "key.read": "查询密钥本身的状态",
     "reports.read": "读取本部门变动报备",
+    "notices.read": "读取本部门的通知",
+    "clocks.read": "读取本部门的时限",
+    "holdings.read": "读取本部门持有的记录",
+    "trace.read": "追踪与本部门有关的事件",
 }
 
 

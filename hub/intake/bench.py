@@ -20,10 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from hub.contracts.catalog import Catalog
+from hub.contracts.map import HubMap
 from hub.domain.check_digits import ALPHABET, organisation_check_character, uscc_check_character
 from hub.errors import HubError
-from hub.intake.build import build_intake
-from hub.intake.session import tune_collector
+from hub.intake.build import open_session
+from hub.intake.session import Means, tune_collector
 from hub.intake.sources import SourceConfig
 
 _HEADINGS = (
@@ -216,9 +217,11 @@ def _code(number: int) -> str:
 def _run(job: dict[str, Any]) -> dict[str, float]:
     config = SourceConfig.of(job["entry"])
     catalog = Catalog.load(Path(job["root"]))
-    session = build_intake(
-        config, catalog, job["bootstrap"], job["redis_url"], Path(job["data_dir"]), b"bench-only-secret"
-    )
+    root = Path(job["root"])
+    facts = HubMap.load(root / "topics.yaml", catalog, root / "reference").facts()
+    session = open_session(config, Means(
+        catalog, job["bootstrap"], job["redis_url"], Path(job["data_dir"]), b"bench-only-secret", facts=facts
+    ))
     tune_collector()
     with session:
         started, cpu = time.monotonic(), time.process_time()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from hub.errors import BrokerError
-from hub.intake.tentative import FACT_HEADER, PRIOR_STATE, behind
+from hub.errors import BrokerError, IndexUnavailableError
+from hub.intake.tentative import FACT_HEADER, PRIOR_STATE, ROW_STATE, behind
 from hub.state.seen_index import SeenIndex, SeenRow
 
 #: Requests that a killed intake still had in its sockets are in the log after this, or never.
@@ -80,6 +81,25 @@ def catch_up(
     found = _Found(index, is_kept=was_killed)
     read_on(index, bootstrap, topics, lambda headers: _event(headers, source_uri), found.take)
     return found.window()
+
+
+def is_as_left(index: SeenIndex, word: str) -> bool:
+    """Takes the turn at an index that this very object left last; whether nobody has written to it since."""
+    try:
+        index.enter(word)
+    except IndexUnavailableError:
+        return False
+    return True
+
+
+def take_over(index: SeenIndex, word: str, read: Callable[[], object]) -> None:
+    """Takes the turn at an index that somebody else may have left: ``read`` brings it up to the end of the log.
+    ``word`` is what the index says of who has it. Raises IndexUnavailableError, and what ``read`` raises."""
+    if index.begin(uuid.uuid4().hex) is not None:
+        # Its last owner was killed: what it had in its sockets is on the log after this, or never.
+        time.sleep(SETTLE_SECONDS)
+    read()
+    index.enter(word)
 
 
 def read_on(
@@ -186,10 +206,18 @@ def _event(headers: list[tuple[str, Any]] | None, source_uri: str) -> _Event | N
             bytes.fromhex(found["ce_digest"].decode()),
             found["ce_type"].decode(),
             None if (prior := found.get(PRIOR_STATE)) is None else prior.decode(),
-            None if (fact := found.get(FACT_HEADER)) is None else fact.decode().split(";")[1],
+            _row_state(found),
         )
     except (KeyError, ValueError, AttributeError, IndexError):
         return None  # written under this source's name by another way in, without a row behind it
+
+
+def _row_state(headers: dict[str, Any]) -> str | None:
+    """The state of the row itself, where its record says it."""
+    if (fact := headers.get(FACT_HEADER)) is not None:
+        return cast(str, fact.decode().split(";")[1])
+    own = headers.get(ROW_STATE)
+    return None if own is None else cast(str, own.decode())
 
 
 class _Found:

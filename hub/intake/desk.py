@@ -5,6 +5,8 @@ answers once all in-sync replicas have them. While it does so it has the source'
 (``SourceLease``), so that no other process numbers versions of the source. The turn is given back as
 soon as nobody waits, and after a moment in any case. Who had it last finds the index as he left it and
 goes on; anybody else brings it up to the end of the log first.
+
+Where the source asks the register, what people decide of its records is done here too, in the same turns.
 """
 
 from __future__ import annotations
@@ -12,34 +14,34 @@ from __future__ import annotations
 import queue
 import threading
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import redis
 import structlog
 
-from hub.bus.clients import MAX_VALUE_BYTES
 from hub.bus.publisher import Publisher
-from hub.bus.records import Output
 from hub.contracts.catalog import Catalog
-from hub.domain.events import event_id
+from hub.domain.facts import OWN_SYSTEM, FactRule, Way
 from hub.domain.problem import ProblemError
-from hub.errors import (
-    ContractError,
-    HubError,
-    IndexUnavailableError,
-    InfrastructureError,
-    InputError,
-)
+from hub.errors import HubError, IndexUnavailableError, InfrastructureError
 from hub.intake.answers_kept import Answer, Asked, KeptAnswers
-from hub.intake.catch_up import SETTLE_SECONDS, catch_up
+from hub.intake.catch_up import Window, catch_up, is_as_left, take_over
+from hub.intake.desk_round import Result, Round
+from hub.intake.facts.book import FactBook
+from hub.intake.facts.turn import WITNESSES_TOPIC, FactDesk, Turn
+from hub.intake.identity.identities import Identities
+from hub.intake.identity.register_log import RegisterFeed
+from hub.intake.identity.waits import WAITS_TOPIC
 from hub.intake.lease import SourceLease
+from hub.intake.ledger import Ledger
 from hub.intake.submissions import Submission
-from hub.intake.versions import EventWriter, Identified, source_uri, utc_now
-from hub.state.seen_index import SeenIndex, SeenRow
+from hub.intake.versions import REJECTIONS_TOPIC, EventWriter, source_uri
+from hub.state.seen_index import SeenIndex
 
 #: Requests that may wait; more are told to come again.
 MOST_WAITING = 200
@@ -52,10 +54,14 @@ _PATIENCE_SECONDS = 15.0
 _ROUND = 2000
 #: A round that has lasted so long waits for Kafka: who comes now is told so at once.
 _STUCK_SECONDS = 10.0
+#: What people decided could not be done: it is tried again after this.
+_AGAIN_SECONDS = 5.0
+_INDEX_WORD = "http"
 _log = structlog.get_logger()
 
 
-class DeskMeans(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class DeskMeans:
     """What every desk stands on. ``data_dir`` is this machine's folder for locks."""
 
     catalog: Catalog
@@ -64,19 +70,12 @@ class DeskMeans(NamedTuple):
     data_dir: Path
     secret: bytes
     publisher: Publisher
+    #: The register of enterprises, for sources that ask it; one for the whole process.
+    register: RegisterFeed | None = None
+    #: Topics that declare when rows of two sources are one fact.
+    facts: Mapping[str, FactRule] = field(default_factory=dict)
 
 
-class Taken(NamedTuple):
-    """What became of an event: its id on the log and its version. ``type`` is that of the event that was
-    published, ``None`` of a repeat."""
-
-    status: Literal["accepted", "repeated"]
-    event_id: str
-    version: int
-    type: str | None = None
-
-
-Result = Taken | ProblemError
 Finish = Callable[[Sequence[Result]], Answer]
 
 
@@ -89,19 +88,34 @@ class _Job(NamedTuple):
 
 class SourceDesk:
     """``run`` in a thread of its own; ``submit`` from any. ``heard`` is told when something was handed in.
-    ``schemas`` maps the topics that the source
-    writes to, to the names of their schemas."""
+    ``schemas`` maps the topics that the source writes to, to the names of their schemas. ``asks_register``: whose a
+    record without a valid code is, is asked of the register of enterprises. ``way``: by which it reports."""
 
     def __init__(
-        self, source: str, schemas: Mapping[str, str], means: DeskMeans, heard: Callable[[], None] = lambda: None
+        self, source: str, schemas: Mapping[str, str], means: DeskMeans, heard: Callable[[], None] = lambda: None,
+        *, asks_register: bool = False, way: Way = OWN_SYSTEM,
     ) -> None:
         self._heard = heard
-        self._source, self._topics, self._means = source, sorted(schemas), means
+        self._source, self._means, self._asks_register = source, means, asks_register
+        has_facts = not means.facts.keys().isdisjoint(schemas)
+        self._topics = [
+            *sorted(schemas), *([WAITS_TOPIC, REJECTIONS_TOPIC] if asks_register else ()),
+            *([WITNESSES_TOPIC] if has_facts else ()),
+        ]
         self._writer = EventWriter(source, lambda kind: (kind, schemas[kind]), means.catalog.schema, means.secret)
         self._lease = SourceLease(means.client, means.data_dir / "intake", source)
         self._index = SeenIndex(means.client, source)
         self._answers = KeptAnswers(means.client, source)
         self._is_known = False
+        self._facts: FactDesk | None = None
+        if has_facts:
+            book = FactBook(
+                means.client, means.data_dir / "intake", means.bootstrap, sorted(means.facts), _PATIENCE_SECONDS
+            )
+            self._facts = FactDesk(source, means.facts, self._writer, book, means.catalog, way)
+        self._identities: Identities | None = None
+        #: When decisions are looked after next; what was decided while nobody ran waits for the first turn.
+        self._settle_at = 0.0 if asks_register else float("inf")
         self._waiting: queue.Queue[_Job] = queue.Queue()
         self._deferred: list[_Job] = []
         self._round_since: float | None = None
@@ -126,9 +140,11 @@ class SourceDesk:
     def run(self) -> None:
         while not self._stopping.is_set() or not self._waiting.empty():
             jobs = self._next(wait_seconds=0.2)
-            if jobs:
+            if jobs or self._has_to_settle():
                 self._hold(jobs)
         self._refuse(self._next(), InfrastructureError("The hub is being stopped."))
+        if self._identities is not None:
+            self._identities.close()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -161,10 +177,12 @@ class SourceDesk:
         except (HubError, OSError) as error:
             self._refuse(jobs, error)
             self._round_since = None
+            self._try_again(error)
             return
         until, was_full = time.monotonic() + _HOLD_SECONDS, False
         try:
             self._open()
+            self._settle()
             while jobs:
                 self._round_since = time.monotonic()
                 self._take(jobs)
@@ -177,6 +195,7 @@ class SourceDesk:
             if not isinstance(error, HubError):
                 _log.exception("desk failed", source=self._source)
             self._refuse(jobs, error)
+            self._try_again(error)
         finally:
             self._round_since = None
             self._lease.release()
@@ -190,21 +209,43 @@ class SourceDesk:
 
     def _open(self) -> None:
         """Takes the index over. Nobody having written to it since is the usual case."""
-        if self._is_known:
-            try:
-                self._index.enter("http")
-            except IndexUnavailableError:
-                self._is_known = False
-            else:
-                return
-        if self._index.begin(uuid.uuid4().hex) is not None:
-            # Its last owner was killed: what it had in its sockets is on the log after this, or never.
-            time.sleep(SETTLE_SECONDS)
-        catch_up(
-            self._index, self._means.bootstrap, source_uri(self._source), self._topics, was_killed=False
-        )
-        self._index.enter("http")
+        if self._is_known and is_as_left(self._index, _INDEX_WORD):
+            return
+        self._is_known = False
+        uri = source_uri(self._source)
+        take_over(self._index, _INDEX_WORD, partial(
+            catch_up, self._index, self._means.bootstrap, uri, self._topics, was_killed=False
+        ))
+        if self._asks_register:
+            self._identified().read()
         self._is_known = True
+
+    def _identified(self) -> Identities:
+        if self._identities is None:
+            means = self._means
+            ledger = Ledger(self._index, None, Window({}, {}))
+            feed = means.register or RegisterFeed(means.bootstrap, means.catalog)
+            self._identities = Identities(
+                self._source, means.catalog, means.bootstrap, feed, self._writer, ledger, means.publisher
+            )
+        return self._identities
+
+    def _has_to_settle(self) -> bool:
+        """Whether people have decided something; other than requests nobody waits for it."""
+        if self._identities is not None and self._settle_at == float("inf") and self._identities.hears():
+            self._settle_at = 0.0
+        return time.monotonic() >= self._settle_at
+
+    def _settle(self) -> None:
+        if self._identities is not None:
+            self._lease.keep()
+            self._identities.settle()
+            self._settle_at = float("inf")
+
+    def _try_again(self, error: Exception) -> None:
+        if self._asks_register:
+            _log.warning("what people decided cannot be done; trying again", source=self._source, error=str(error))
+            self._settle_at = time.monotonic() + _AGAIN_SECONDS
 
     def _take(self, jobs: list[_Job]) -> None:
         self._lease.keep()
@@ -212,22 +253,24 @@ class SourceDesk:
         keyed = [[self._writer.identify(each.row) for each in job.submissions] for job in todo]
         keys = list(dict.fromkeys(item.key for items in keyed for item in items))
         known = {key: row for key, row in zip(keys, self._index.lookup(keys), strict=True) if row is not None}
-        rows: dict[bytes, SeenRow] = {}
-        outputs: list[Output] = []
-        results: list[list[Result]] = []
-        for job, items in zip(todo, keyed, strict=True):
-            results.append([
-                self._decide(submission, item, known, rows, outputs)
-                for submission, item in zip(job.submissions, items, strict=True)
-            ])
-        failure: IndexUnavailableError | None = None
-        if outputs:
-            ticket = self._means.publisher.publish_async(outputs)
-            ticket.wait()
-            try:
-                self._index.write(rows, ticket.next_offsets)
-            except IndexUnavailableError as error:
-                failure = error  # they are safe all the same
+        turn = self._facts.turn([item for items in keyed for item in items]) if self._facts is not None else None
+        round_ = Round(self._writer, known, turn, self._identities.gate if self._identities is not None else None)
+        failure, offsets = None, None
+        try:
+            results = [
+                [round_.decide(submission, item) for submission, item in zip(job.submissions, items, strict=True)]
+                for job, items in zip(todo, keyed, strict=True)
+            ]
+            offsets = self._publish(round_, turn)
+            if offsets:
+                self._index.write(round_.rows, offsets)
+        except IndexUnavailableError as error:
+            if offsets is None:
+                raise
+            failure = error  # they are safe all the same
+        finally:
+            if turn is not None:
+                failure = _closed(turn, offsets) or failure
         for job, found in zip(todo, results, strict=True):
             answer = job.finish(found)
             if job.asked is not None and answer.status < 400:
@@ -236,6 +279,17 @@ class SourceDesk:
         self._heard()
         if failure is not None:
             raise failure
+
+    def _publish(self, round_: Round, turn: Turn | None) -> dict[tuple[str, int], int]:
+        """Returns when all in-sync replicas have it, with the offsets behind it."""
+        if not round_.outputs:
+            return {}
+        if turn is not None:
+            self._lease.keep()  # the turn of facts may have been waited for
+            turn.keep()
+        ticket = self._means.publisher.publish_async(round_.outputs)
+        ticket.wait()
+        return ticket.next_offsets
 
     def _replay(self, job: _Job) -> bool:
         """Whether the job was answered as it was before."""
@@ -252,32 +306,11 @@ class SourceDesk:
             job.future.set_result(answer)
         return answer is not None
 
-    def _decide(
-        self, submission: Submission, item: Identified, known: dict[bytes, SeenRow], rows: dict[bytes, SeenRow],
-        outputs: list[Output],
-    ) -> Result:
-        row, natural, key, _ = item
-        before = known.get(key)
-        if not row.state_type:
-            if before is None:
-                return ProblemError(409, "nothing-to-amend", "没有可更正的记录", "no version of this record is known")
-            row = row._replace(state_type=before.state)
-        # The state counts as content: a withdrawal says the same of the fact, and yet something else.
-        digest = self._writer.identify(row._replace(value={**row.value, "\x00state": row.state_type})).digest
-        is_repeat = before is not None and before.digest == digest
-        version = (before.version if before else 0) + (not is_repeat)
-        if submission.sequence not in (None, version):
-            said = f"this would be version {version}, not {submission.sequence}"
-            return ProblemError(409, "version-conflict", "版本冲突", said)
-        if is_repeat:
-            return Taken("repeated", event_id(self._writer.uri, natural, version), version)
-        try:
-            output, after = self._writer.event(Identified(row, natural, key, digest), before, utc_now())
-        except (ContractError, InputError) as error:
-            return ProblemError(422, "invalid", "内容未通过校验", str(error))
-        if len(output.value or b"") > MAX_VALUE_BYTES:
-            return ProblemError(413, "too-large", "内容过大", "the record is larger than the log takes")
-        known[key] = rows[key] = after
-        outputs.append(output)
-        published = row.state_type if before is None or before.state != row.state_type else row.amended_type
-        return Taken("accepted", event_id(self._writer.uri, natural, version), version, published)
+
+def _closed(turn: Turn, offsets: dict[tuple[str, int], int] | None) -> IndexUnavailableError | None:
+    """Ends the turn; what Redis did not take is on the log, and found by the next turn."""
+    try:
+        turn.close(offsets)
+    except IndexUnavailableError as error:
+        return error
+    return None

@@ -289,8 +289,6 @@ class _Reading:
                 judged = made.turn.judge(entry, before, output, after, now, identity)
                 made.add(key, judged.after, *judged.outputs)
                 self._count_made(judged.after, judged.word)
-                if not judged.is_event:
-                    return None
             else:
                 made.add(key, after, output)
                 self._accept(row, before)

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from hub.domain.facts import OWN_SYSTEM, Way
 from hub.errors import ContractError
 from hub.intake.settings import fault_lines
 from hub.intake.sources import Name, RhythmText
@@ -21,9 +22,9 @@ class HttpSource(BaseModel):
     """One department's system that hands in by ``POST /v1/events``.
 
     ``events`` are the event types that it may hand in; ``inspection.result.*`` are all of that noun.
-    ``check_digit`` as for other sources: ``warn`` takes the event and says so, ``refuse`` refuses it.
-    ``rhythm`` as for other sources; with ``manifest`` a manifest of every working day is expected at
-    ``POST /v1/manifests``.
+    The others are as for other sources: ``check_digit: warn`` takes the event and says so, ``refuse`` refuses it;
+    ``identity: register`` asks the register of enterprises whose a record without a valid code is; ``way`` says by
+    which way it reports. With ``manifest`` a manifest of every working day is expected at ``POST /v1/manifests``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +36,8 @@ class HttpSource(BaseModel):
     region_code: Annotated[str, StringConstraints(pattern=r"^\d{6}$")]
     events: Annotated[tuple[EventName, ...], Field(min_length=1, max_length=100)]
     check_digit: Literal["warn", "refuse"] = "warn"
+    identity: Literal["as-given", "register"] = "as-given"
+    way: Way = OWN_SYSTEM
     rhythm: RhythmText | None = None
     manifest: bool = False
 

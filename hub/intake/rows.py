@@ -246,6 +246,9 @@ class Source(Protocol):
     more; the service calls it again half a second later. It must not give a portion that is
     still being written, and the next portion is asked for when the last one is finished. A source is used
     by one thread; whoever made it closes it (the session does), perhaps more than once.
+
+    A source whose department may sign manifests of the day has beside these ``manifest_folder``: a folder out of
+    which the hub takes them, as ``hub.intake.guards.manifest_box`` says, before and after ``portions``.
     """
 
     @property

@@ -11,10 +11,9 @@ from pathlib import Path
 import redis
 import structlog
 
-from hub.bus.follower import Follower
 from hub.bus.publisher import KafkaPublisher, Publisher
 from hub.contracts.catalog import Catalog
-from hub.domain.facts import FactRule
+from hub.domain.facts import OWN_SYSTEM, FactRule
 from hub.domain.webhook_keys import parse_public
 from hub.errors import HubError
 from hub.intake.catch_up import catch_up
@@ -24,10 +23,9 @@ from hub.intake.facts.turn import WITNESSES_TOPIC, FactDesk
 from hub.intake.guards.log import GuardLog
 from hub.intake.guards.manifest_box import ManifestBox
 from hub.intake.guards.reporter import Reporter, read_heartbeat
-from hub.intake.identity.gate import IdentityGate
+from hub.intake.identity.identities import Identities
 from hub.intake.identity.register_log import RegisterFeed
-from hub.intake.identity.settler import Settler
-from hub.intake.identity.waits import DECISIONS_TOPIC, WAITS_TOPIC, WaitLog
+from hub.intake.identity.waits import WAITS_TOPIC
 from hub.intake.ledger import Ledger
 from hub.intake.lock import SourceLock
 from hub.intake.rows import Portion, Source
@@ -63,39 +61,13 @@ class Means:
     facts: Mapping[str, FactRule] = field(default_factory=dict)
 
 
-class Identities:
-    """What a source needs that asks the register: the question, and the answers of people as they come."""
-
-    def __init__(self, source: str, means: Means, writer: EventWriter, ledger: Ledger, publisher: Publisher) -> None:
-        self._feed = means.register or RegisterFeed(means.bootstrap, means.catalog)
-        self._log, self._source = WaitLog(means.catalog), source
-        register = self._feed.get()
-        waits, self._early = self._log.read_all(means.bootstrap, source)
-        self.gate = IdentityGate(source, writer, self._log, register, waits)
-        self._settler = Settler(self.gate, writer, means.catalog, ledger, publisher)
-        self._follower = Follower(means.bootstrap, DECISIONS_TOPIC)
-        self._settler.tidy(utc_now())
-
-    def settle(self) -> None:
-        """Does what people have decided since; looks once a second at most. A newer register counts from here on."""
-        self.gate.register = self._feed.get()
-        decisions, self._early = self._early, []
-        read = self._log.read_decision
-        decisions += [read(news.value) for news in self._follower.news() if news.value is not None]
-        self._settler.settle([each for each in decisions if each.source == self._source], utc_now())
-
-    def close(self) -> None:
-        self._follower.close()
-
-
 class Pulse:
-    """What a source says of itself on the log: portions, heartbeats, manifests out of its folder."""
+    """What a source says of itself on the log: portions, heartbeats, manifests out of ``folder``."""
 
-    def __init__(self, config: SourceConfig, means: Means, publisher: Publisher) -> None:
+    def __init__(self, config: SourceConfig, means: Means, publisher: Publisher, folder: Path | None) -> None:
         log = GuardLog(means.catalog)
         last = read_heartbeat(means.bootstrap, means.catalog, config.name)
         self.reporter = Reporter(config.name, log, publisher, last, utc_now)
-        folder = getattr(config.settings, "folder", None)
         self._box: ManifestBox | None = None
         if config.manifest_key is not None and folder is not None:
             key = parse_public(config.manifest_key)
@@ -160,9 +132,14 @@ class IntakeSession:
         writer = EventWriter(name, self.source.target, means.catalog.schema, means.subject_secret)
         self._publisher = KafkaPublisher(means.bootstrap, client_id=f"intake-{name}", linger_ms=10)
         if self._asks_register:
-            self._identities = Identities(name, means, writer, ledger, self._publisher)
+            feed = means.register or RegisterFeed(means.bootstrap, means.catalog)
+            self._identities = Identities(
+                name, means.catalog, means.bootstrap, feed, writer, ledger, self._publisher
+            )
+            self._identities.read()
         if self._config is not None and means.is_watched:
-            self._pulse = Pulse(self._config, means, self._publisher)
+            folder = getattr(self.source, "manifest_folder", None)
+            self._pulse = Pulse(self._config, means, self._publisher, folder)
         self._intake = Intake(
             self.source,
             writer,
@@ -180,7 +157,8 @@ class IntakeSession:
         means = self._means
         assert self._client is not None
         book = FactBook(self._client, self._folder, means.bootstrap, sorted(means.facts))
-        return FactDesk(self.source.name, means.facts, writer, book, means.catalog)
+        way = self._config.way if self._config is not None else OWN_SYSTEM
+        return FactDesk(self.source.name, means.facts, writer, book, means.catalog, way)
 
     def run_pending(
         self, progress: Progress | None = None, begin: Callable[[Portion], None] | None = None
@@ -211,6 +189,8 @@ class IntakeSession:
             if outcome.status == "stopped":
                 return
         if self._pulse is not None:
+            # A source on a server has fetched some meanwhile.
+            self._pulse.take_manifests()
             self._pulse.reporter.looked()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

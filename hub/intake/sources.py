@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, StringConstraints
 
+from hub.domain.facts import OWN_SYSTEM, Way
 from hub.domain.silence import Rhythm
 from hub.domain.webhook_keys import parse_public
 from hub.errors import ContractError, InputError
@@ -69,6 +70,13 @@ class CommonSettings(BaseModel):
         "A row without a valid code of its enterprise: `as-given` takes it under its name, `register` asks the "
         "register of enterprises who is meant, and lets a person decide where that is not certain.",
         "as-given",
+    )
+    way: Way = setting(
+        "报送途径",
+        "By which way it reports: `own-system` of the department, `provincial` (the province's “Internet + "
+        "supervision” system), `collaboration-platform` (协管平台) or `national`. Where two sources report one fact, "
+        "the map's `precedence` goes by it.",
+        OWN_SYSTEM,
     )
     rhythm: RhythmText | None = setting(
         "报送频率",

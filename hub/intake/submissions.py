@@ -15,11 +15,12 @@ from hub.contracts.check import FieldFault
 from hub.contracts.cloudevents_http import Incoming, invalid
 from hub.contracts.codec import Schema
 from hub.contracts.fields import Field
-from hub.domain.identifiers import judge
+from hub.domain.characters import mask_personal
+from hub.domain.identifiers import Judgement, judge
 from hub.domain.plain import whole_millis
 from hub.domain.problem import Fault, ProblemError, fault
 from hub.intake.http_sources import HttpSource
-from hub.intake.rows import Place, Row
+from hub.intake.rows import Place, Problem, Row
 from hub.intake.versions import source_uri
 
 MAX_NATURAL_KEY = 200
@@ -81,7 +82,7 @@ class Receiver:
             faults.append(fault(("sequence",), "is no version: a whole number from 1"))
         value = _typed(event.data, schema.fields)
         self._fill(value, natural_key, faults)
-        warnings = self._judge_codes(value, faults)
+        warnings, unread = self._judge_codes(value, faults)
         faults += [_pointed(each) for each in schema.check(value)]
         faults += _too_many(value)
         if faults:
@@ -89,7 +90,9 @@ class Receiver:
         is_amendment = type_.endswith(".amended")
         row = Row(
             topic, natural_key, "" if is_amendment else type_,
-            type_ if is_amendment else f"{type_.rpartition('.')[0]}.amended", value, Place("http", None, 0),
+            type_ if is_amendment else f"{type_.rpartition('.')[0]}.amended", value,
+            Place(f"http {mask_personal(attributes['id'])}", None, 0), tuple(map(_problem, warnings)),
+            unread_code=unread,
         )
         return Submission(attributes["id"], type_, row, int(sequence) if sequence else None, tuple(warnings))
 
@@ -110,24 +113,32 @@ class Receiver:
                 faults.append(fault(("data", name), f"is not {what}; it may be left out"))
             value[name] = content
 
-    def _judge_codes(self, value: dict[str, Any], faults: list[Fault]) -> list[Fault]:
-        """Codes of the party in their canonical form; a wrong check digit is a warning or a fault."""
+    def _judge_codes(self, value: dict[str, Any], faults: list[Fault]) -> tuple[list[Fault], str | None]:
+        """Codes of the party in their canonical form; a wrong check digit is a warning or a fault. Beside the warnings
+        what stood in the place of the enterprise's code and is none, where the register is asked."""
         warnings: list[Fault] = []
+        unread: str | None = None
         for name, kinds in _CODES.items():
             raw = value.get(name)
             if not isinstance(raw, str) or len(raw) > 100:
                 continue  # the schema's check says so
-            self._judge(value, name, raw, kinds, faults, warnings)
+            found = judge(raw)
+            if name == "party_uscc" and self._is_for_the_register(found):
+                unread = raw
+                del value[name]
+                warnings.append(fault(("data", name), found.reason))
+            else:
+                self._judge(value, name, found, kinds, faults, warnings)
         raw, kind = value.get("party_certificate_number"), value.get("party_certificate_kind")
         if isinstance(raw, str) and len(raw) <= 64 and (kind == "01" or (kind is None and len(raw.strip()) == 18)):
-            self._judge(value, "party_certificate_number", raw, ("id-card",), faults, warnings)
-        return warnings
+            self._judge(value, "party_certificate_number", judge(raw), ("id-card",), faults, warnings)
+        return warnings, unread
 
     def _judge(
-        self, value: dict[str, Any], name: str, raw: str, kinds: Sequence[str], faults: list[Fault],
+        self, value: dict[str, Any], name: str, found: Judgement, kinds: Sequence[str], faults: list[Fault],
         warnings: list[Fault],
     ) -> None:
-        found, at = judge(raw), ("data", name)
+        at = ("data", name)
         # The reasons never hold a part of an ID card number.
         if found.kind not in kinds or not found.is_plausible:
             faults.append(fault(at, found.reason or f"is a code of another kind ({found.kind})"))
@@ -137,6 +148,21 @@ class Receiver:
             value[name] = found.normalised
             if found.problem:
                 warnings.append(fault(at, found.reason))
+
+
+    def _is_for_the_register(self, found: Judgement) -> bool:
+        """Whether the register may know who is meant by what is no code; a number of a person or of another kind
+        stays a fault."""
+        if self._source.identity != "register" or found.kind == "id-card":
+            return False
+        if not found.is_plausible:
+            return True
+        return found.kind == "uscc" and found.problem in _FAILED_CHECK and self._source.check_digit == "refuse"
+
+
+def _problem(warning: Fault) -> Problem:
+    """The warning as rows have it."""
+    return Problem("code", warning["pointer"], None, None, warning["detail"], "")
 
 
 def _typed(value: Mapping[str, Any], fields: Sequence[Field]) -> dict[str, Any]:

@@ -131,8 +131,12 @@ class ActsDesk:
     def carrying_out(self, request: Request, who: Actor) -> Iterator[list[str]]:
         """As ``acting``, for what was asked before. Raises InputError, before anything is done, where it needed an
         approval that it does not have (any more)."""
-        if request.asked.needs_second and (reason := why_not_used(request, self._now())):
-            raise InputError(f"{request.asked.request_id} may not be carried out: {reason}")
+        if request.asked.needs_second:
+            problem = why_not_used(request, self._now())
+        else:
+            problem = None if request.state in ("asked", "failed") else f"it is {request.state} already"
+        if problem is not None:
+            raise InputError(f"{request.asked.request_id} may not be carried out: {problem}")
         outcome: list[str] = []
         try:
             yield outcome

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from hub.web.marks import open_to
-from hub.web.problem import framework_problem, respond
+from hub.web.problem import framework_problem, respond, validation_problem
 from hub.web.site.errors import add_errors
 from hub.web.site.headers import SecurityHeaders
 from hub.web.site.parts import SiteParts
@@ -54,5 +55,9 @@ def create_app(routers: Sequence[tuple[str, APIRouter]], site: SiteParts | None 
     @app.exception_handler(HTTPException)
     async def say(request: Request, error: HTTPException) -> Response:
         return respond(framework_problem(error), request.url.path)
+
+    @app.exception_handler(RequestValidationError)
+    async def name_faults(request: Request, error: RequestValidationError) -> Response:
+        return respond(validation_problem(error), request.url.path)
 
     return app

@@ -30,7 +30,8 @@ from hub.domain.plain import to_json
 from hub.domain.problem import Fault, ProblemError, fault
 from hub.errors import HubError, InfrastructureError
 from hub.intake.answers_kept import Answer, Asked, asked
-from hub.intake.desk import Finish, Result
+from hub.intake.desk import Finish
+from hub.intake.desk_round import Result
 from hub.intake.http_sources import HttpSource, matching
 from hub.intake.results import shown, single_answer
 from hub.intake.submissions import Receiver, Submission
@@ -158,7 +159,7 @@ def _single_answer(read: _Read, results: Sequence[Result]) -> Answer:
 
 
 def _batch_answer(read: _Read, results: Sequence[Result]) -> Answer:
-    counts = {"accepted": 0, "repeated": 0, "refused": 0}
+    counts = {"accepted": 0, "waiting": 0, "witness": 0, "repeated": 0, "refused": 0}
     told = []
     for number, (result, event, id_) in enumerate(zip(results, read.events, read.ids, strict=True)):
         if isinstance(result, ProblemError):
@@ -170,7 +171,7 @@ def _batch_answer(read: _Read, results: Sequence[Result]) -> Answer:
             told.append({"index": number, **shown(id_, result, _warnings(event))})
     if counts["refused"]:
         status, word = 207, "partial" if counts["refused"] < len(told) else "refused"
-    elif counts["accepted"]:
+    elif counts["repeated"] < len(told):
         status, word = 202, "accepted"
     else:
         status, word = 200, "repeated" if told else "empty"

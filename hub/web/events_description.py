@@ -48,20 +48,37 @@ _RESULT: dict[str, Any] = {
     "properties": {
         "index": {"type": "integer", "description": "place in the batch, from 0"},
         "id": {"type": ["string", "null"], "description": "as it was sent"},
-        "status": {"type": "string", "enum": ["accepted", "repeated", "refused"]},
-        "event_id": {"type": "string", "format": "uuid", "description": "of the event on the log"},
+        "status": {
+            "type": "string", "enum": ["accepted", "waiting", "witness", "repeated", "refused"],
+            "description": "what this request did",
+        },
+        "state": {
+            "type": "string", "enum": ["accepted", "waiting", "witness", "rejected"],
+            "description": "where the content stands: its own event, waiting until a person says whose it is, witness "
+            "of another source's fact, rejected by a person",
+        },
+        "event_id": {
+            "type": "string", "format": "uuid",
+            "description": "of the event on the log; of what waits, the id that it will have",
+        },
         "version": {"type": "integer", "minimum": 1},
         "type": {"type": "string", "description": "of the event that was published"},
+        "wait_id": {"type": "string", "format": "uuid", "description": "of what waits or was rejected"},
+        "witness_of": {"type": "string", "format": "uuid", "description": "the event that counts"},
+        "differs": {
+            "type": "array", "items": {"type": "string"}, "description": "fields that the witness says otherwise",
+        },
         "warnings": _FAULTS,
         "problem": problem_schema(),
     },
 }
+_COUNTS = ("accepted", "waiting", "witness", "repeated", "refused")
 _BATCH_RESULT: dict[str, Any] = {
     "type": "object",
-    "required": ["status", "accepted", "repeated", "refused", "results"],
+    "required": ["status", "accepted", "waiting", "witness", "repeated", "refused", "results"],
     "properties": {
         "status": {"type": "string", "enum": ["accepted", "repeated", "partial", "refused", "empty"]},
-        **{name: {"type": "integer", "minimum": 0} for name in ("accepted", "repeated", "refused")},
+        **{name: {"type": "integer", "minimum": 0} for name in _COUNTS},
         "results": {"type": "array", "items": _RESULT},
     },
 }

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from hub.domain.problem import ProblemError
+from hub.domain.problem import ProblemError, fault
 
 
 def respond(problem: ProblemError, instance: str) -> Response:
@@ -31,6 +32,13 @@ def framework_problem(error: HTTPException) -> ProblemError:
     """What the framework itself refused."""
     slug, title = _TITLES.get(error.status_code, ("refused", "请求未被受理"))
     return ProblemError(error.status_code, slug, title, str(error.detail), headers=error.headers)
+
+
+def validation_problem(error: RequestValidationError) -> ProblemError:
+    """What parameters of a request did not fit. What was sent is not repeated: it may be personal."""
+    # The first step says where it stood (query, path …).
+    faults = [fault(each["loc"][1:], each["msg"]) for each in error.errors()]
+    return ProblemError(422, "invalid", "内容未通过校验", "parameters are missing or wrong", faults)
 
 
 def unavailable(detail: str) -> ProblemError:
@@ -63,7 +71,8 @@ _MEANINGS = {
     400: "the body is no JSON object", 401: "signature or token is not valid", 403: "not for this caller",
     404: "not found",
     409: "not in this state", 413: "the body is too large", 415: "the body is of a type that is not taken",
-    422: "fields are missing or wrong", 503: "not safely possible now; try again",
+    422: "fields are missing or wrong", 429: "too many requests; Retry-After says when to come again",
+    503: "not safely possible now; try again",
 }
 
 

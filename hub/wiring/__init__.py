@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
+from typing import Any
 
 from hub.bus.lag import has_members
 from hub.bus.lane import Lane
@@ -39,7 +41,9 @@ from hub.wiring.access import change_password as change_password
 from hub.wiring.access import direct_state as direct_state
 from hub.wiring.access import plan_cluster as plan_cluster
 from hub.wiring.acts import acts_desk as acts_desk
+from hub.wiring.acts import dead_letter_desk as dead_letter_desk
 from hub.wiring.acts import open_acts as open_acts
+from hub.wiring.api import asyncapi
 from hub.wiring.delivery import address_guard as address_guard
 from hub.wiring.delivery import build_delivery
 from hub.wiring.delivery import settings_desk as settings_desk
@@ -54,12 +58,15 @@ from hub.wiring.disclosure import reconcile as reconcile
 from hub.wiring.guards import sources_guard as sources_guard
 from hub.wiring.http_intake import http_sources as http_sources
 from hub.wiring.http_intake import keys_desk as keys_desk
+from hub.wiring.ops import build_ops
+from hub.wiring.ops import lag_watch as lag_watch
 from hub.wiring.parts import Service as Service
 from hub.wiring.parts import Together as Together
 from hub.wiring.parts import open_catalog as open_catalog
 from hub.wiring.parts import open_map as open_map
-from hub.wiring.parts import open_redis, utc_now
+from hub.wiring.parts import open_redis as open_redis
 from hub.wiring.parts import subject_secret as subject_secret
+from hub.wiring.parts import utc_now
 from hub.wiring.seeds import seed_accounts as seed_accounts
 from hub.wiring.site import accounts_desk as accounts_desk
 from hub.wiring.site import api_keys_desk as api_keys_desk
@@ -71,7 +78,15 @@ from hub.wiring.uplink import uplink_groups as uplink_groups
 from hub.wiring.web import build_web
 from hub.wiring.web import registry_subjects as registry_subjects
 
-STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "uplink", "web")
+STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "uplink", "ops", "web")
+
+
+def asyncapi_document(
+    settings: Settings, hub_map: HubMap, catalog: Catalog, registry_url: str | None = None
+) -> dict[str, Any]:
+    """The topics and webhooks as an AsyncAPI document; see :mod:`hub.contracts.asyncapi`."""
+    subjects = registry_subjects(hub_map, catalog)
+    return asyncapi(settings, hub_map, catalog, subjects, consumer_groups(hub_map), registry_url)
 
 
 def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
@@ -82,6 +97,11 @@ def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
     }
     handed_out = {group_of(name): (f"inbox.{name}", COMMANDS_TOPIC) for name in hub_map.subscriptions}
     return groups | channel_groups(hub_map) | handed_out | direct_groups(hub_map)
+
+
+def all_groups(settings: Settings, hub_map: HubMap) -> dict[str, tuple[str, ...]]:
+    """The same, with the way back up where there is one."""
+    return {**consumer_groups(hub_map), **uplink_groups(settings)}
 
 
 _CLOCK_INPUTS = ("clock.signals.v1", "disclosure.receipts.v1", "delivery.receipts.v1", "discipline.feedback.v1")
@@ -148,7 +168,10 @@ def build_service(settings: Settings, stage: str) -> Service:
         return build_uplink(settings, catalog)
     hub_map = open_map(settings, catalog)
     if stage == "web":
-        return build_web(settings, hub_map, catalog)
+        document = partial(asyncapi_document, settings, hub_map, catalog)
+        return build_web(settings, hub_map, catalog, document, partial(clocks_view, settings))
+    if stage == "ops":
+        return build_ops(settings, hub_map, catalog, all_groups(settings, hub_map))
     if stage == "delivery":
         return build_delivery(settings, hub_map, catalog, load_endpoints(settings.endpoints))
     if stage == "disclosure":

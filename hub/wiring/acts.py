@@ -7,8 +7,9 @@ from contextlib import closing, contextmanager
 
 from hub.bus.publisher import KafkaPublisher, Publisher
 from hub.ops.acts import ActsDesk
+from hub.ops.dead_letters import DeadLetterDesk
 from hub.settings import Settings
-from hub.wiring.parts import open_catalog, utc_now
+from hub.wiring.parts import open_catalog, open_map, utc_now
 
 
 def acts_desk(settings: Settings, publisher: Publisher) -> ActsDesk:
@@ -21,3 +22,10 @@ def open_acts(settings: Settings) -> Iterator[ActsDesk]:
     """The desk for one command."""
     with closing(KafkaPublisher(settings.bootstrap, client_id="hub-acts")) as publisher:
         yield acts_desk(settings, publisher)
+
+
+def dead_letter_desk(settings: Settings, publisher: Publisher) -> DeadLetterDesk:
+    """Dead letters of every stage, and the acts that speak of them."""
+    catalog = open_catalog(settings)
+    topics = list(open_map(settings, catalog).topics)
+    return DeadLetterDesk(settings.bootstrap, publisher, catalog, topics, acts_desk(settings, publisher))

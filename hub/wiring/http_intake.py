@@ -19,6 +19,7 @@ from hub.intake.forms import Form, describe_form
 from hub.intake.guards.log import GuardLog, ManifestTaken
 from hub.intake.guards.reporter import SharedReporter
 from hub.intake.http_sources import HttpSource, load_http_sources, matching
+from hub.intake.identity.register_log import RegisterFeed
 from hub.intake.source_keys import KEYS_TOPIC, KeysLog
 from hub.intake.source_keys_desk import KeysDesk, KeysTable
 from hub.intake.submissions import MAX_NATURAL_KEY, Receiver
@@ -36,6 +37,8 @@ class HttpIntake(NamedTuple):
 
     routers: tuple[APIRouter, ...]
     services: Mapping[str, Service]
+    #: Name of the source that a key opens for, ``None`` for a key that opens nothing.
+    source_of_key: Callable[[str], str | None]
 
 
 def department_facts(hub_map: HubMap) -> dict[str, str]:
@@ -77,10 +80,12 @@ def build_http_intake(
     entrances: dict[str, Entrance] = {}
     services: dict[str, Service] = {"source-keys": table}
     reporters: dict[str, SharedReporter] = {}
+    register = RegisterFeed(settings.bootstrap, catalog)
     for name, source in http_sources(settings, hub_map).items():
         reporters[name] = SharedReporter(settings.bootstrap, catalog, name, publisher, utc_now)
         desk, entrance = source_entrance(
-            source, settings, hub_map, catalog, publisher, client, partial(reporters[name].heard, "rows")
+            source, settings, hub_map, catalog, publisher, client, partial(reporters[name].heard, "rows"),
+            register,
         )
         entrances[name], services[f"desk-{name}"] = entrance, desk
     guard_log = GuardLog(catalog)
@@ -92,18 +97,28 @@ def build_http_intake(
 
     sources = {name: entrance.source for name, entrance in entrances.items()}
     routers = (events_router(table, entrances, facts, utc_now), manifests_router(table, sources, take, utc_now))
-    return HttpIntake(routers, services)
+
+    def source_of_key(text: str) -> str | None:
+        found = table.find(text, utc_now())
+        return found[0] if found is not None else None
+
+    return HttpIntake(routers, services, source_of_key)
 
 
 def source_entrance(
     source: HttpSource, settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher,
-    client: redis.Redis, heard: Callable[[], None] = lambda: None,
+    client: redis.Redis, heard: Callable[[], None] = lambda: None, register: RegisterFeed | None = None,
 ) -> tuple[SourceDesk, Entrance]:
     facts = department_facts(hub_map)
     schemas = {
         facts[event]: str(hub_map.topics[facts[event]].schema_) for event in matching(source.events, facts)
     }
-    means = DeskMeans(catalog, settings.bootstrap, client, settings.data, subject_secret(settings), publisher)
-    desk = SourceDesk(source.name, schemas, means, heard)
+    means = DeskMeans(
+        catalog, settings.bootstrap, client, settings.data, subject_secret(settings), publisher, register,
+        hub_map.facts(),
+    )
+    desk = SourceDesk(
+        source.name, schemas, means, heard, asks_register=source.identity == "register", way=source.way
+    )
     topics = {event: topic for event, topic in facts.items() if topic in schemas}
     return desk, Entrance(source, Receiver(source, topics, schemas, catalog), desk)

@@ -8,6 +8,8 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
 from typing import Protocol
 
 import redis
@@ -17,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from hub.contracts.catalog import Catalog
+from hub.contracts.lock import LOCK_FILE
 from hub.contracts.map import HubMap
 from hub.settings import Settings
 
@@ -34,7 +37,18 @@ def utc_now() -> datetime:
 
 
 def open_catalog(settings: Settings) -> Catalog:
-    return Catalog.load(settings.home)
+    """The catalog of the project's files. Raises ContractError.
+
+    The same one as long as the files are: a command asks for it in several places, and to read it takes a second.
+    """
+    home = settings.home
+    paths = (*home.glob("schemas/*/*/*.avsc"), home / LOCK_FILE, *home.glob("reference/codes/*.yaml"))
+    return _load_catalog(home, frozenset((path, path.stat().st_mtime_ns) for path in paths if path.exists()))
+
+
+@lru_cache(maxsize=2)
+def _load_catalog(home: Path, files: frozenset[tuple[Path, int]]) -> Catalog:
+    return Catalog.load(home)
 
 
 def open_map(settings: Settings, catalog: Catalog | None = None) -> HubMap:

@@ -27,13 +27,14 @@ from hub.bus.revision_desk import RevisionDesk, Words
 from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
 from hub.settings import Settings
+from hub.web.key_callers import Department, KeyCallers
 from hub.web.site.accounts_pages import accounts_pages
 from hub.web.site.audit_pages import audit_pages
 from hub.web.site.home import home_pages
 from hub.web.site.interface_page import interface_page
 from hub.web.site.key_status import key_status
 from hub.web.site.pages import PageSet, Registry
-from hub.web.site.parts import SiteParts
+from hub.web.site.parts import KeysInForce, SiteParts
 from hub.web.site.profile import profile_pages
 from hub.web.site.render import Renderer
 from hub.web.site.reports_pages import reports_pages
@@ -90,6 +91,18 @@ def api_keys_desk(settings: Settings, hub_map: HubMap, catalog: Catalog, publish
 
 def key_uses(settings: Settings) -> KeyUses:
     return KeyUses(open_redis(settings))
+
+
+def key_callers(hub_map: HubMap, keys: KeysInForce) -> KeyCallers:
+    """Who keys of programs are at the read pages."""
+    departments = {
+        name: Department(
+            str(entry["code"]),
+            frozenset(each for each, found in hub_map.subscriptions.items() if found.department == name),
+        )
+        for name, entry in hub_map.departments.items()
+    }
+    return KeyCallers(keys, departments, utc_now)
 
 
 def build_site(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher) -> Site:

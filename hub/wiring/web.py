@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import uvicorn
 from fastapi import FastAPI
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import read_topics
 from hub.bus.topics import admin, plan
+from hub.clocks.view import ClocksView
 from hub.contracts.catalog import Catalog
 from hub.contracts.endpoints import load_endpoints
 from hub.contracts.map import HubMap
@@ -23,13 +25,15 @@ from hub.errors import HubError
 from hub.settings import Settings
 from hub.state.notice_index import NoticeIndex
 from hub.web.app import create_app, health_router
+from hub.web.asyncapi import asyncapi_router
 from hub.web.feedback import feedback_router
 from hub.web.registry import registry_router
 from hub.web.subscriptions import subscriptions_router
+from hub.wiring.api import build_pages, find_callers, limit_requests
 from hub.wiring.delivery import fetched_senders, settings_desk, settings_in_force, settings_table, vault, verify_address
 from hub.wiring.http_intake import build_http_intake
 from hub.wiring.parts import Service, Together, WebService, open_redis, utc_now
-from hub.wiring.site import build_site
+from hub.wiring.site import build_site, key_callers
 from hub.wiring.topics import topic_specs
 
 #: A department that waits for notices is let go after this long when the web side ends.
@@ -56,10 +60,16 @@ def registry_subjects(hub_map: HubMap, catalog: Catalog) -> dict[str, list[int]]
     return subjects
 
 
-def build_web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
+#: The AsyncAPI document, given the address of the registry as a caller sees it.
+Document = Callable[[str], Mapping[str, Any]]
+
+
+def build_web(
+    settings: Settings, hub_map: HubMap, catalog: Catalog, document: Document, clocks: Callable[[], ClocksView]
+) -> Service:
     """The web side as a service. Raises ContractError for a faulty set-up, BrokerError."""
     publisher = KafkaPublisher(settings.bootstrap, client_id="web")
-    parts = build_app(settings, hub_map, catalog, publisher)
+    parts = build_app(settings, hub_map, catalog, publisher, document, clocks)
     config = uvicorn.Config(
         parts.app, host=settings.web_host, port=settings.web_port, log_level="warning", access_log=False,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
@@ -70,7 +80,10 @@ def build_web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
     return Together({"web": web, **parts.services})
 
 
-def build_app(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: KafkaPublisher) -> WebParts:
+def build_app(
+    settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: KafkaPublisher, document: Document,
+    clocks: Callable[[], ClocksView],
+) -> WebParts:
     """The whole application with what it reads, as ``hub run web`` serves it."""
     specs = topic_specs(settings, hub_map)
 
@@ -102,7 +115,12 @@ def build_app(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: 
     )
     intake = build_http_intake(settings, hub_map, catalog, publisher)
     site = build_site(settings, hub_map, catalog, publisher)
-    routers = [health_router(missing), *intake.routers, feedback, subscriptions, *site.routers]
+    callers = find_callers(hub_map, table, [key_callers(hub_map, site.parts.keys)])
+    routers = [
+        health_router(missing), *intake.routers, feedback, subscriptions, asyncapi_router(document),
+        build_pages(settings, hub_map, catalog, callers, clocks), *site.routers,
+    ]
     app = create_app([*(("", router) for router in routers), ("/registry", registry)], site.parts)
+    limit_requests(app, settings, intake.source_of_key, callers)
     services: dict[str, Service] = {"settings": table, **intake.services, **site.services}
     return WebParts(app, services | {group_of(name): sender for name, sender in senders.items()})

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.support_pages import Pages, pages
+from tests.support_browser import Pages, pages
 from tests.support_site import PASSWORD
 
 if TYPE_CHECKING:

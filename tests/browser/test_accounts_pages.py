@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import SignIn, faults_of, is_scrolled_sideways, shot
-from tests.support_pages import Pages
+from tests.support_browser import Pages
 from tests.support_site import PASSWORD
 
 OTHER = "quiet yaks walk uphill"

@@ -30,6 +30,7 @@ from hub.domain.events import Envelope, entity_id, event_id
 from hub.domain.identifiers import is_id_card, is_uscc
 from hub.sandbox.generate.manifest import Manifest
 from hub.settings import PROJECT_ROOT
+from tests.support_asyncapi import as_described, as_live
 from tests.support_hub import (
     HubProcess,
     get_json,
@@ -198,6 +199,17 @@ def test_a_registry_client_decodes_every_topic(season: Season) -> None:
             assert value == season.catalog.decode(record.value)[1], topic
 
 
+def test_the_asyncapi_document_is_what_the_cluster_has(season: Season) -> None:
+    document = get_json(f"{season.web}/asyncapi.json")
+    described = as_described(document)
+    assert set(described) == set(season.map.topics)
+    assert as_live(season.bootstrap, described) == described
+    ids = {name: message["x-schema-id"] for name, message in document["components"]["messages"].items()
+           if "x-schema-id" in message}
+    for topic, record in season.firsts().items():
+        assert record.value is None or int.from_bytes(record.value[1:5], "big") == ids[topic], topic
+
+
 def test_the_cloudevents_sdk_reads_every_topic(season: Season) -> None:
     firsts = season.firsts()
     assert set(firsts) >= set(season.map.topics) - UNUSED - {"support.grants.v1"} - {
@@ -281,7 +293,7 @@ def test_a_poison_record_is_set_aside_and_its_followers_pass(season: Season) -> 
     raw = season.read("routing.dead-letters.v1")
     assert [(letter.key, letter.value) for letter in raw] == [(bad.key, bad.value)]
 
-    hub_json(season.data, "dead-letters", "redrive", place)
+    hub_json(season.data, "dead-letters", "redrive", place, "--reason", "再试一次")
     season.process.wait_until(lambda: len(season.read("routing.dead-letters.v1")) == 2, "the second refusal")
     season.wait_for_rest()
     tally = hub_json(season.data, "tally")

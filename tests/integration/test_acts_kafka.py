@@ -21,11 +21,21 @@ from hub.domain.acts import Actor
 from hub.errors import BrokerError, InputError
 from hub.ops.acts import ACTS_TOPIC, ActsDesk, Filter
 from tests.support_contracts import IDENTITY_NUMBER, PHONE, catalog
+from tests.support_identity import IDENTITY_TOPICS
 
 if TYPE_CHECKING:
     from tests.conftest import CreateTopics, KafkaLike
 
 LI, WANG = Actor("lisi", "command"), Actor("wangwu", "console", "market-supervision", "operator")
+
+
+@pytest.fixture
+def hub(kafka: KafkaLike, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Runs a command; the catalog, a second to load, is loaded once."""
+    for name, value in {"BOOTSTRAP_SERVERS": kafka.bootstrap, "DATA": str(tmp_path), "LOG_LEVEL": "error"}.items():
+        monkeypatch.setenv(f"HUB_{name}", value)
+    monkeypatch.setattr("hub.wiring.acts.open_catalog", lambda settings: catalog())
+    return lambda *arguments: CliRunner().invoke(build([arguments[0]]), list(arguments))
 
 
 @pytest.fixture
@@ -115,31 +125,36 @@ def test_what_needs_two_is_carried_out_by_one_when_another_approved(desk: ActsDe
 
 
 def test_by_command_the_second_person_has_another_account(
-    kafka: KafkaLike, desk: ActsDesk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    desk: ActsDesk, hub: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, value in {"BOOTSTRAP_SERVERS": kafka.bootstrap, "DATA": str(tmp_path), "LOG_LEVEL": "error"}.items():
-        monkeypatch.setenv(f"HUB_{name}", value)
-    app = build(["acts"])
-
-    def hub(*arguments: str) -> Any:
-        return CliRunner().invoke(app, ["acts", *arguments])
-
-    assert hub("list").exit_code == 0
+    assert hub("acts", "list").exit_code == 0
     # What a person may set for himself makes nobody else of him.
     user = on_record.machine_user()
     for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
         monkeypatch.setenv(name, "somebody-else")
     assert on_record.machine_user() == user
     asked = desk.ask("notices.replay", Actor(user, "command"), "land-grants", "丢了数据", needs_second=True).asked
-    waiting = hub("list", "--json")
+    waiting = hub("acts", "list", "--json")
     assert waiting.exit_code == 1 and json.loads(waiting.output)[0]["status"] == "asked"
-    refused = hub("approve", asked.request_id[:8], "--reason", "同意")
+    refused = hub("acts", "approve", asked.request_id[:8], "--reason", "同意")
     assert (refused.exit_code, "another person" in refused.output) == (1, True)
-    monkeypatch.setattr(on_record, "machine_user", lambda: "wangwu")
-    assert hub("approve", asked.request_id, "--reason", " ").exit_code == 1
-    assert hub("approve", asked.request_id, "--reason", "同意").exit_code == 0
-    assert hub("refuse", asked.request_id, "--reason", "不同意").exit_code == 1
-    shown = hub("show", asked.request_id)
+    monkeypatch.setattr("hub.cli.on_record.machine_user", lambda: "wangwu")
+    assert hub("acts", "approve", asked.request_id, "--reason", " ").exit_code == 1
+    assert hub("acts", "approve", asked.request_id, "--reason", "同意").exit_code == 0
+    assert hub("acts", "refuse", asked.request_id, "--reason", "不同意").exit_code == 1
+    shown = hub("acts", "show", asked.request_id)
     assert "approved" in shown.output and "wangwu" in shown.output
-    assert hub("show", "nothing").exit_code == 1
-    assert hub("list", "--state", "gone").exit_code == 2
+    assert hub("acts", "show", "nothing").exit_code == 1
+    assert hub("acts", "list", "--state", "gone").exit_code == 2
+
+
+def test_a_command_that_goes_wrong_is_on_record_too(
+    desk: ActsDesk, hub: Any, create_topics: CreateTopics
+) -> None:
+    create_topics(*IDENTITY_TOPICS, partitions=1)
+    nothing = hub("identity", "waiting", "reject", "nothing", "--reason", "无法确认", "--by", "李四")
+    assert nothing.exit_code != 0
+    (request,) = desk.read()
+    assert (request.asked.kind, request.asked.target, request.state) == ("identity.reject", "nothing", "failed")
+    assert request.asked.details == (("by", "李四"),)
+    assert request.ended is not None and "nothing" in (request.ended.outcome or "")

@@ -36,6 +36,7 @@ def test_rebuild_mends_what_verify_names(
 ) -> None:
     create_topics(*INPUTS, ALERTS, "clocks.dead-letters.v1")
     create_topics(STATES, config={"cleanup.policy": "compact"})
+    create_topics("audit.acts.v1", partitions=1)
     monkeypatch.setenv("HUB_BOOTSTRAP_SERVERS", kafka.bootstrap)
     monkeypatch.setenv("HUB_REDIS_INDEX_URL", valkey.url)
     monkeypatch.setattr("hub.wiring.open_map", lambda *_: SimpleNamespace(clocks=RULES))

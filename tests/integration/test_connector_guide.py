@@ -15,14 +15,18 @@ import redis
 from typer.testing import CliRunner
 
 from hub.cli.connect import app
+from hub.contracts.map import HubMap
 from hub.intake import template
 from hub.settings import PROJECT_ROOT
 from tests.conftest import IndexLike, KafkaLike
+from tests.support_contracts import ROOT, catalog
 from tests.support_sql import records
 from tests.support_topics import having
 
 GUIDE = (PROJECT_ROOT / "docs" / "connectors.md").read_text(encoding="utf-8")
-TOPICS = ("inspection.results.v1", "intake.rejections.v1", "intake.portions.v1", "intake.heartbeats.v1")
+#: What says of itself when rows of two sources are one fact is looked through as a whole.
+FACTS = tuple(HubMap.load(ROOT / "topics.yaml", catalog(), ROOT / "reference").facts())
+TOPICS = (*FACTS, "intake.witnesses.v1", "intake.rejections.v1", "intake.portions.v1", "intake.heartbeats.v1")
 
 
 def block(behind: str, language: str = "") -> str:

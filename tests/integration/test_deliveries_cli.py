@@ -15,10 +15,12 @@ from typer.testing import CliRunner, Result
 from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import read_topics
 from hub.cli.main import build
+from hub.cli.on_record import machine_user
 from hub.contracts.cloudevents import from_headers
 from hub.delivery.commands import COMMANDS_TOPIC, Command, read_command
 from hub.delivery.message import read_inbox
 from hub.delivery.waits import WAITS_TOPIC, Wait, WaitLog
+from hub.ops.acts import ACTS_TOPIC
 from tests.support_contracts import catalog
 from tests.support_outlets import notice, notice_id
 from tests.unit.test_routing import hub_map
@@ -37,6 +39,7 @@ def hub(
 ) -> Iterator[Any]:
     partitions = hub_map().topics[WAITS_TOPIC].partitions
     create_topics(WAITS_TOPIC, COMMANDS_TOPIC, partitions=partitions)
+    create_topics(ACTS_TOPIC, partitions=1)
     for name, value in {"BOOTSTRAP_SERVERS": kafka.bootstrap, "DATA": str(tmp_path), "LOG_LEVEL": "error"}.items():
         monkeypatch.setenv(f"HUB_{name}", value)
     app = build(["deliveries"])
@@ -83,6 +86,14 @@ def test_a_release_and_a_drop_stand_on_record_where_the_notice_is(kafka: KafkaLi
         ("release", PARKED, "李四", "接收系统已修复"), ("release", None, "李四", "接收系统已修复"),
         ("drop", BEHIND, "李四", "接收系统已修复"),
     ]
+    acts = [catalog().decode(record.value or b"")[1] for record in read_topics(kafka.bootstrap, [ACTS_TOPIC])]
+    assert [(act["kind"], act["target"], act["state"]) for act in acts] == [
+        (f"delivery.{kind}", target, state)
+        for kind, target in (("release", PARKED), ("release", NAME), ("drop", BEHIND)) for state in ("asked", "done")
+    ]
+    # Who acted is the account of the machine; whom it was for stands beside it.
+    assert {act["actor"] for act in acts} == {machine_user()}
+    assert {(act["reason"], act["details"][-1]["value"]) for act in acts} == {("接收系统已修复", "李四")}
 
 
 @pytest.mark.parametrize(("arguments", "said"), [

@@ -10,6 +10,7 @@ import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ class Two:
         )
         self.means = Means(catalog(), bootstrap, redis_url, base / "data", b"only-for-tests", facts={EVENTS: rule})
         self.count = 0
+        self.ways: dict[str, str] = {}
 
     def give(self, source: str, *rows: dict[str, str]) -> None:
         folder = self.base / source
@@ -72,7 +74,10 @@ class Two:
         (folder / f"{self.count}.csv").write_bytes(csv_bytes(HEADINGS, marked))
 
     def run(self, source: str) -> Counts:
-        given = config(self.base / source, name=f"{source}-{self.mark}", mappings=["penalties"])
+        given = config(
+            self.base / source, name=f"{source}-{self.mark}", mappings=["penalties"],
+            way=self.ways.get(source, "own-system"),
+        )
         with open_session(given, self.means) as session:
             return total(list(session.run_pending()))
 
@@ -154,6 +159,29 @@ def test_who_goes_before_overtakes_in_the_course_of_the_fact(two: Two, redis_cli
     assert kinds == [
         ("province", "conflict", "province"), ("platform", "conflict", "province"), ("platform", "same", "province"),
     ]
+
+
+def test_the_way_of_a_source_decides_as_it_was_when_the_event_was_taken(two: Two, redis_client: redis.Redis) -> None:
+    rule = replace(two.means.facts[EVENTS], precedence=("provincial", "collaboration-platform"))
+    two.means = replace(two.means, facts={EVENTS: rule})
+    two.ways = {"first": "collaboration-platform", "second": "provincial"}
+    two.says("first", penalty(1))
+    assert two.says("second", penalty(1, **{"罚款金额（万元）": "5"})).accepted == {"amended": 1}
+    # Its file calls it another way now; the event stays what it was, also to an index that was lost.
+    two.ways["second"] = "national"
+    redis_client.flushdb()
+    assert two.says("first", penalty(1, **{"罚款金额（万元）": "7"})).witnessed == 1
+    assert [each["ce_fact"].rpartition(";")[2] for each in two.records(EVENTS)] == [
+        "collaboration-platform", "provincial",
+    ]
+
+
+def test_two_records_of_one_source_are_two_whatever_they_share(two: Two) -> None:
+    other = {"行政相对人名称": "合作市雪域牦牛乳业有限公司"}
+    assert two.says("platform", penalty(1), penalty(1, **other)).accepted == {"recorded": 2}
+    assert two.says("platform", penalty(1, **other, **{"罚款金额（万元）": "5"})).accepted == {"amended": 1}
+    assert two.says("province", penalty(1)).witnessed == 1
+    assert len(two.records(EVENTS)) == 3
 
 
 def test_one_row_many_times_in_one_file_keeps_its_course(two: Two) -> None:

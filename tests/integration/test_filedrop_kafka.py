@@ -46,6 +46,7 @@ def topics(kafka: KafkaLike, create_topics: CreateTopics, redis_client: redis.Re
     create_topics(*inboxes, COMMANDS_TOPIC, WAITS_TOPIC, partitions=3)
     create_topics(RECEIPTS_TOPIC, FEEDBACK, "delivery.dead-letters.v1", partitions=1)
     create_topics(SETTINGS_TOPIC, partitions=1, config={"cleanup.policy": "compact"})
+    create_topics("audit.acts.v1", partitions=1)
     yield
     delete_groups(kafka.bootstrap, [group_of(name) for name in (NAME, MAPPED, "works-bidding")])
 

@@ -369,6 +369,7 @@ def test_the_command_makes_shows_and_ends_keys(
     bootstrap: str, create_topics: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create_topics("source.keys.v1", partitions=1, config={"cleanup.policy": "compact"})
+    create_topics("audit.acts.v1", partitions=1)
     monkeypatch.setenv("HUB_BOOTSTRAP_SERVERS", bootstrap)
     entry = source().model_dump(mode="json")
     (tmp_path / "sources.yaml").write_text(json.dumps({"sources": [entry]}), encoding="utf-8")

@@ -15,6 +15,7 @@ import pytest
 import redis
 import structlog
 import yaml
+from confluent_kafka.cimpl import NewTopic
 from typer.testing import CliRunner
 
 from hub.cli.connect import app
@@ -31,7 +32,7 @@ ROWS = 200
 
 @pytest.fixture(scope="module")
 def bootstrap(kafka: KafkaLike) -> Iterator[str]:
-    with having(kafka.bootstrap, TOPICS) as address:
+    with having(kafka.bootstrap, TOPICS, NewTopic("audit.acts.v1", 1, -1)) as address:
         yield address
 
 
@@ -79,6 +80,7 @@ def register(
 ) -> Iterator[Register]:
     made = Register(bootstrap, valkey.url, tmp_path)
     monkeypatch.setenv("HUB_DATA", str(tmp_path))
+    monkeypatch.setenv("HUB_BOOTSTRAP_SERVERS", bootstrap)
     entry = sql_config(made.url, name=made.source, **made.settings()).model_dump(
         mode="json", exclude={"settings", "base"}
     )

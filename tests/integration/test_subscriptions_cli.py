@@ -33,6 +33,7 @@ def hub(
     kafka: KafkaLike, create_topics: CreateTopics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Any]:
     create_topics(SETTINGS_TOPIC, partitions=1, config={"cleanup.policy": "compact"})
+    create_topics("audit.acts.v1", partitions=1)
     for name, value in {
         "BOOTSTRAP_SERVERS": kafka.bootstrap, "DATA": str(tmp_path), "ALLOWED_NETWORKS": "127.0.0.1",
         "LOG_LEVEL": "error",

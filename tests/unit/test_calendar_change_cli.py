@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
 
@@ -41,6 +42,7 @@ class Desk(CalendarDesk):
         super().__init__("nowhere", catalog(), RULES, files)
         self.kept = CalendarLog()
         self.progress = [0]
+        self.acts: list[tuple[str, str, str]] = []
 
     def log(self) -> CalendarLog:
         log = CalendarLog()
@@ -89,6 +91,13 @@ def desk(home: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
         add_day(home, "gannan", date(2026, 10, day), "rest", "藏历新年", "决定")
     made.files = load_calendars(home)
     monkeypatch.setattr(calendar_change, "open_desk", lambda data=None: made)
+
+    @contextmanager
+    def on_record(settings: object, kind: str, target: str, reason: str, **more: object) -> Iterator[list[str]]:
+        made.acts.append((kind, target, reason))
+        yield []
+
+    monkeypatch.setattr("hub.cli.on_record.on_record", on_record)
     return made
 
 
@@ -192,7 +201,7 @@ def test_publish_asks_first(desk: Desk) -> None:
     code, out, _ = run(*PUBLISH, answer="n\n")
     assert code == 1
     assert "2026-11-04 → 2026-11-06" in out
-    assert len(desk.kept.of("gannan")) == 1
+    assert len(desk.kept.of("gannan")) == 1 and desk.acts == []
 
 
 def test_publish_writes_what_differs_and_waits(desk: Desk) -> None:
@@ -203,6 +212,8 @@ def test_publish_writes_what_differs_and_waits(desk: Desk) -> None:
     assert (change.notice, change.published_by, change.number) == ("州政办发〔2026〕3号", "张三", 2)
     assert change.previous_version == CALENDARS["gannan"].version
     assert len(desk.kept.of("cn")) == 1
+    (act,) = desk.acts
+    assert act[0] == "calendar.publish" and "gannan" in act[1] and act[2] == "州政办发〔2026〕3号"
     assert f"已发布 {change.calendar.version}" in out
     assert "重算 0/2\n" in out and "重算 2/2\n" in out and "done: 2 open clocks" in out
 

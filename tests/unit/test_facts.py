@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hub.contracts.map import HubMap, MapError
-from hub.domain.facts import FactRule
+from hub.domain.facts import WAYS, FactRule
 from tests.support_contracts import ROOT, catalog
 
 RULE = FactRule(
@@ -60,15 +61,43 @@ def test_what_means_the_same_is_equal_and_what_differs_is_named() -> None:
     assert RULE.differing(ours[:2], ours) == RULE.same
 
 
-@given(st.sampled_from(["province", "platform", "x", "y"]), st.sampled_from(["province", "platform", "x", "y"]))
-def test_of_two_sources_at_most_one_goes_before(one: str, other: str) -> None:
-    assert not (RULE.goes_before(one, other) and RULE.goes_before(other, one))
-    assert RULE.goes_before("province", "platform") and RULE.goes_before("platform", "x")
-    assert not RULE.goes_before("x", "y")
+WAYS_RULE = FactRule(("n",), ("m",), ("own-system", "law-office", "provincial"))
+_SIDES = st.tuples(st.sampled_from(["law-office", "x", "y"]), st.sampled_from(WAYS))
+
+
+@given(_SIDES, _SIDES)
+def test_of_two_sources_at_most_one_goes_before(one: tuple[str, str], other: tuple[str, str]) -> None:
+    for rule in (RULE, WAYS_RULE):
+        assert not (rule.goes_before(*one, *other) and rule.goes_before(*other, *one))
+
+
+def test_precedence_names_sources_and_ways() -> None:
+    own, provincial, national = "own-system", "provincial", "national"
+    assert RULE.goes_before("province", own, "platform", own) and RULE.goes_before("platform", own, "x", own)
+    assert not RULE.goes_before("x", own, "y", own)
+    assert WAYS_RULE.goes_before("x", own, "y", provincial) and WAYS_RULE.goes_before("y", provincial, "x", national)
+    # A name stands before its way where it is named first, and the other way round.
+    assert WAYS_RULE.goes_before("law-office", national, "y", provincial)
+    assert not WAYS_RULE.goes_before("law-office", own, "x", own)
+
+
+def test_the_default_map_knows_facts_by_fields_that_their_schemas_have() -> None:
+    hub_map = HubMap.load(ROOT / "topics.yaml", catalog(), ROOT / "reference")
+    facts = hub_map.facts()
+    assert set(facts) == {
+        "inspection.results.v1", "enforcement.penalties.v1", "enforcement.coercions.v1", "licensing.permits.v1",
+        "blacklist.notices.v1", "support.grants.v1",
+    }
+    for topic, rule in facts.items():
+        fields = {field.name: field for field in catalog().schema(str(hub_map.topics[topic].schema_)).fields}
+        assert set(rule.precedence) == set(WAYS), "every way has its place"
+        # Texts that a person words are not compared, and who decided is part of what it is.
+        assert not any((fields[name].max_length or 0) > 500 for name in rule.same)
+        assert any(name.endswith(("_body", "_body_code")) for name in rule.key)
 
 
 def test_a_field_that_the_schema_lacks_is_a_fault_of_the_map(tmp_path: Path) -> None:
-    text = (ROOT / "topics.yaml").read_text(encoding="utf-8")
+    text = re.sub(r"    fact:\n(      .*\n)+", "", (ROOT / "topics.yaml").read_text(encoding="utf-8"))
     place = "    schema: enforcement/penalty\n"
     fact = "    fact: {key: [document_number], same: [fine_amount, fine], precedence: [province]}\n"
     (tmp_path / "topics.yaml").write_text(text.replace(place, place + fact), encoding="utf-8")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from hub.contracts.cloudevents_http import Incoming
 from hub.contracts.strict_json import Doubled, faults_of, parse_strict
 from hub.domain.plain import to_plain
 from hub.domain.problem import ProblemError
@@ -66,7 +67,9 @@ def pointers(answer: Any) -> list[str]:
 def test_one_event_in_structured_mode(client: TestClient, desk: MemoryDesk) -> None:
     answer = post(client, dumps(event(1, naturalkey="案〔2026〕1号", time="2026-03-02T01:00:00Z", other="x")))
     assert answer.status_code == 202
-    assert answer.json() == {"id": "JC-1", "status": "accepted", "event_id": "0" * 36, "version": 1, "type": TYPE}
+    assert answer.json() == {
+        "id": "JC-1", "status": "accepted", "state": "accepted", "event_id": "0" * 36, "version": 1, "type": TYPE,
+    }
     (taken,) = desk.taken
     assert (taken.row.natural_key, taken.row.value["record_unique_identity"]) == ("案〔2026〕1号", "案〔2026〕1号")
     assert taken.row.value["department_name"] == "甘南州市场监督管理局"
@@ -306,3 +309,29 @@ def test_sources_of_both_kinds_stand_in_one_file(tmp_path: Path) -> None:
 def test_a_body_that_is_no_batch_says_so() -> None:
     with pytest.raises(ProblemError):
         parse_strict(b"[1,]")
+
+
+@pytest.mark.parametrize(("code", "unread", "pointer"), [
+    ("9162300073969991A", "9162300073969991A", None),
+    ("办理中", "办理中", None),
+    ("623021185006153029", None, "/data/party_uscc"),
+    ("623000200001232", None, "/data/party_uscc"),
+    ("91623000739699913B", None, None),
+])
+def test_what_is_no_code_is_left_to_the_register_and_a_persons_number_is_not(
+    code: str, unread: str | None, pointer: str | None
+) -> None:
+    asking = receiver(source(identity="register"))
+    given = Incoming({"id": "1", "source": "/sources/gannan-law", "type": TYPE}, data(party_uscc=code))
+    if pointer is not None:
+        with pytest.raises(ProblemError) as caught:
+            asking.read(given, frozenset({TYPE}))
+        assert [each["pointer"] for each in caught.value.errors] == [pointer]
+        assert code not in str(caught.value.document("/"))
+        return
+    found = asking.read(given, frozenset({TYPE}))
+    assert found.row.unread_code == unread and len(found.warnings) == len(found.row.warnings) == 1
+    assert ("party_uscc" in found.row.value) is (unread is None)
+    if unread is not None:
+        with pytest.raises(ProblemError, match="not valid"):
+            receiver(source()).read(given, frozenset({TYPE}))

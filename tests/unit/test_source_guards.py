@@ -19,7 +19,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.bus.records import Output
 from hub.contracts.calendars import load_calendars
 from hub.domain.silence import Rhythm
 from hub.domain.source_manifest import (
@@ -39,6 +38,7 @@ from hub.intake.guards.reporter import Reporter
 from hub.intake.guards.watch import SourcesWatch, WatchRule
 from hub.intake.rows import Counts
 from tests.support_intake import ROOT, catalog
+from tests.support_source_guards import Memory
 
 GANNAN = load_calendars(ROOT)["gannan"]
 EMPTY = hashlib.sha256(b"").hexdigest()
@@ -53,26 +53,6 @@ def at(day: str, clock: str = "10:00") -> datetime:
 def manifest(**more: Any) -> bytes:
     return json.dumps({"source": SOURCE, "date": "2026-03-02", "count": 0, "digest": EMPTY, **more}).encode()
 
-
-class Memory:
-    """A publisher that keeps what it was given."""
-
-    def __init__(self) -> None:
-        self.outputs: list[Output] = []
-        self.next_offsets: dict[tuple[str, int], int] = {}
-
-    def publish(self, outputs: Iterable[Output]) -> None:
-        self.outputs += outputs
-
-    def publish_async(self, outputs: Iterable[Output]) -> Memory:
-        self.outputs += outputs
-        return self
-
-    def wait(self) -> None:
-        """All is there."""
-
-    def close(self) -> None:
-        """Nothing is held."""
 
 
 # -- silence -----------------------------------------------------------------------------------

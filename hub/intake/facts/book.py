@@ -7,16 +7,15 @@ fact at one moment make one event, and a kill between acknowledgement and index 
 
 from __future__ import annotations
 
-import time
-import uuid
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import redis
 
-from hub.errors import IndexUnavailableError
-from hub.intake.catch_up import SETTLE_SECONDS, read_on
+from hub.domain.facts import OWN_SYSTEM
+from hub.intake.catch_up import is_as_left, read_on, take_over
 from hub.intake.lease import SourceLease
 from hub.intake.tentative import FACT_HEADER
 from hub.state.seen_index import SeenIndex, SeenRow
@@ -29,7 +28,7 @@ _PATIENCE_SECONDS = 200.0
 
 class Owner(NamedTuple):
     """The event that a fact is at the moment: of which source and row (hex), its version, id and correlation, the
-    state of the row, and the digests of what is compared."""
+    state of the row, the digests of what is compared, and the way by which the source reported it."""
 
     source: str
     row: str
@@ -38,32 +37,38 @@ class Owner(NamedTuple):
     correlation_id: str
     state: str
     content: tuple[str, ...]
+    way: str = OWN_SYSTEM
 
     def entry(self) -> SeenRow:
-        texts = (self.source, self.row, self.event_id, self.correlation_id, self.state, ",".join(self.content))
+        content = ",".join(self.content)
+        texts = (self.source, self.row, self.event_id, self.correlation_id, self.state, content, self.way)
         return SeenRow(self.version, bytes(8), "\x1f".join(texts))
 
     @classmethod
     def of(cls, entry: SeenRow) -> Owner:
-        source, row, event_id, correlation_id, state, content = entry.state.split("\x1f")
-        return cls(source, row, entry.version, event_id, correlation_id, state, tuple(content.split(",")))
+        # Entries of an earlier version have no way.
+        source, row, event_id, correlation_id, state, content, *way = entry.state.split("\x1f")
+        return cls(source, row, entry.version, event_id, correlation_id, state, tuple(content.split(",")), *way)
 
     def header(self, fact: bytes) -> tuple[str, bytes]:
-        return FACT_HEADER, f"{fact.hex()};{self.state};{','.join(self.content)}".encode()
+        return FACT_HEADER, f"{fact.hex()};{self.state};{','.join(self.content)};{self.way}".encode()
 
 
 class FactBook:
     """Used by one thread, between ``open`` and ``close``. ``topics`` are all that declare facts."""
 
-    def __init__(self, client: redis.Redis, folder: Path, bootstrap: str, topics: Sequence[str]) -> None:
-        self._bootstrap, self._topics = bootstrap, list(topics)
+    def __init__(
+        self, client: redis.Redis, folder: Path, bootstrap: str, topics: Sequence[str],
+        patience_seconds: float = _PATIENCE_SECONDS,
+    ) -> None:
+        self._bootstrap, self._topics, self._patience_seconds = bootstrap, list(topics), patience_seconds
         self._lease = SourceLease(client, folder, _NAME)
         self._index = SeenIndex(client, _NAME, prefix="hub:book:")
         self._is_known = False
 
     def open(self) -> None:
         """Takes the turn. Raises SourceBusyError, IndexUnavailableError, BrokerError."""
-        self._lease.acquire(_PATIENCE_SECONDS)
+        self._lease.acquire(self._patience_seconds)
         try:
             self._bring_up()
         except BaseException:
@@ -96,18 +101,11 @@ class FactBook:
             self._lease.release()
 
     def _bring_up(self) -> None:
-        if self._is_known:
-            try:
-                self._index.enter(_NAME)
-            except IndexUnavailableError:
-                self._is_known = False
-            else:
-                return
-        if self._index.begin(uuid.uuid4().hex) is not None:
-            time.sleep(SETTLE_SECONDS)
-        read_on(self._index, self._bootstrap, self._topics, _read, self._take)
-        self._index.enter(_NAME)
-        self._is_known = True
+        if not (self._is_known and is_as_left(self._index, _NAME)):
+            self._is_known = False
+            read = partial(read_on, self._index, self._bootstrap, self._topics, _read, self._take)
+            take_over(self._index, _NAME, read)
+            self._is_known = True
 
     def _take(self, found: list[tuple[bytes, Owner]], offsets: dict[tuple[str, int], int]) -> None:
         # Events of one fact are of one subject, and so of one partition: the later one counts.
@@ -117,11 +115,11 @@ class FactBook:
 def _read(headers: list[tuple[str, Any]] | None) -> tuple[bytes, Owner] | None:
     found = dict(headers or ())
     try:
-        fact, state, content = found[FACT_HEADER].decode().split(";")
+        fact, state, content, *way = found[FACT_HEADER].decode().split(";")
         return bytes.fromhex(fact), Owner(
             found["ce_source"].decode().rpartition("/")[2], found["ce_naturalkey"].decode(),
             int(found["ce_sequence"]), found["ce_id"].decode(), found["ce_correlationid"].decode(), state,
-            tuple(content.split(",")),
+            tuple(content.split(",")), *way,
         )
     except (KeyError, ValueError, AttributeError):
         return None  # no declared fact

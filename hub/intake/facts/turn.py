@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from hub.bus.reader import read_topics
 from hub.bus.records import Output, header
 from hub.contracts.catalog import Catalog
-from hub.contracts.cloudevents import from_headers, to_headers
+from hub.contracts.cloudevents import to_headers
 from hub.domain.events import Envelope, derive_id
-from hub.domain.facts import STATE, FactRule
+from hub.domain.facts import OWN_SYSTEM, STATE, FactRule, Way
 from hub.intake.facts.book import FactBook, Owner
-from hub.intake.tentative import PRIOR_STATE, tentative
+from hub.intake.tentative import tentative, tentative_headers
 from hub.intake.versions import EventWriter, Identified, Identity
 from hub.state.seen_index import SeenRow
 
@@ -34,26 +35,34 @@ def read_witnesses(bootstrap: str, catalog: Catalog) -> list[dict[str, Any]]:
 
 class Judged(NamedTuple):
     """What becomes of a row: its records, the event first; what the index of rows holds of it; whether it is an
-    event."""
+    event. Of a witness ``differs`` names the fields that it says otherwise."""
 
     outputs: list[Output]
     after: SeenRow
     is_event: bool
+    differs: tuple[str, ...] = ()
 
     @property
     def word(self) -> str:
         """The last word of the type of the first record."""
-        return (header(self.outputs[0].headers, "ce_type") or b"").decode().rpartition(".")[2]
+        return _text(self.outputs[0], "ce_type").rpartition(".")[2]
 
 
 class FactDesk:
-    """Of one source; used by its thread. ``rules`` are those of the topics that declare facts."""
+    """Of one source, which reports by ``way``; used by its thread. ``rules`` are those of the topics that declare
+    facts."""
 
     def __init__(
-        self, source: str, rules: Mapping[str, FactRule], writer: EventWriter, book: FactBook, catalog: Catalog
+        self, source: str, rules: Mapping[str, FactRule], writer: EventWriter, book: FactBook, catalog: Catalog,
+        way: Way = OWN_SYSTEM,
     ) -> None:
-        self.source, self.rules, self.writer, self.book = source, rules, writer, book
+        self.source, self.rules, self.writer, self.book, self.way = source, rules, writer, book, way
         self.schema = catalog.schema(WITNESS_SCHEMA)
+        # Dates and codes come again and again.
+        self.digest = lru_cache(maxsize=1 << 14)(self._digest)
+
+    def _digest(self, text: str) -> str:
+        return self.writer.keyed(text, 4).hex()
 
     def turn(self, items: Sequence[object]) -> Turn | None:
         """The turn for a batch; ``None`` if none of its rows is of a topic that declares facts.
@@ -73,7 +82,10 @@ class Turn:
     def __init__(self, desk: FactDesk, rows: Sequence[Identified]) -> None:
         self._desk, self._book = desk, desk.book
         self._made: dict[bytes, Owner] = {}
-        facts = {fact for item in rows if (fact := self._early(item)) is not None}
+        # By row, which is kept so that no other gets its id, with the subject that each was seen under.
+        self._rows = rows
+        self._seen = {id(item): early for item in rows if (early := self._early(item)) is not None}
+        facts = {fact for _, fact in self._seen.values()}
         # One question for the batch; rows whose subject is found later ask for themselves.
         self._asked = facts
         try:
@@ -89,21 +101,34 @@ class Turn:
         """``output`` and ``after`` are what the row would become by itself, ``before`` its last published version."""
         rule = self._desk.rules.get(output.topic)
         subject = (output.key or b"").decode()
-        fact = self._fact(rule, output.topic, item.row.value, subject)
+        seen = self._seen.get(id(item))
+        fact = seen[1] if seen is not None and seen[0] == subject else self._fact(
+            rule, output.topic, item.row.value, subject
+        )
         if rule is None or fact is None:
             return Judged([output], after, True)
         owner = self._owner(fact)
-        content = rule.content(item.row.value, self._digest)
+        content = rule.content(item.row.value, self._desk.digest)
         row, state = item.key.hex(), item.row.state_type
         if owner is None or (owner.source, owner.row) == (self._desk.source, row):
             return self._own(item, before, fact, owner, content, output, after, now, identity)
+        if owner.source == self._desk.source:
+            # What is one record in a source, the source itself says by its natural keys.
+            return Judged([output], after, True)
         differs = rule.differing(content, owner.content) + ((STATE,) if state != owner.state else ())
-        if differs and rule.goes_before(self._desk.source, owner.source):
+        if differs and rule.goes_before(self._desk.source, self._desk.way, owner.source, owner.way):
             return self._overtake(item, before, fact, owner, content, differs, now, identity)
         testimony = self._testimony(item, fact, owner, subject, differs, output, owner.source, now)
-        after = tentative(before, item.digest)
+        after = tentative(before, item.digest, state)
         headers = self._row_headers(testimony, item, after, before)
-        return Judged([testimony._replace(headers=headers)], after, False)
+        return Judged([testimony._replace(headers=headers)], after, False, differs)
+
+    def witnessed(self, item: Identified, output: Output) -> Owner | None:
+        """The other row whose fact this one bears witness to; ``output`` is what it would be by itself."""
+        rule = self._desk.rules.get(output.topic)
+        fact = self._fact(rule, output.topic, item.row.value, (output.key or b"").decode())
+        owner = None if fact is None else self._owner(fact)
+        return None if owner is None or owner.source == self._desk.source else owner
 
     def keep(self) -> None:
         """Makes sure that the turn lasts for what is published next. Raises IndexUnavailableError."""
@@ -148,10 +173,9 @@ class Turn:
     def _marked(
         self, item: Identified, fact: bytes, content: tuple[str, ...], output: Output, after: SeenRow
     ) -> Output:
-        envelope = from_headers(output.headers)
         owner = Owner(
-            self._desk.source, item.key.hex(), after.version, envelope.id, envelope.correlation_id,
-            item.row.state_type, content,
+            self._desk.source, item.key.hex(), after.version, _text(output, "ce_id"), _text(output, "ce_correlationid"),
+            item.row.state_type, content, self._desk.way,
         )
         self._made[fact] = owner
         return output._replace(headers=[*output.headers, owner.header(fact)])
@@ -181,7 +205,7 @@ class Turn:
         """By these the index of rows is rebuilt. A conflict that is an event as well has that for it."""
         return [
             *testimony.headers, ("ce_sequence", b"%d" % after.version), ("ce_naturalkey", item.key.hex().encode()),
-            ("ce_digest", item.digest.hex().encode()), (PRIOR_STATE, (before.state if before else "").encode()),
+            ("ce_digest", item.digest.hex().encode()), *tentative_headers(before, item.row.state_type),
         ]
 
     def _owner(self, fact: bytes) -> Owner | None:
@@ -193,15 +217,17 @@ class Turn:
             self._found |= self._book.look_up([fact])
         return self._found.get(fact)
 
-    def _early(self, item: Identified) -> bytes | None:
-        """The fact of a row that has a code; whether it is a valid one shows later."""
+    def _early(self, item: Identified) -> tuple[str, bytes] | None:
+        """Subject and fact of a row that has a code; whether it is a valid one shows later."""
         topic = self._desk.writer.target(item.row.kind)[0]
-        code = item.row.value.get("party_uscc")
-        return self._fact(self._desk.rules.get(topic), topic, item.row.value, code) if code else None
+        code: str | None = item.row.value.get("party_uscc")
+        fact = self._fact(self._desk.rules.get(topic), topic, item.row.value, code) if code else None
+        return None if fact is None or code is None else (code, fact)
 
     def _fact(self, rule: FactRule | None, topic: str, value: Mapping[str, Any], subject: str) -> bytes | None:
         text = rule.key_text(value, subject) if rule is not None else None
         return None if text is None else self._desk.writer.keyed(f"fact\x1f{topic}\x1f{text}", 16)
 
-    def _digest(self, text: str) -> str:
-        return self._desk.writer.keyed(text, 4).hex()
+
+def _text(output: Output, name: str) -> str:
+    return (header(output.headers, name) or b"").decode()

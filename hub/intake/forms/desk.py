@@ -9,7 +9,8 @@ from typing import Protocol
 from hub.contracts.catalog import Catalog
 from hub.errors import UsageError
 from hub.intake.answers_kept import Answer, Asked
-from hub.intake.desk import Finish, Result
+from hub.intake.desk import Finish
+from hub.intake.desk_round import Result
 from hub.intake.forms.description import Form, describe_form
 from hub.intake.forms.filled import Filled, read_filled
 from hub.intake.results import single_answer

@@ -6,6 +6,7 @@ nothing here asks Redis. What is certain goes on with the code found, what is no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -35,14 +36,24 @@ class Uncertain(NamedTuple):
 
 class IdentityGate:
     """Of one source. ``waits`` are those of the source by id, as the log has them; kept are those that wait and
-    those that a person matched, some 2 KB and 1 KB each. Used by the source's thread."""
+    those that a person decided on, some 2 KB and 1 KB each. Used by the source's thread."""
 
     def __init__(
         self, source: str, writer: EventWriter, log: WaitLog, register: EnterpriseRegister, waits: dict[str, Wait]
     ) -> None:
         self._source, self._writer, self._log = source, writer, log
         self.register = register
-        self.waits = {id: wait for id, wait in waits.items() if wait.state in ("waiting", "matched")}
+        self.waits: dict[str, Wait] = {}
+        self.take_up(waits)
+
+    def take_up(self, waits: Mapping[str, Wait]) -> None:
+        """These are the waits of the source now."""
+        self.waits = {id: wait for id, wait in waits.items() if wait.state != "superseded"}
+
+    def waiting(self, item: Identified) -> Wait | None:
+        """The wait of this very content, or what a person decided of it; ``None`` where it never waited."""
+        wait = self.waits.get(entity_id(self._writer.uri, item.natural))
+        return wait if wait is not None and wait.digest == item.digest.hex() else None
 
     def doubts(self, row: Row) -> bool:
         """Whether the row does not say for certain whose it is."""
@@ -96,7 +107,7 @@ class IdentityGate:
         """
         row, natural, key, digest = item
         topic, encode = self._writer.target(row.kind)
-        after = tentative(before, digest)
+        after = tentative(before, digest, row.state_type)
         prior = before.state if before else ""
         wait = Wait(
             wait_id=entity_id(self._writer.uri, natural),
@@ -125,10 +136,10 @@ class IdentityGate:
         """The record of a new state of a wait."""
         # Its content has gone where it goes; nobody decides on it any more.
         changed = replace(wait, changed_at=now, data=b"", **more)
-        if changed.state == "matched":
-            self.waits[wait.wait_id] = changed
-        else:
+        if changed.state == "superseded":
             self.waits.pop(wait.wait_id, None)
+        else:
+            self.waits[wait.wait_id] = changed
         return self._log.wait(changed, self._writer.uri)
 
 

@@ -22,7 +22,7 @@ from hub.bus.records import Output, Record
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
 from hub.domain.events import Envelope, derive_id, new_traceparent
-from hub.intake.tentative import PRIOR_STATE
+from hub.intake.tentative import PRIOR_STATE, ROW_STATE
 
 WAITS_TOPIC, DECISIONS_TOPIC = "identity.waits.v1", "identity.decisions.v1"
 WAIT_SCHEMA, DECISION_SCHEMA = "hub/identity-wait", "hub/identity-decision"
@@ -103,7 +103,7 @@ class WaitLog:
             correlation_id=wait.wait_id, causation_id=wait.decision_id, traceparent=new_traceparent(wait.event_id),
             sequence=wait.version, natural_key=wait.natural_key, digest=wait.digest,
         ))
-        headers.append((PRIOR_STATE, wait.prior_state.encode()))
+        headers += [(PRIOR_STATE, wait.prior_state.encode()), (ROW_STATE, wait.row_state.encode())]
         return Output(WAITS_TOPIC, wait.wait_id.encode(), self._wait.encode(value), headers, 0)
 
     def decision(self, decision: Decision) -> Output:

@@ -7,12 +7,13 @@ from urllib.parse import quote
 import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from starlette.exceptions import HTTPException
 
 from hub.domain.problem import ProblemError
 from hub.errors import HubError
-from hub.web.problem import framework_problem, respond, unavailable
+from hub.web.problem import framework_problem, respond, unavailable, validation_problem
 from hub.web.site.guard import PASSWORD_PATH, ElsewhereError, caller_of, site_of
 from hub.web.site.messages import has
 
@@ -30,6 +31,10 @@ def add_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def framework(request: Request, error: HTTPException) -> Response:
         return await _answer(request, framework_problem(error))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return await _answer(request, validation_problem(error))
 
     @app.exception_handler(ProblemError)
     async def problem(request: Request, error: ProblemError) -> Response:

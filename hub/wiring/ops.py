@@ -1,0 +1,54 @@
+"""The watch over groups and deadlines put together: for the command line, and as a service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from hub.contracts.catalog import Catalog
+from hub.contracts.map import HubMap
+from hub.delivery.service import group_of as delivery_group_of
+from hub.disclosure.service import group_of as channel_group_of
+from hub.domain.direct import group_of as direct_group_of
+from hub.ops.lag_unread import Role
+from hub.ops.lag_watch import Watch
+from hub.ops.service import OpsService
+from hub.settings import Settings
+from hub.state.snapshot_store import SnapshotStore
+from hub.wiring.parts import open_redis, utc_now
+
+
+def group_roles(hub_map: HubMap) -> dict[str, Role]:
+    """What each group does with the records that it reads, as far as clocks wait for it."""
+    return {
+        "hub-routing": Role("itself"), "hub-clocks": Role("itself"),
+        **{channel_group_of(name): Role("channel", name) for name in hub_map.channels},
+        **{delivery_group_of(name): Role("subscription", name) for name in hub_map.subscriptions},
+        **{direct_group_of(name): Role("subscription", name) for name in hub_map.delivered_by("kafka")},
+    }
+
+
+def dead_letter_topics(hub_map: HubMap) -> list[str]:
+    """Where records stand that no stage can process."""
+    return [name for name in hub_map.topics if name.endswith(".dead-letters.v1")]
+
+
+def lag_watch(
+    settings: Settings, hub_map: HubMap, catalog: Catalog, groups: Mapping[str, Sequence[str]], *,
+    keeps_clocks: bool = False,
+) -> Watch:
+    """To be closed. ``keeps_clocks`` is for who looks again and again."""
+    return Watch(
+        settings.bootstrap, catalog, hub_map.clocks, groups, group_roles(hub_map), dead_letter_topics(hub_map),
+        now=utc_now, keeps_clocks=keeps_clocks,
+    )  # fmt: skip
+
+
+def build_ops(
+    settings: Settings, hub_map: HubMap, catalog: Catalog, groups: Mapping[str, Sequence[str]]
+) -> OpsService:
+    """The service, over all groups of the map."""
+    watch = lag_watch(settings, hub_map, catalog, groups, keeps_clocks=True)
+    return OpsService(
+        watch, SnapshotStore(open_redis(settings)), seconds=settings.ops_seconds, host=settings.metrics_host,
+        port=settings.metrics_port,
+    )  # fmt: skip
