@@ -65,6 +65,9 @@ class Settings(BaseSettings):
     web_port: int = Field(8080, ge=0, description="port of the web side; 0 takes a free one")
     health_host: str = Field("127.0.0.1", description="address that the health of a stage listens on")
     health_port: int = Field(0, ge=0, le=65535, description="port of the health of a stage; 0 for none")
+    trusted_proxies: str = Field(
+        "", description="addresses or networks of proxies whose word on sender and https is believed, e.g. 10.20.0.5"
+    )
     rate_per_minute: int = Field(
         12_000, ge=0, le=1_000_000, description="requests a minute of one key or token; 0 for no limit"
     )

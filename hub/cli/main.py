@@ -21,6 +21,7 @@ def _hub() -> None:
 
 #: Group -> module; each has an ``app``.
 _GROUPS = {
+    "accounts": "hub.cli.accounts",
     "topics": "hub.cli.topics",
     "schemas": "hub.cli.schemas",
     "connect": "hub.cli.connect",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import faulthandler
 import signal
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -18,6 +19,8 @@ from hub.demo import prepare
 from hub.domain.calendar import local_date
 from hub.house import House
 from hub.sandbox.generate.season import MIN_SIZE
+from hub.settings import Settings, load
+from hub.wiring.seeds import Seeded
 
 
 def up(
@@ -40,7 +43,9 @@ def up(
         if sandbox and rows and not settings.sources.exists():
             prepare(settings.data, seed=20260701, size=max(rows, MIN_SIZE), ends_on=local_date(datetime.now(UTC)))
         with House(settings, brokers=brokers, with_sandbox=sandbox, say=lambda text: typer.echo(f"  {text}")) as house:
+            logins = wiring.seed_accounts(_running(settings, house)) if sandbox else []
             print_addresses(house)
+            print_logins(house, logins)
             while not stop.wait(1.0):
                 pass
             typer.echo("stopping ...")
@@ -65,6 +70,19 @@ def print_addresses(house: House) -> None:
         typer.echo(f"  国家平台（沙箱）  {found['national']}/docs")
         for name, page in found["departments"].items():
             typer.echo(f"  部门（沙箱）      {page}  {name}")
+
+
+def _running(settings: Settings, house: House) -> Settings:
+    """Settings of the hub that this process started."""
+    return load(data=settings.data, bootstrap_servers=house.addresses["bootstrap"])
+
+
+def print_logins(house: House, logins: Sequence[Seeded]) -> None:
+    """The made-up accounts of the sandbox, where there are any."""
+    if logins:
+        typer.echo(f"\n沙箱账号 / accounts of the sandbox: {house.addresses['web']}/sign-in")
+        for each in logins:
+            typer.echo(f"  {each.name:<12} {each.password}  {each.role:<14} {each.department}")
 
 
 def run(

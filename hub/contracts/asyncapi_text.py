@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import html
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +28,11 @@ def to_yaml_text(document: Mapping[str, Any]) -> str:
     # Through JSON, so that a part that stands in two places is written twice and not as an anchor.
     plain = json.loads(json.dumps(document, ensure_ascii=False))
     return yaml.dump(plain, Dumper=_DUMPER, allow_unicode=True, sort_keys=False, width=120)
+
+
+def style_source() -> str:
+    """The page's style as a Content-Security-Policy names it: by its digest, so that no other one counts."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'"
 
 
 def to_page(document: Mapping[str, Any]) -> str:

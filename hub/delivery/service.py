@@ -27,12 +27,12 @@ from hub.delivery.indexing import NoticeWriter
 from hub.delivery.pull import MAX_OFFERED, RESEND_SECONDS, Batch, PullBox
 from hub.delivery.settings import SettingsLog, SubscriptionSettings
 from hub.delivery.transport import Transport
-from hub.delivery.vault import Vault
 from hub.delivery.waits import WAITS_TOPIC
 from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
 from hub.domain.circuit import Circuit
 from hub.domain.retry import SCHEDULES
 from hub.domain.urgency import Urgency, WorkingDays
+from hub.domain.vault import Vault
 from hub.domain.webhook import SigningKey, parse_secret
 from hub.errors import HubError
 

@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 from hub.bus.records import Output
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
-from hub.delivery.vault import Vault
 from hub.domain.events import Envelope, derive_id, new_traceparent
 from hub.domain.plain import whole_millis
+from hub.domain.vault import Vault
 from hub.domain.webhook import parse_secret
 from hub.domain.webhook_keys import KeyKind, new_secret
 from hub.errors import ContractError

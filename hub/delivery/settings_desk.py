@@ -13,8 +13,8 @@ from hub.bus.publisher import Publisher
 from hub.bus.reader import read_topics
 from hub.bus.revisions import RevisionTable
 from hub.delivery.settings import SETTINGS_TOPIC, SettingsLog, SubscriptionSettings
-from hub.delivery.vault import Vault
 from hub.domain.plain import whole_millis
+from hub.domain.vault import Vault
 from hub.errors import BrokerError, ContractError, InputError, PoisonError
 
 log = structlog.get_logger()

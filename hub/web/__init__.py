@@ -1,1 +1,1 @@
-"""HTTP: health, the schema registry face, and what departments answer."""
+"""HTTP: interfaces for programs (health, schema registry face, what departments hand in and answer), and pages."""

@@ -1,4 +1,4 @@
-"""The web side as one application: health, schema registry face, answers from departments."""
+"""The web side as one application: interfaces for programs, and with a site the pages for people."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
 
-from hub.domain.problem import ProblemError, fault
-from hub.web.problem import respond
-
-#: What the framework itself refuses: kind and Chinese title of the problem.
-_TITLES = {404: ("not-found", "没有此地址"), 405: ("method-not-allowed", "不支持此方法")}
-
+from hub.web.marks import open_to
+from hub.web.problem import framework_problem, respond, validation_problem
+from hub.web.site.errors import add_errors
+from hub.web.site.headers import SecurityHeaders
+from hub.web.site.parts import SiteParts
+from hub.web.site.render import STATIC
 
 Look = Callable[[], str | None]
 
@@ -30,7 +31,7 @@ def health_router(is_ready: Look, *, is_started: Look = _well, is_alive: Look = 
 
     Each function gives what is missing, or ``None``; ``is_ready`` may block, the others must not.
     """
-    router = APIRouter(tags=["health"])
+    router = APIRouter(tags=["health"], dependencies=[open_to("everyone: it says nothing but whether the hub serves")])
 
     @router.get("/healthz", summary="Whether a restart would help", responses=_MISSING)
     async def healthz() -> JSONResponse:
@@ -61,23 +62,25 @@ def _told(status: str, missing: str | None) -> JSONResponse:
     return JSONResponse({"status": status, "missing": missing}, status_code=503)
 
 
-def create_app(routers: Sequence[tuple[str, APIRouter]]) -> FastAPI:
-    """One application of (prefix, router) pairs, in their order."""
-    app = FastAPI(title="甘南州市场监管事件枢纽 / event hub", version="1", docs_url="/docs", redoc_url=None)
+def create_app(routers: Sequence[tuple[str, APIRouter]], site: SiteParts | None = None) -> FastAPI:
+    """One application of (prefix, router) pairs, in their order. With ``site`` it has pages: what goes wrong is one
+    for people, and every answer says what browsers have to refuse."""
+    app = FastAPI(title="甘南州市场监管事件枢纽 / event hub", version="1", docs_url=None, redoc_url=None)
     for prefix, router in routers:
         app.include_router(router, prefix=prefix)
+    if site is not None:
+        app.state.site = site
+        app.mount("/static", StaticFiles(directory=STATIC))
+        app.add_middleware(SecurityHeaders)
+        add_errors(app)
+        return app
 
     @app.exception_handler(HTTPException)
     async def say(request: Request, error: HTTPException) -> Response:
-        slug, title = _TITLES.get(error.status_code, ("refused", "请求未被受理"))
-        problem = ProblemError(error.status_code, slug, title, str(error.detail), headers=error.headers)
-        return respond(problem, request.url.path)
+        return respond(framework_problem(error), request.url.path)
 
     @app.exception_handler(RequestValidationError)
     async def name_faults(request: Request, error: RequestValidationError) -> Response:
-        # What was sent is not repeated: it may be personal. The first step says where it stood (query, path …).
-        faults = [fault(each["loc"][1:], each["msg"]) for each in error.errors()]
-        problem = ProblemError(422, "invalid", "内容未通过校验", "parameters are missing or wrong", faults)
-        return respond(problem, request.url.path)
+        return respond(validation_problem(error), request.url.path)
 
     return app

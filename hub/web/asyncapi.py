@@ -9,7 +9,8 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse
 
-from hub.contracts.asyncapi_text import to_json_text, to_page, to_yaml_text
+from hub.contracts.asyncapi_text import style_source, to_json_text, to_page, to_yaml_text
+from hub.web.marks import open_to
 
 _FORMS: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], str]] = {
     "json": (to_json_text, "application/json"),
@@ -20,7 +21,7 @@ _FORMS: Mapping[str, tuple[Callable[[Mapping[str, Any]], str], str]] = {
 
 def asyncapi_router(document: Callable[[str], Mapping[str, Any]]) -> APIRouter:
     """The router. ``document`` makes the document, given the address of the schema registry as the caller sees it."""
-    router = APIRouter(tags=["description"])
+    router = APIRouter(tags=["description"], dependencies=[open_to("everyone: schemas and topics hold no data")])
 
     @lru_cache(maxsize=6)
     def text_of(form: str, base: str) -> str:
@@ -43,6 +44,9 @@ def asyncapi_router(document: Callable[[str], Mapping[str, Any]]) -> APIRouter:
 
     @router.get("/asyncapi", summary="The same as a page", response_class=HTMLResponse)
     def as_page(request: Request) -> Response:
-        return answer(request, "page")
+        page = answer(request, "page")
+        policy = f"default-src 'none'; style-src {style_source()}; frame-ancestors 'none'"
+        page.headers["content-security-policy"] = policy
+        return page
 
     return router

@@ -36,6 +36,7 @@ from hub.intake.http_sources import HttpSource, matching
 from hub.intake.results import shown, single_answer
 from hub.intake.submissions import Receiver, Submission
 from hub.web.events_description import DESCRIPTION
+from hub.web.marks import open_to
 from hub.web.problem import problems, respond, unavailable
 from hub.web.source_auth import Keys, source_of
 
@@ -74,7 +75,7 @@ def events_router(
     *, wait_seconds: float = WAIT_SECONDS,
 ) -> APIRouter:
     """The router. ``topics`` maps the event types that are departments' facts to their topics."""
-    router = APIRouter(tags=["events"])
+    router = APIRouter(tags=["events"], dependencies=[open_to("a source's system, by its key hubk_")])
 
     sources = {name: entrance.source for name, entrance in entrances.items()}
 

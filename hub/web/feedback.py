@@ -21,6 +21,7 @@ from hub.delivery.answers import Answer, AnswerDesk
 from hub.domain.problem import ProblemError
 from hub.errors import HubError
 from hub.web.body import read_body, schema_of
+from hub.web.marks import open_to
 from hub.web.problem import problems, respond, unavailable
 
 SOURCE = "/web/feedback"
@@ -31,7 +32,8 @@ _log = structlog.get_logger()
 
 def feedback_router(publish: Callable[[Sequence[Output]], None], desk: AnswerDesk) -> APIRouter:
     """The router. ``publish`` blocks until Kafka has acknowledged; it runs in a thread, as does the desk."""
-    router = APIRouter(tags=["feedback"])
+    by_signature = open_to("a department's system, by the signature of its answer")
+    router = APIRouter(tags=["feedback"], dependencies=[by_signature])
 
     @router.post(
         "/v1/feedback",

@@ -16,6 +16,7 @@ from hub.domain.source_manifest import parse_manifest
 from hub.errors import HubError, InputError
 from hub.intake.guards.log import ManifestTaken, manifest_taken
 from hub.intake.http_sources import HttpSource
+from hub.web.marks import open_to
 from hub.web.problem import problems, respond, unavailable
 from hub.web.source_auth import Keys, source_of
 
@@ -48,7 +49,7 @@ def manifests_router(
     keys: Keys, sources: Mapping[str, HttpSource], take: Callable[[ManifestTaken], None], now: Callable[[], datetime]
 ) -> APIRouter:
     """The router. ``take`` returns when the manifest is safe on the log."""
-    router = APIRouter(tags=["events"])
+    router = APIRouter(tags=["events"], dependencies=[open_to("a source's system, by its key hubk_")])
 
     async def taken(request: Request) -> ManifestTaken:
         source, _ = source_of(request, keys, sources, now())

@@ -23,6 +23,7 @@ from hub.ops.notices import NoticeState
 from hub.ops.trace import Step
 from hub.web import readers
 from hub.web.cursor import MAX_LENGTH, Cursors
+from hub.web.marks import open_to
 from hub.web.pages_description import CLOCK, HOLDING, LINK, NOTICE, TRACE, page_of
 from hub.web.problem import problems, respond, unavailable
 from hub.web.readers import Caller, Callers, Position, Readers
@@ -40,7 +41,8 @@ def pages_router(
     found: Readers, callers: Callers, cursors: Cursors, titles: Mapping[str, str], now: Callable[[], datetime],
 ) -> APIRouter:
     """The router. ``titles`` are those of clock rules; readers block and are asked in threads."""
-    router = APIRouter(prefix="/v1", tags=["reading"])
+    by_token = open_to("a department's system, by its token hubt_ or key huba_")
+    router = APIRouter(prefix="/v1", tags=["reading"], dependencies=[by_token])
 
     def caller_of(request: Request, scope: str) -> Caller:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
-from hub.domain.problem import ProblemError
+from hub.domain.problem import ProblemError, fault
 
 
 def respond(problem: ProblemError, instance: str) -> Response:
@@ -20,6 +22,23 @@ def respond(problem: ProblemError, instance: str) -> Response:
 
 #: Seconds after which it is worth trying again while Kafka or Redis is away.
 RETRY_AFTER_SECONDS = 30
+
+
+#: What the framework itself refuses: kind and Chinese title of the problem.
+_TITLES = {404: ("not-found", "没有此地址"), 405: ("method-not-allowed", "不支持此方法")}
+
+
+def framework_problem(error: HTTPException) -> ProblemError:
+    """What the framework itself refused."""
+    slug, title = _TITLES.get(error.status_code, ("refused", "请求未被受理"))
+    return ProblemError(error.status_code, slug, title, str(error.detail), headers=error.headers)
+
+
+def validation_problem(error: RequestValidationError) -> ProblemError:
+    """What parameters of a request did not fit. What was sent is not repeated: it may be personal."""
+    # The first step says where it stood (query, path …).
+    faults = [fault(each["loc"][1:], each["msg"]) for each in error.errors()]
+    return ProblemError(422, "invalid", "内容未通过校验", "parameters are missing or wrong", faults)
 
 
 def unavailable(detail: str) -> ProblemError:

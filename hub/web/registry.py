@@ -19,6 +19,7 @@ from hub.contracts.catalog import Catalog
 from hub.contracts.codec import Schema
 from hub.contracts.lock import definition_text
 from hub.errors import ContractError
+from hub.web.marks import open_to
 
 MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 #: Every version reads every other; ``hub schemas check`` holds it.
@@ -132,7 +133,8 @@ def registry_router(catalog: Catalog, subjects: Mapping[str, Sequence[int]]) -> 
             catalog.by_id(id)
     registry = _Registry(catalog, subjects)
     router = APIRouter(
-        route_class=_RegistryRoute, default_response_class=RegistryResponse, include_in_schema=False
+        route_class=_RegistryRoute, default_response_class=RegistryResponse, include_in_schema=False,
+        dependencies=[open_to("everyone: schemas hold no data")],
     )
     _add_schema_routes(router, registry)
     _add_subject_routes(router, registry)

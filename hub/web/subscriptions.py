@@ -25,6 +25,7 @@ from hub.domain.plain import instant_text
 from hub.domain.problem import ProblemError, fault
 from hub.errors import HubError, InputError
 from hub.web.body import read_document, schema_of
+from hub.web.marks import open_to
 from hub.web.problem import problems, respond, unavailable
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -97,7 +98,8 @@ def subscriptions_router(
     verify_address: Callable[[SubscriptionSettings, str], Awaitable[None]],
 ) -> APIRouter:
     """The router. ``verify_address`` asks whoever listens at an address; it raises InputError."""
-    router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"])
+    by_token = open_to("a department's system, by the token hubt_ of its subscription")
+    router = APIRouter(prefix="/v1/subscriptions", tags=["subscriptions"], dependencies=[by_token])
 
     def authenticate(name: str, request: Request) -> SubscriptionSettings:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")

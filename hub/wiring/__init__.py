@@ -7,17 +7,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import uvicorn
-
 from hub.bus.lag import has_members
 from hub.bus.lane import Lane
 from hub.bus.publisher import KafkaPublisher
-from hub.bus.pulse import Pulse
-from hub.bus.reader import read_topics
 from hub.bus.stage import Stage
 from hub.bus.steady_clock import SteadyClock
 from hub.bus.table_loader import TableLoader
-from hub.bus.topics import admin, plan
 from hub.clocks.calendar_desk import CalendarDesk
 from hub.clocks.calendars import CalendarReader, publish_missing
 from hub.clocks.loader import KafkaStateLoader
@@ -29,14 +24,10 @@ from hub.contracts.calendars import load_calendars
 from hub.contracts.catalog import Catalog
 from hub.contracts.endpoints import load_endpoints
 from hub.contracts.map import HubMap
-from hub.delivery.answers import AnswerDesk
 from hub.delivery.commands import COMMANDS_TOPIC
-from hub.delivery.message import read_notices
 from hub.delivery.service import group_of
-from hub.delivery.settings import SubscriptionSettings
-from hub.delivery.settings_desk import AnswerKeys
 from hub.domain.clocks import ClockRule
-from hub.errors import HubError, UsageError
+from hub.errors import UsageError
 from hub.intake.identity.register_log import RegisterFeed
 from hub.intake.service import IntakeService
 from hub.intake.session import IntakeSession, Means, tune_collector
@@ -45,13 +36,6 @@ from hub.routing.holdings import HOLDINGS
 from hub.routing.stage import RoutingStage
 from hub.settings import Settings
 from hub.state.due_index import DueIndex
-from hub.state.notice_index import NoticeIndex
-from hub.web.app import create_app, health_router
-from hub.web.asyncapi import asyncapi_router
-from hub.web.feedback import feedback_router
-from hub.web.registry import registry_router
-from hub.web.startup import Startup, StartupGate
-from hub.web.subscriptions import subscriptions_router
 from hub.wiring.access import apply_cluster as apply_cluster
 from hub.wiring.access import change_password as change_password
 from hub.wiring.access import direct_state as direct_state
@@ -60,9 +44,9 @@ from hub.wiring.acts import acts_desk as acts_desk
 from hub.wiring.acts import dead_letter_desk as dead_letter_desk
 from hub.wiring.acts import open_acts as open_acts
 from hub.wiring.acts import replays as replays
-from hub.wiring.api import asyncapi, build_pages, find_callers, limit_requests
+from hub.wiring.api import asyncapi
 from hub.wiring.delivery import address_guard as address_guard
-from hub.wiring.delivery import build_delivery, fetched_senders, settings_in_force, settings_table
+from hub.wiring.delivery import build_delivery
 from hub.wiring.delivery import settings_desk as settings_desk
 from hub.wiring.delivery import vault as vault
 from hub.wiring.delivery import verify_address as verify_address
@@ -74,9 +58,7 @@ from hub.wiring.disclosure import public_states as public_states
 from hub.wiring.disclosure import reconcile as reconcile
 from hub.wiring.disclosure import withdraw_again as withdraw_again
 from hub.wiring.guards import sources_guard as sources_guard
-from hub.wiring.health import Recovery, first_fault, pulses_of
 from hub.wiring.health import with_health as with_health
-from hub.wiring.http_intake import build_http_intake
 from hub.wiring.http_intake import http_sources as http_sources
 from hub.wiring.http_intake import keys_desk as keys_desk
 from hub.wiring.ledger import LedgerRebuild as LedgerRebuild
@@ -86,32 +68,23 @@ from hub.wiring.ops import build_ops
 from hub.wiring.ops import lag_watch as lag_watch
 from hub.wiring.parts import Service as Service
 from hub.wiring.parts import Together as Together
-from hub.wiring.parts import WebService, utc_now
 from hub.wiring.parts import open_catalog as open_catalog
 from hub.wiring.parts import open_map as open_map
 from hub.wiring.parts import open_redis as open_redis
 from hub.wiring.parts import subject_secret as subject_secret
+from hub.wiring.parts import utc_now
+from hub.wiring.seeds import seed_accounts as seed_accounts
+from hub.wiring.site import accounts_desk as accounts_desk
+from hub.wiring.site import api_keys_desk as api_keys_desk
+from hub.wiring.site import key_uses as key_uses
 from hub.wiring.topics import topic_specs as topic_specs
 from hub.wiring.uplink import build_uplink
 from hub.wiring.uplink import find_uplinks as find_uplinks
 from hub.wiring.uplink import uplink_groups as uplink_groups
+from hub.wiring.web import build_web
+from hub.wiring.web import registry_subjects as registry_subjects
 
-#: A department that waits for notices is let go after this long when the web side ends.
-SHUTDOWN_SECONDS = 3
 STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "uplink", "ledger", "ops", "web")
-
-
-def registry_subjects(hub_map: HubMap, catalog: Catalog) -> dict[str, list[int]]:
-    """Registry subject -> schema ids: every topic's value, and each view that leaves the hub."""
-    subjects = {
-        f"{name}-value": [catalog.schema(topic.schema_).id]
-        for name, topic in hub_map.topics.items()
-        if topic.schema_ is not None
-    }
-    for schema in catalog.schemas:
-        if schema.view != "full":
-            subjects.setdefault(f"{schema.name.replace('/', '.')}.{schema.view}", []).append(schema.id)
-    return subjects
 
 
 def asyncapi_document(
@@ -201,7 +174,8 @@ def build_service(settings: Settings, stage: str) -> Service:
         return build_uplink(settings, catalog)
     hub_map = open_map(settings, catalog)
     if stage == "web":
-        return _web(settings, hub_map, catalog)
+        document = partial(asyncapi_document, settings, hub_map, catalog)
+        return build_web(settings, hub_map, catalog, document, partial(clocks_view, settings))
     if stage == "ledger":
         return build_ledger(settings, hub_map, catalog)
     if stage == "ops":
@@ -271,58 +245,3 @@ def _clocks(settings: Settings, hub_map: HubMap, catalog: Catalog) -> ClocksStag
         departments=departments,
         partitions=hub_map.topics[STATES].partitions,
     )
-
-
-def _web(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Service:
-    publisher = KafkaPublisher(settings.bootstrap, client_id="web")
-    specs = topic_specs(settings, hub_map)
-
-    def missing() -> str | None:
-        try:
-            with admin(settings.bootstrap) as client:
-                changes = [change for change in plan(client, specs) if change.kind == "create"]
-        except HubError as error:
-            return str(error)
-        return f"{len(changes)} topics are missing" if changes else None
-
-    senders, pullers = fetched_senders(settings, hub_map, catalog)
-
-    def tell(changed: SubscriptionSettings) -> None:
-        if changed.subscription in senders:
-            senders[changed.subscription].use(changed)
-
-    table = settings_table(settings, catalog, tell)
-    table.fill(settings_in_force(settings, hub_map, catalog, load_endpoints(settings.endpoints)))
-    keys = AnswerKeys(table, vault(settings), utc_now)
-    index = NoticeIndex(open_redis(settings))
-    # An index that was wiped is told from a notice that never was: it is filled before the first question.
-    inboxes = [f"inbox.{name}" for name in hub_map.subscriptions]
-    startup = Startup(["notices"])
-    recovery = Recovery({
-        "notices": lambda: index.rebuild(read_notices(read_topics(settings.bootstrap, inboxes), catalog))
-    }, startup)
-    pulses = [pulse for sender in senders.values() for pulse in pulses_of(sender)]
-    health = health_router(
-        missing, is_started=startup.missing, is_alive=lambda: first_fault(pulses, Pulse.why_dead)
-    )
-    feedback = feedback_router(publisher.publish, AnswerDesk(catalog, index, keys, utc_now))
-    registry = registry_router(catalog, registry_subjects(hub_map, catalog))
-    subscriptions = subscriptions_router(
-        table, settings_desk(settings, catalog, publisher), pullers, partial(verify_address, settings)
-    )
-    intake = build_http_intake(settings, hub_map, catalog, publisher)
-    callers = find_callers(hub_map, table)
-    app = create_app([
-        ("", health), *(("", router) for router in intake.routers), ("", feedback), ("", subscriptions),
-        ("/registry", registry), ("", asyncapi_router(partial(asyncapi_document, settings, hub_map, catalog))),
-        ("", build_pages(settings, hub_map, catalog, callers, partial(clocks_view, settings))),
-    ])
-    limit_requests(app, settings, intake.source_of_key, callers)
-    app.add_middleware(StartupGate, startup=startup)
-    config = uvicorn.Config(
-        app, host=settings.web_host, port=settings.web_port, log_level="warning", access_log=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-    )
-    web = WebService(uvicorn.Server(config), publisher.close)
-    services: dict[str, Service] = {"web": web, "settings": table, "recovery": recovery, **intake.services}
-    return Together({**services, **{group_of(name): sender for name, sender in senders.items()}})

@@ -27,8 +27,8 @@ from hub.delivery.pull import PullBox
 from hub.delivery.service import Means, Puller, PullSender, Sender, WebhookSender, group_of
 from hub.delivery.settings import SETTINGS_TOPIC, SettingsLog, SubscriptionSettings
 from hub.delivery.settings_desk import Change, SettingsDesk, SettingsTable
-from hub.delivery.vault import Vault
 from hub.delivery.waits import WAITS_TOPIC, Waiting, WaitLog
+from hub.domain.vault import Vault
 from hub.domain.webhook import parse_secret
 from hub.errors import IndexUnavailableError, InputError
 from hub.settings import Settings

@@ -22,7 +22,7 @@ from hub.delivery.filedrop.inbox import Timing
 from hub.delivery.filedrop.sender import Drop, FileSender
 from hub.delivery.service import Means
 from hub.delivery.settings import SubscriptionSettings
-from hub.delivery.vault import Vault
+from hub.domain.vault import Vault
 from hub.state.notice_index import NoticeIndex
 from hub.wiring import Together
 from tests.chaos.clocks_process import ROOT

@@ -55,8 +55,8 @@ UNUSED = {
     # All of the season have a valid code, nobody signs manifests, none has to speak at a time, no two tell one fact.
     "identity.enterprises.v1", "identity.waits.v1", "identity.decisions.v1", "intake.manifests.v1", "intake.alerts.v1",
     "intake.witnesses.v1",
-    # Nobody acts by command in the season.
-    "audit.acts.v1",
+    # No department's program has a key.
+    "access.keys.v1",
     # No source of the season has a way back up.
     "uplink.receipts.v1",
 }  # fmt: skip

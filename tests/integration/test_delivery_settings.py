@@ -26,8 +26,8 @@ from hub.delivery.handshake import shake_hands
 from hub.delivery.service import Means, WebhookSender, group_of
 from hub.delivery.settings import SETTINGS_TOPIC, SettingsLog, SubscriptionSettings, new_key
 from hub.delivery.settings_desk import AnswerKeys, SettingsDesk, SettingsTable
-from hub.delivery.vault import Vault
 from hub.delivery.waits import WAITS_TOPIC
+from hub.domain.vault import Vault
 from hub.domain.webhook import parse_public, parse_secret, verify
 from hub.errors import InputError
 from tests.support_clock_load import wait_until

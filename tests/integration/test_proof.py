@@ -25,8 +25,8 @@ from hub.delivery.engine import DeliveryEngine
 from hub.delivery.message import read_inbox, to_notice
 from hub.delivery.proof import Check, _digest, collect, find_notice, verify
 from hub.delivery.settings import SETTINGS_TOPIC, SettingsLog, SubscriptionSettings
-from hub.delivery.vault import Vault
 from hub.delivery.webhook import WebhookEndpoint, WebhookTransport
+from hub.domain.vault import Vault
 from hub.domain.webhook import new_secret, parse_secret, sign
 from hub.errors import InputError
 from hub.routing.stage import RoutingStage

@@ -25,8 +25,8 @@ from hub.delivery.commands import COMMANDS_TOPIC, Command, write_command
 from hub.delivery.pull import Batch
 from hub.delivery.service import Means, PullSender, group_of
 from hub.delivery.settings import SubscriptionSettings, digest_of, new_key, new_token
-from hub.delivery.vault import Vault
 from hub.delivery.waits import WAITS_TOPIC
+from hub.domain.vault import Vault
 from hub.errors import BrokerError, InputError
 from hub.web.app import create_app
 from hub.web.subscriptions import subscriptions_router

@@ -8,7 +8,7 @@ from pathlib import Path
 from hub.bus.records import Output, Record
 from hub.delivery.proof import collect, find_notice, verify
 from hub.delivery.settings import SubscriptionSettings
-from hub.delivery.vault import Vault
+from hub.domain.vault import Vault
 from hub.domain.webhook import new_secret, parse_secret, sign
 from hub.routing.stage import RoutingStage
 from tests.support_contracts import catalog

@@ -10,8 +10,8 @@ import pytest
 
 from hub.delivery.gate import Gate
 from hub.delivery.settings import SettingsLog, SubscriptionSettings, digest_of, new_key, new_token, shown_url
-from hub.delivery.vault import Vault
 from hub.domain.office_hours import Span, parse_office_hours
+from hub.domain.vault import Vault
 from hub.domain.webhook import parse_secret
 from hub.errors import ContractError, InputError
 from tests.support_contracts import catalog
