@@ -121,7 +121,7 @@ def build_site(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher:
     door = Door(accounts, Sessions(client), Throttle(client), vault(settings), acts, utc_now)
     renderer = Renderer({name: str(entry["name"]) for name, entry in hub_map.departments.items()})
     renderer.registry = Registry(
-        [*(part() for part in PARTS), *portal_parts(settings, hub_map, catalog)]
+        [*(part() for part in PARTS), *portal_parts(settings, hub_map, catalog, publisher)]
     )
     parts = SiteParts(
         door, desk, accounts, reports, keys, KeyUses(client), acts, renderer, utc_now,
