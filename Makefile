@@ -6,7 +6,7 @@ STAMP := $(VENV)/.ready
 COUNT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check lint bench chaos lock clean
+.PHONY: help demo up test check lint bench chaos audit lock clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,9 +42,13 @@ bench: $(STAMP) ## what the README claims, measured beside a reference
 	@$(BIN)/hub bench intake --sql $(if $(COUNT),--rows $(COUNT))
 	@$(BIN)/hub bench clocks --clocks $(if $(COUNT),$(COUNT),1000000)
 	@$(BIN)/hub bench delivery $(if $(COUNT),--notices $(COUNT))
+	@$(BIN)/hub bench ledger $(if $(COUNT),--events $(COUNT))
 
 chaos: $(STAMP) ## the fault tests in full: kill -9 again and again
 	@HUB_CHAOS_ROUNDS=$${HUB_CHAOS_ROUNDS:-12} $(BIN)/python -m pytest tests/chaos -m "slow or not slow"
+
+audit: ## the pinned versions against known advisories (needs uv and the internet; for a person, no test)
+	@uvx pip-audit --disable-pip --require-hashes -r requirements.lock
 
 lock: $(STAMP) ## pin the dependencies anew (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url requirements-dev.in -o requirements.lock

@@ -119,6 +119,16 @@ def wait_for_rest(house: House, settings: Settings, is_alive: Callable[[], None]
 
 def disclosure_stats(house: House) -> dict[str, Any]:
     """What the disclosure system's stand-in says of itself."""
-    with urllib.request.urlopen(f"{house.addresses['sandbox']['disclosure']}/api/v1/stats", timeout=5) as answer:
+    return _stats_at(f"{house.addresses['sandbox']['disclosure']}/api/v1/stats")
+
+
+def channel_stats(house: House) -> dict[str, dict[str, Any]]:
+    """What the stand-ins of channels that count by themselves say, by channel."""
+    pages: dict[str, str] = house.addresses["sandbox"]["channels"]
+    return {name: _stats_at(page) for name, page in pages.items() if page.endswith("/stats")}
+
+
+def _stats_at(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, timeout=5) as answer:
         found = json.load(answer)
     return found if isinstance(found, dict) else {}

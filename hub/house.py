@@ -19,7 +19,7 @@ from hub.embedded.supervisor import Supervisor
 from hub.embedded.valkey import Valkey
 from hub.errors import ContractError, InfrastructureError
 from hub.settings import Settings, load
-from hub.wiring import STAGES, apply_cluster, find_uplink, open_catalog, open_map
+from hub.wiring import STAGES, apply_cluster, find_uplinks, open_catalog, open_map
 
 #: How long the stages may take to answer after their start.
 READY_SECONDS = 60.0
@@ -95,6 +95,8 @@ class House:
         listening = {
             "HUB_WEB_PORT": str(port), "HUB_WEB_HOST": settings.web_host,
             "HUB_METRICS_PORT": str(metrics), "HUB_METRICS_HOST": settings.metrics_host,
+            # Of several stages on one machine only one could have the port of their health.
+            "HUB_HEALTH_PORT": "0",
         }  # fmt: skip
         with _environment(listening):
             self._stages = Supervisor(self._data / "stages", commands)
@@ -168,6 +170,8 @@ class House:
             "--feedback-url",
             f"{self.addresses['web']}/v1/feedback",
         ]
+        for name, channel in hub_map.channels.items():
+            command += ["--channel", f"{name}={channel.connector}"]
         for name, subscription in hub_map.subscriptions.items():
             command += ["--department", f"{name}={hub_map.departments[subscription.department]['name']}"]
         answer = folder / "sandbox.json"
@@ -180,10 +184,11 @@ class House:
             "disclosure": found["disclosure"]["url"],
             "interface": found["interface"]["url"],
             "national": found["national"]["url"],
+            "channels": {name: entry["page"] for name, entry in found["channels"].items()},
             "departments": {name: entry["page"] for name, entry in found["departments"].items()},
         }
         if self._settings.endpoints_file is None:
-            _write_private(self._settings.endpoints, _sandbox_endpoints(found, list(hub_map.channels)))
+            _write_private(self._settings.endpoints, _sandbox_endpoints(found))
 
     def _start_stages(self) -> None:
         assert self._stages is not None
@@ -201,14 +206,15 @@ class House:
 def _has_uplink(settings: Settings) -> bool:
     """Whether a source has a way back up. A faulty ``sources.yaml`` is intake's to name."""
     try:
-        return find_uplink(settings) is not None
+        return bool(find_uplinks(settings))
     except ContractError:
         return False
 
 
-def _sandbox_endpoints(found: Mapping[str, Any], channels: list[str]) -> dict[str, Any]:
+def _sandbox_endpoints(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The file of endpoints, as the stand-ins say where they are and what a connector has to know of them."""
     return {
-        "channels": {name: {"url": found["disclosure"]["url"]} for name in channels},
+        "channels": {name: entry["settings"] for name, entry in found["channels"].items()},
         "subscriptions": {
             name: {"url": entry["url"], "secret": entry["secret"]} for name, entry in found["departments"].items()
         },

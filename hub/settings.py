@@ -57,15 +57,17 @@ class Settings(BaseSettings):
         4 * 1024 * 1024, ge=1, description="bytes of the notices of one package, as they are signed"
     )
     drop_form: Literal["xlsx", "csv"] = Field("xlsx", description="form of the tables in a package")
+    ledger_memory: int = Field(
+        512, ge=1, description="MiB of the index that the ledger keeps in Redis; what is oldest leaves first"
+    )
     replication: int | None = Field(None, ge=1, description="replicas of every topic instead of the map's")
     web_host: str = Field("127.0.0.1", description="address that the web side listens on")
     web_port: int = Field(8080, ge=0, description="port of the web side; 0 takes a free one")
+    health_host: str = Field("127.0.0.1", description="address that the health of a stage listens on")
+    health_port: int = Field(0, ge=0, le=65535, description="port of the health of a stage; 0 for none")
     trusted_proxies: str = Field(
         "", description="addresses or networks of proxies whose word on sender and https is believed, e.g. 10.20.0.5"
     )
-    metrics_host: str = Field("127.0.0.1", description="address that /metrics of the stage ops listens on")
-    metrics_port: int = Field(9308, ge=0, description="port of /metrics; 0 takes a free one")
-    ops_seconds: float = Field(10.0, gt=0, description="how often the stage ops looks at the hub")
     rate_per_minute: int = Field(
         12_000, ge=0, le=1_000_000, description="requests a minute of one key or token; 0 for no limit"
     )
@@ -73,6 +75,9 @@ class Settings(BaseSettings):
         60_000, ge=0, le=1_000_000,
         description="requests a minute of one address without a valid key or token; 0 for no limit"
     )
+    metrics_host: str = Field("127.0.0.1", description="address that /metrics of the stage ops listens on")
+    metrics_port: int = Field(9308, ge=0, description="port of /metrics; 0 takes a free one")
+    ops_seconds: float = Field(10.0, gt=0, description="how often the stage ops looks at the hub")
     shutdown_seconds: float = Field(20.0, gt=0, description="how long a stage may drain when told to stop")
     cache: Path | None = Field(None, description="cache of the embedded broker's files")
     log_level: str = Field("info", description="debug | info | warning | error")

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -18,12 +19,14 @@ from typing import Any
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # exported untyped
 
+from connectors.government_website.site import read_entries
 from hub.bus.reader import read_topics
 from hub.bus.records import Record
 from hub.domain.events import entity_id, event_id
 from hub.embedded.folder import choose_port
 from hub.embedded.process import birth_of
 from hub.sandbox.generate.manifest import Entity, Manifest
+from hub.sandbox.row_register import RowRegister
 
 #: A start on a cold and busy machine; none of the tests measures it.
 START_SECONDS = 150.0
@@ -275,6 +278,27 @@ def public_of(manifest: Manifest) -> set[tuple[str, str]]:
     return {(channel, entity_id(*_identity(entity))) for entity in manifest.entities for channel in _channels(entity)}
 
 
+def shown_to_the_public(data: Path) -> set[tuple[str, str]]:
+    """(channel, entity) that anybody can look up, out of what the stand-ins keep and the website's own pages."""
+    sandbox = data / "sandbox"
+    with contextlib.closing(sqlite3.connect(sandbox / "disclosure.sqlite")) as register:
+        found = set(register.execute("SELECT channel, correlation_id FROM record WHERE is_public").fetchall())
+    with contextlib.closing(RowRegister(sandbox / "channels/creditchina/credit-china.sqlite")) as rows:
+        found |= {("creditchina", record) for record in rows.shown()}
+    return found | {
+        ("website", entry.correlation_id) for entry in read_entries(sandbox / "channels/website/site")
+        if entry.is_public
+    }
+
+
+def reported_to_the_province(data: Path) -> dict[str, dict[str, object]]:
+    """Record -> row of every act that stands in the provincial system."""
+    path = data / "sandbox/channels/province/provincial.sqlite"
+    with contextlib.closing(RowRegister(path)) as register:
+        assert register.most_publications() == 1
+        return register.shown()
+
+
 def _identity(entity: Entity) -> tuple[str, str]:
     """Source and natural key, as ids derive from them: a number of a penalty is not one of an inspection."""
     return f"/sources/{entity.source}", f"{TOPICS[entity.kind]}|{entity.natural_key}"
@@ -286,5 +310,5 @@ def _channels(entity: Entity) -> tuple[str, ...]:
         return ()
     if entity.kind == "penalties":
         # 令45: decisions by the ordinary procedure, unless they only warn.
-        return () if {"summary", "warning-only"} & set(entity.traits) else ("gsxt", "creditchina")
-    return ("gsxt",)
+        return () if {"summary", "warning-only"} & set(entity.traits) else ("gsxt", "creditchina", "website")
+    return ("gsxt", "website") if entity.kind == "inspection-results" else ("gsxt",)

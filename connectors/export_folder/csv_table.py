@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -12,14 +13,18 @@ from connectors.export_folder.table import MAX_CELL_CHARACTERS, BrokenRow, Sheet
 DELIMITERS = (",", "\t", ";", "|")
 #: Lines that one record may span by quoted line breaks; more is a quote that was never closed.
 _MAX_LINES = 200
+#: Lines that are cut at once.
+_BLOCK = 500
 
 csv.field_size_limit(MAX_CELL_CHARACTERS)
 
 
 class _Lines:
-    """Lines of a file that remember those of the record being read, so that it can be given up."""
+    """Lines of a block that remember those of the record being read, so that it can be given up. A record that is
+    not finished at the end of the block goes on in the file."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, block: Iterable[str], file: TextIO) -> None:
+        self._block = iter(block)
         self._file = file
         self._returned: list[str] = []
         self.taken: list[str] = []
@@ -28,12 +33,19 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._returned.pop() if self._returned else next(self._file)
+        line = self._returned.pop() if self._returned else self._next()
         if len(self.taken) >= _MAX_LINES:
             self._returned.append(line)
             raise csv.Error("a quote is not closed")
         self.taken.append(line)
         return line
+
+    def _next(self) -> str:
+        for line in self._block:
+            return line
+        if self.taken:
+            return next(self._file)
+        raise StopIteration
 
     def give_back(self) -> str:
         """Gives back all lines of the record but its first, which is returned."""
@@ -64,22 +76,39 @@ class CsvSheet:
         """Numbers count records, as a spreadsheet shows them, not lines of the file."""
         with self._path.open("r", encoding=self._encoding, newline="") as file:
             self._file = file
-            lines = _Lines(file)
-            taken = lines.taken
-            reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
             number = 0
-            while True:
-                try:
-                    for cells in reader:
-                        number += 1
-                        yield number, cells
-                        taken.clear()
-                    return
-                except csv.Error:
+            while block := list(islice(file, _BLOCK)):
+                plain = self._plain(block)
+                if plain is not None:
+                    yield from enumerate(plain, number + 1)
+                    number += len(plain)
+                    continue
+                for cells in self._records(block, file):
                     number += 1
-                    line = lines.give_back()
-                    yield number, self._mend(line)
-                    reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+                    yield number, cells
+
+    def _plain(self, block: list[str]) -> list[list[str]] | None:
+        """The records of a block in which each is one line and none is at fault, all at once."""
+        try:
+            records = list(csv.reader(block, delimiter=self._delimiter, strict=True))
+        except csv.Error:
+            return None
+        return records if len(records) == len(block) else None
+
+    def _records(self, block: list[str], file: TextIO) -> Iterator[list[str] | BrokenRow]:
+        lines = _Lines(block, file)
+        taken = lines.taken
+        reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
+        while True:
+            try:
+                for cells in reader:
+                    yield cells
+                    taken.clear()
+                return
+            except csv.Error:
+                line = lines.give_back()
+                yield self._mend(line)
+                reader = csv.reader(lines, delimiter=self._delimiter, strict=True)
 
     def _mend(self, line: str) -> list[str] | BrokenRow:
         """A line such as ``"甲"公司,...`` is plain enough; one whose quote stays open is not."""

@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Protocol
 
@@ -186,33 +187,42 @@ class ExportFile:
         heading = self.open()
         reader = RowReader(heading.layout, self._context)
         read = skipped = 0
-        items: list[Row | RowFault] = []
-        for item in self._items(heading, reader):
-            if item is None:
-                skipped += 1
-                continue
-            read += 1
-            if read <= rows_finished:
-                continue
-            items.append(item)
-            if len(items) >= BATCH_ROWS:
-                yield Batch(items, read, heading.sheet.done(), skipped)
-                items = []
+        last = Batch([], 0)
+        rows = dropwhile(lambda row: row[0] <= heading.row, heading.sheet.rows())
+        while chunk := list(islice(rows, BATCH_ROWS)):
+            found = self._items(chunk, heading.sheet.name, reader)
+            items = [item for item in found if item is not None]
+            skipped += len(found) - len(items)
+            first = max(rows_finished - read, 0)
+            read += len(items)
+            if last.items:
+                yield last
+            last = Batch(items[first:], read, heading.sheet.done(), skipped)
         self._expect_unchanged()
-        yield Batch(items, read, heading.sheet.done(), skipped)
+        yield last._replace(done=heading.sheet.done())
 
-    def _items(self, heading: Heading, reader: RowReader) -> Iterator[Row | RowFault | None]:
-        name, sheet, first = self.name, heading.sheet.name, heading.row
-        for number, cells in heading.sheet.rows():
-            if number <= first:
-                continue
-            place = Place(name, sheet, number)
+    def _items(
+        self, chunk: Sequence[tuple[int, list[str] | BrokenRow]], sheet: str | None, reader: RowReader
+    ) -> list[Row | RowFault | None]:
+        """What each of the rows is; ``None`` for what is no data."""
+        name = self.name
+        found: list[Row | RowFault | None] = [None] * len(chunk)
+        at: list[int] = []
+        raws: list[list[str]] = []
+        places: list[Place] = []
+        for number, (row, cells) in enumerate(chunk):
             if isinstance(cells, BrokenRow):
-                yield broken_row_fault(cells.problem, cells.remedy, cells.text, place)
+                found[number] = broken_row_fault(cells.problem, cells.remedy, cells.text, Place(name, sheet, row))
             elif any(cells):
-                yield reader.read_texts(cells, place)
-            else:
-                yield None
+                at.append(number)
+                raws.append(cells)
+                places.append(Place(name, sheet, row))
+        read = reader.all_texts(raws, places)
+        if len(read) == len(chunk):
+            return read
+        for number, item in zip(at, read, strict=True):
+            found[number] = item
+        return found
 
     def _expect_unchanged(self) -> None:
         now = self.path.lstat()

@@ -78,25 +78,34 @@ class RecordRows:
             column.heading for column in mapping.columns if column.field in mapping.key_fields
         ]
 
-    def read(self, row: Values, number: int, day: date, is_removed: bool) -> Row | RowFault:
-        """The row, or what is wrong with it. An interface tells nothing of rows that are gone."""
-        return self.read_tried(row, number)
+    def read(self, rows: Sequence[Values], first: int, day: date, is_removed: bool) -> Sequence[Row | RowFault]:
+        """The rows, or what is wrong with them. An interface tells nothing of rows that are gone."""
+        return self.read_tried(rows, first)
 
-    def read_tried(self, row: Values, number: int) -> Row | RowFault:
+    def read_tried(self, rows: Sequence[Values], first: int) -> list[Row | RowFault]:
         """The same, where no day matters."""
-        place = Place(self._label, None, number)
-        values, (said, mark) = row[:-_EXTRA], row[-_EXTRA:]
-        if said is not None:
-            problem = Problem(
-                "json", None, None, None, f"记录不合规：{shorten_personal(said, 300)}", "请按 JSON 标准提供这条记录"
-            )
-            return RowFault(place, (problem,), mark)
-        found = self._reader.read_values(values, place)
-        if isinstance(found, RowFault):
-            # The place that helps whoever looks for the record in the department's system.
-            where = next(
-                (f"{name}={as_text(value)}" for name, value in zip(self._names, values, strict=True)
-                 if name in self._key_headings and value is not None), None,
-            )  # fmt: skip
-            return found._replace(place=place._replace(sheet=shorten_personal(where, 200) if where else None))
-        return found
+        read: list[Row | RowFault] = []
+        places = [Place(self._label, None, first + at) for at in range(len(rows))]
+        given = iter(self._reader.all_values(
+            [row[:-_EXTRA] for row in rows if row[-_EXTRA] is None],
+            [place for row, place in zip(rows, places, strict=True) if row[-_EXTRA] is None],
+        ))  # fmt: skip
+        for row, place in zip(rows, places, strict=True):
+            values, (said, mark) = row[:-_EXTRA], row[-_EXTRA:]
+            if said is not None:
+                problem = Problem(
+                    "json", None, None, None, f"记录不合规：{shorten_personal(said, 300)}", "请按 JSON 标准提供这条记录"
+                )
+                read.append(RowFault(place, (problem,), mark))
+                continue
+            found = next(given)
+            read.append(self._placed(found, values) if isinstance(found, RowFault) else found)
+        return read
+
+    def _placed(self, fault: RowFault, values: Values) -> RowFault:
+        """The fault with the place that helps whoever looks for the record in the department's system."""
+        where = next(
+            (f"{name}={as_text(value)}" for name, value in zip(self._names, values, strict=True)
+             if name in self._key_headings and value is not None), None,
+        )  # fmt: skip
+        return fault._replace(place=fault.place._replace(sheet=shorten_personal(where, 200) if where else None))

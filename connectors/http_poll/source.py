@@ -11,7 +11,7 @@ from connectors.http_poll.records import RecordColumns, RecordRows
 from connectors.http_poll.settings import HttpPollSettings
 from hub.intake import ContractError, InfrastructureError, InputError, RowFault, SourceContext
 from hub.intake.mapping import load_mapping
-from hub.intake.spool import ReadRow, Reports, Spool, SpooledSource
+from hub.intake.spool import ReadRows, Reports, Spool, SpooledSource
 
 #: Mappings that the connector brings along.
 MAPPINGS = Path(__file__).parent / "mappings"
@@ -47,7 +47,7 @@ class HttpPoll(SpooledSource):
         """Moves the cursor."""
         self._reading.settle(spool)
 
-    def row_reader(self, spool: Spool) -> ReadRow:
+    def row_reader(self, spool: Spool) -> ReadRows:
         if spool.meta["mapping"] != self.mapping.model_dump_json():
             raise ContractError("the mapping was changed")
         return RecordRows(self.mapping, spool.meta["columns"], self.context, self._settings.label).read
@@ -59,7 +59,7 @@ class HttpPoll(SpooledSource):
             page = read_page(self._reading.api.get(self._settings.start), self._settings)
             lines = [columns.line(record)[0] for record in islice(page.records, _TRIED)]
             rows = RecordRows(self.mapping, columns.names(), self.context, self._settings.label)
-            read = [rows.read_tried(self.load(line), number) for number, line in enumerate(lines, 1)]
+            read = rows.read_tried([self.load(line) for line in lines], 1)
         except (InfrastructureError, ContractError, InputError) as error:
             return [str(error)]
         finally:

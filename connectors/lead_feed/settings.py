@@ -39,6 +39,12 @@ class LeadFeedSettings(ConnectorSettings):
     timeout_seconds: Annotated[float, Field(gt=0, le=600)] = setting(
         "超时（秒）", "An answer that is not whole within this is a failure; it is tried again.", 30.0
     )
+    task_prefix: Annotated[str, Field(min_length=1, max_length=50)] | None = setting(
+        "任务编号前缀",
+        "What the numbers of this platform's tasks begin with. Needed where more than one source has a way back up, "
+        "so that an answer goes to the platform that gave the task.",
+        None,
+    )
     errors: Literal["xlsx", "csv"] = setting("问题清单格式", "Form of the list of problems: `xlsx` or `csv`.", "xlsx")
 
     @field_validator("url")

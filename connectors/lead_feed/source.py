@@ -28,7 +28,7 @@ from hub.intake import (
     mask_personal,
 )
 from hub.intake.mapping import RowReader, layout_of, load_mapping
-from hub.intake.spool import ReadRow, Reports, Spool, SpooledSource, SpoolWriter, Values, dump
+from hub.intake.spool import ReadRows, Reports, Spool, SpooledSource, SpoolWriter, Values, dump
 from hub.uplink import Exchange, LeadAnswer, Receipt, Uplink
 
 #: Mappings that the connector brings along.
@@ -119,12 +119,12 @@ class LeadFeed(SpooledSource):
         """The feed is told up to there."""
         self._advance(int(spool.meta["next"]))
 
-    def row_reader(self, spool: Spool) -> ReadRow:
+    def row_reader(self, spool: Spool) -> ReadRows:
         if spool.meta.get("columns") != list(COLUMNS):
             raise InputError("the spool is of another version of the connector")
 
-        def read(row: Values, number: int, day: date, is_removed: bool) -> Row | RowFault:
-            return self._row(row, number)
+        def read(rows: Sequence[Values], first: int, day: date, is_removed: bool) -> Sequence[Row | RowFault]:
+            return [self._row(row, number) for number, row in enumerate(rows, first)]
 
         return read
 
@@ -165,6 +165,7 @@ class LeadFeedUplink:
         assert isinstance(config.settings, LeadFeedSettings)
         self._settings = config.settings
         self.source = config.name
+        self.task_prefix = config.settings.task_prefix
 
     def returned_task(self, place: str | None) -> str | None:
         return place if place and _UNDER_WAY not in place else None

@@ -42,6 +42,7 @@ class ProvincialUplink(Sink):
     """
 
     Settings = UplinkSettings
+    audience = "government"
 
     def __init__(self, context: SinkContext) -> None:
         self._settings: UplinkSettings = context.settings

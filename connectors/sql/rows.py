@@ -27,21 +27,31 @@ class TableRows:
             for word in getattr(settings, f"{kind}s")
         }
 
-    def read(self, row: Values, number: int, day: date, is_removed: bool) -> Row | RowFault:
-        """The row, or what is wrong with it. One that is gone has the last content that it had."""
-        place = Place(self._settings.label, None, number)
-        if self._operation_at is not None:
-            word = as_text(row[self._operation_at])
-            kind = self._operations.get(heading_form(word))
-            if kind is None:
-                return self._fault(place, row, word)
-            is_removed = kind == "delete"
-        found = self._reader.read_values(row, place, removed_on=day if is_removed else None)
-        if type(found) is RowFault and self._cursor_at is not None:
-            # The place that helps whoever looks for it in the table.
-            where = shorten_personal(f"{self._columns[self._cursor_at]}={as_text(row[self._cursor_at])}", 200)
-            return found._replace(place=place._replace(sheet=where))
+    def read(self, rows: Sequence[Values], first: int, day: date, is_removed: bool) -> Sequence[Row | RowFault]:
+        """The rows, or what is wrong with them. One that is gone has the last content that it had."""
+        places = [Place(self._settings.label, None, first + at) for at in range(len(rows))]
+        found = self._reader.all_values(rows, places)
+        for at, (row, item) in enumerate(zip(rows, found, strict=True)):
+            is_gone = is_removed
+            if self._operation_at is not None:
+                word = as_text(row[self._operation_at])
+                kind = self._operations.get(heading_form(word))
+                if kind is None:
+                    found[at] = self._fault(places[at], row, word)
+                    continue
+                is_gone = kind == "delete"
+            if type(item) is RowFault:
+                found[at] = self._placed(item, row)
+            elif is_gone:
+                found[at] = self._reader.removed(item, day)
         return found
+
+    def _placed(self, fault: RowFault, row: Values) -> RowFault:
+        """The fault with the place that helps whoever looks for it in the table."""
+        if self._cursor_at is None:
+            return fault
+        where = shorten_personal(f"{self._columns[self._cursor_at]}={as_text(row[self._cursor_at])}", 200)
+        return fault._replace(place=fault.place._replace(sheet=where))
 
     def _fault(self, place: Place, row: Values, word: str) -> RowFault:
         known = "、".join([*self._settings.inserts, *self._settings.updates, *self._settings.deletes])

@@ -21,7 +21,7 @@ from hub.domain.acts import Actor
 from hub.domain.rights import WIDE_ROLES, Role, Scope, reaches, scope_of
 from hub.domain.vault import Vault
 
-_OWN_PASSWORD = "本人修改密码"
+_BY_OWNER = "本人修改密码"
 Change = Callable[[Account | None], Account]
 
 
@@ -93,7 +93,7 @@ class AccountsDesk:
                 raise RefusalError("password-wrong")
             return current.with_password(sealed, must_change=False)
 
-        return self._change("password", account.name, change, Person(actor_of(account), account), _OWN_PASSWORD)
+        return self._change("password", account.name, change, Person(actor_of(account), account), _BY_OWNER)
 
     def set_roles(self, name: str, roles: Iterable[str], *, by: Person, reason: str) -> Account:
         given = parse_roles(roles)

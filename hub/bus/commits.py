@@ -32,13 +32,20 @@ class Position:
     def __exit__(self, *_: object) -> None:
         self._consumer.close()
 
+    def partitions(self) -> list[int]:
+        """The partitions that the topic has; none where it is not there."""
+        try:
+            known = self._consumer.list_topics(self._topic, timeout=_PATIENCE_SECONDS).topics[self._topic]
+        except KafkaException as error:
+            raise BrokerError(f"{self._topic}: {error.args[0].str()}") from error
+        return list(known.partitions)
+
     def read(self, partitions: Collection[int] | None = None) -> dict[Place, int]:
         """Place -> offset that a next owner would read, of some partitions or of all; what was never committed is not
         there."""
         try:
             if partitions is None:
-                known = self._consumer.list_topics(self._topic, timeout=_PATIENCE_SECONDS).topics[self._topic]
-                partitions = list(known.partitions)
+                partitions = self.partitions()
             asked = [TopicPartition(self._topic, number) for number in partitions]
             found = self._consumer.committed(asked, timeout=_PATIENCE_SECONDS)
         except KafkaException as error:

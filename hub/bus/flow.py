@@ -28,6 +28,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from hub.bus.batch import LaneMetrics, Place
 from hub.bus.clients import commit, new_consumer, new_producer, produce
 from hub.bus.offsets import OffsetTracker
+from hub.bus.pulse import Pulse
 from hub.bus.records import Output, Record
 from hub.domain.retry import doubled
 from hub.errors import BrokerError, HubError
@@ -40,6 +41,7 @@ _BATCH = 500
 _REFILL = 16
 #: Who is full for less than this is not paused: see ``_is_held``.
 _HOLD_SECONDS = 1.0
+_BEAT_SECONDS = 1.0
 
 
 class _Ticket:
@@ -102,6 +104,8 @@ class Flow:
         self._loop = asyncio.new_event_loop()
         self._log = log.bind(lane=name)
         self.metrics = LaneMetrics()
+        self.pulse = Pulse(name)
+        self._beat_wanted_at = 0.0
         self._trackers: dict[Place, OffsetTracker] = {}
         self._open = 0
         self._committed: dict[Place, int] = {}
@@ -194,6 +198,7 @@ class Flow:
     # -- reading --------------------------------------------------------------------------------
 
     def _step(self, consumer: Consumer) -> None:
+        self._beat()
         if self._is_held(consumer):
             # Callbacks are served here; a longer hold ends in a pause, in which the consumer is polled too.
             if self._producer is not None:
@@ -209,6 +214,13 @@ class Flow:
         self._settle()
         if time.monotonic() - self._last_commit >= self._commit_seconds:
             self._commit(consumer, is_waiting=False)
+
+    def _beat(self) -> None:
+        """From the reading thread by way of the loop: the pulse goes only while both go round."""
+        now = time.monotonic()
+        if now - self._beat_wanted_at >= _BEAT_SECONDS:
+            self._beat_wanted_at = now
+            self._loop.call_soon_threadsafe(self.pulse.beat)
 
     def _is_held(self, consumer: Consumer) -> bool:
         """Whether nothing is to be read now and the consumer can be left alone for that moment.
@@ -339,6 +351,8 @@ class Flow:
             self._call(self._handler.assigned(places))
         except HubError as error:
             self._failure = self._failure or error
+        else:
+            self.pulse.joined()
         self._log.info("assigned", partitions=len(places))
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -357,6 +371,7 @@ class Flow:
         self._forget(places)
 
     def _forget(self, places: Sequence[Place]) -> None:
+        self.pulse.left()
         for place in places:
             tracker = self._trackers.pop(place, None)
             self._open -= len(tracker) if tracker is not None else 0

@@ -68,6 +68,14 @@ def read_lag(client: KafkaAdminClient, readers: Mapping[str, Sequence[str]]) -> 
     return result
 
 
+def read_ends(client: KafkaAdminClient, topics: Sequence[str]) -> dict[tuple[str, int], int]:
+    """(topic, partition) -> the offset behind its last record, of those topics that there are."""
+    live = {topic["name"]: len(topic["partitions"]) for topic in client.describe_topics(list(topics))}
+    places = [TopicPartition(topic, number) for topic, count in live.items() for number in range(count)]
+    found = client.list_partition_offsets({place: OffsetSpec.LATEST for place in places})
+    return {(place.topic, place.partition): answer.offset for place, answer in found.items()}
+
+
 def _committed(client: KafkaAdminClient, group: str) -> Mapping[Place, int]:
     """The commits of a group; none where no broker coordinates it, as on a cluster without any group."""
     none: Mapping[Any, Any] = {}

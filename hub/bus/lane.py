@@ -26,6 +26,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from hub.bus.batch import Batch, LaneMetrics, Place
 from hub.bus.clients import MAX_VALUE_BYTES, commit, new_consumer, new_producer, produce
 from hub.bus.dead_letters import to_dead_letter
+from hub.bus.pulse import Pulse
 from hub.bus.records import Output, Record
 from hub.bus.stage import Stage
 from hub.domain.retry import doubled
@@ -78,6 +79,7 @@ class Lane:
         self._log = log.bind(lane=name)
         self.metrics = LaneMetrics()
         self.assigned = threading.Event()
+        self.pulse = Pulse(name)
         self._in_flight: deque[Batch] = deque()
         self._finished: dict[Place, int] = {}
         self._uncommitted: dict[Place, int] = {}
@@ -113,6 +115,7 @@ class Lane:
         self._log.info("lane stopped", **vars(self.metrics))
 
     def _step(self, consumer: Consumer) -> None:
+        self.pulse.beat()
         messages = self._fetch(consumer)
         try:
             if messages:
@@ -259,6 +262,7 @@ class Lane:
         consumer.pause(paused)
         try:
             while (left := until - time.monotonic()) > 0 and not self._stopping.is_set():
+                self.pulse.beat()
                 message = consumer.poll(min(left, 0.2))
                 if message is not None:  # of a partition that came while we waited
                     self._stash.append(message)
@@ -362,6 +366,7 @@ class Lane:
         self._stage.on_assigned([_place(partition) for partition in partitions])
         self._log.info("assigned", partitions=len(partitions))
         self.assigned.set()
+        self.pulse.joined()
 
     def _on_revoke(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._drain(consumer, self._shutdown_seconds)
@@ -374,6 +379,7 @@ class Lane:
 
     def _forget(self, partitions: list[TopicPartition]) -> None:
         self._generation += 1
+        self.pulse.left()
         # Assignment is eager: all partitions go, and what is still on its way must not be committed later.
         self._in_flight.clear()
         self._uncommitted.clear()

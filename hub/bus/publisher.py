@@ -93,13 +93,11 @@ class KafkaPublisher:
         self.publish_async(outputs).wait()
 
     def publish_async(self, outputs: Sequence[Output]) -> Ticket:
-        ticket = _KafkaTicket(self._producer, len(outputs))
-        for number, output in enumerate(outputs):
+        producer, ticket = self._producer, _KafkaTicket(self._producer, len(outputs))
+        delivered = ticket.delivered
+        for number, (topic, key, value, headers, partition) in enumerate(outputs):
             try:
-                produce(
-                    self._producer, output.topic, output.value, output.key, headers=output.headers,
-                    partition=output.partition, on_delivery=ticket.delivered,
-                )
+                produce(producer, topic, value, key, headers=headers, partition=partition, on_delivery=delivered)
             except KafkaException as error:
                 ticket.abandon(len(outputs) - number)
                 self._producer.flush(_WAIT_SECONDS)

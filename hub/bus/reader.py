@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import cast
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from hub.bus.clients import new_consumer
 from hub.bus.records import Headers, Record
@@ -32,6 +32,20 @@ def end_of(bootstrap: str, topic: str, partition: int = 0) -> int:
         return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=15)[1]
     except KafkaException as error:
         raise BrokerError(f"{topic}: {error}") from error
+    finally:
+        consumer.close()
+
+
+def read_after(
+    bootstrap: str, offsets: Mapping[tuple[str, int], int], patience_seconds: float = 30.0
+) -> Iterator[Record]:
+    """All records from these offsets of (topic, partition) on, up to the ends of now. As :func:`read_topics`."""
+    consumer = new_consumer(bootstrap, group="hub-reader", client_id="reader", **{"enable.partition.eof": True})
+    try:
+        consumer.assign([TopicPartition(*place, offset) for place, offset in offsets.items()])
+        yield from _to_ends(consumer, bootstrap, set(offsets), patience_seconds)
+    except KafkaException as error:
+        raise BrokerError(f"{bootstrap}: {error}") from error
     finally:
         consumer.close()
 
@@ -62,31 +76,37 @@ def read_topics(
             # Where nothing is as young, the offset is that of the end.
             places = consumer.offsets_for_times(asked, timeout=15)
         consumer.assign(places)
-        heard_at = time.monotonic()
-        while open_places:
-            # It waits so long for a full batch, also when the end has been reached.
-            messages = consumer.consume(5000, 0.1)
-            if messages:
-                heard_at = time.monotonic()
-            elif time.monotonic() - heard_at > patience_seconds:
-                raise BrokerError(f"{bootstrap}: nothing heard for {patience_seconds:.0f} s")
-            for m in messages:
-                error = m.error()
-                if error is None:
-                    yield Record(
-                        m.topic() or "",
-                        m.partition() or 0,
-                        m.offset() or 0,
-                        m.timestamp()[1],
-                        m.key(),
-                        m.value(),
-                        cast(Headers, m.headers() or []),
-                    )
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    open_places.discard((m.topic() or "", m.partition() or 0))
-                elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
-                    raise BrokerError(f"{m.topic()}: {error.str()}")
+        yield from _to_ends(consumer, bootstrap, open_places, patience_seconds)
     except KafkaException as error:
         raise BrokerError(f"{bootstrap}: {error}") from error
     finally:
         consumer.close()
+
+
+def _to_ends(
+    consumer: Consumer, bootstrap: str, open_places: set[tuple[str, int]], patience_seconds: float
+) -> Iterator[Record]:
+    heard_at = time.monotonic()
+    while open_places:
+        # It waits so long for a full batch, also when the end has been reached.
+        messages = consumer.consume(5000, 0.1)
+        if messages:
+            heard_at = time.monotonic()
+        elif time.monotonic() - heard_at > patience_seconds:
+            raise BrokerError(f"{bootstrap}: nothing heard for {patience_seconds:.0f} s")
+        for m in messages:
+            error = m.error()
+            if error is None:
+                yield Record(
+                    m.topic() or "",
+                    m.partition() or 0,
+                    m.offset() or 0,
+                    m.timestamp()[1],
+                    m.key(),
+                    m.value(),
+                    cast(Headers, m.headers() or []),
+                )
+            elif error.code() == KafkaError._PARTITION_EOF:
+                open_places.discard((m.topic() or "", m.partition() or 0))
+            elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
+                raise BrokerError(f"{m.topic()}: {error.str()}")

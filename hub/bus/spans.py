@@ -145,6 +145,23 @@ class Backlog:
             reader.close()
 
 
+class Stretches:
+    """Parts of a topic read again. Called with partition -> (first offset, offset behind the last). Raises BrokerError.
+    """
+
+    def __init__(self, bootstrap: str, *, topic: str) -> None:
+        self._bootstrap, self._topic = bootstrap, topic
+
+    def __call__(self, spans: Mapping[int, tuple[int, int]]) -> Iterator[Record]:
+        reader = SpanReader(self._bootstrap)
+        try:
+            wanted = {(self._topic, number): Span(start, end) for number, (start, end) in spans.items()}
+            for records in reader.read(wanted) if wanted else ():
+                yield from records
+        finally:
+            reader.close()
+
+
 class Since:
     """What was written to a topic since a moment; it joins no group and commits nothing.
 

@@ -18,6 +18,7 @@ from hub import wiring
 from hub.bench.clocks import bench_clocks
 from hub.bench.databases import PASSWORD, postgresql
 from hub.bench.delivery import CONNECTIONS, ENDPOINTS, ISOLATED, RATE, DeliveryBench
+from hub.bench.ledger import LedgerBench, machine_load
 from hub.bench.routing import MAP, bench_routing
 from hub.bus.topics import TopicSpec, admin, apply
 from hub.cli.common import AsJson, errors_as_sentences, print_json, settings_of
@@ -150,6 +151,29 @@ def delivery(
         f"{found.isolation:.0%} of their rate while it is up\n"
         f"  at {RATE} a second    from publish to receipt {found.latency_p50:.1f} ms (p50), "
         f"{found.latency_p99:.1f} ms (p99)"
+    )
+
+
+@app.command()
+def ledger(
+    events: Annotated[int, typer.Option(min=100, help="事件数 / events")] = 200_000,
+    traces: Annotated[int, typer.Option(min=10, help="查询数 / traces asked for")] = 1000,
+    as_json: AsJson = False,
+) -> None:
+    """Everything of so many events followed into the index, and traces of some of them at random."""
+    with errors_as_sentences(), _embedded() as (settings, hub_map), redis.Redis.from_url(settings.redis_url) as client:
+        found = LedgerBench(settings.bootstrap, client, hub_map, wiring.open_catalog(settings)).run(events, traces)
+    if as_json:
+        print_json(found._asdict())
+        return
+    typer.echo(
+        f"ledger: {found.events:,} events, {found.records:,} records, {found.records_per_second:,.0f} a second\n"
+        f"  following          {found.cpu_micros:>9.1f} µs CPU a record, {found.server_cpu_micros:.1f} µs in Valkey; "
+        f"load of the machine {machine_load():.1f}\n"
+        f"  bytes an event     {found.index_bytes:>9,.0f} of ways ({found.estimated_bytes:,.0f} by its own account), "
+        f"{found.desk_bytes:,.0f} of desks\n"
+        f"  trace              {found.trace_p50_ms:>9.1f} ms (p50), {found.trace_p99_ms:.1f} ms (p99), "
+        f"{found.trace_max_ms:.1f} ms at most, over {found.traces:,} of {found.steps:.1f} steps each"
     )
 
 

@@ -33,7 +33,10 @@ def list_public(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """What is public by the hub's record: counts of each channel, or every record of one. Exit 1 if any was refused."""
+    """What is public by the hub's record: counts of each channel, or every record of one. Exit 1 if any was refused.
+
+    A record whose withdrawal was refused is `stuck`: it may be public still, and is named with the reason.
+    """
     with errors_as_sentences():
         states = wiring.public_states(settings_of(data), channel)
     if as_json:
@@ -48,7 +51,14 @@ def list_public(
                     state.correlation_id, state.subject, f"v{state.sequence}", state.public_reference or "",
                     instant_text(state.since) if state.since else "",
                 ]))  # fmt: skip
-    raise typer.Exit(1 if any(_word(state) == "refused" for state in states) else 0)
+    if not as_json:
+        for state in states:
+            if (step := state.stuck) is not None:
+                typer.echo("\t".join([
+                    "! 撤下被拒，可能仍公示 / withdrawal refused, may be public still", state.channel,
+                    state.correlation_id, state.subject, f"v{step.sequence}", step.reason or "",
+                ]))  # fmt: skip
+    raise typer.Exit(1 if any(_word(state) in ("refused", "stuck") for state in states) else 0)
 
 
 @app.command("show")
@@ -86,10 +96,8 @@ def reconcile(
 ) -> None:
     """What should be public against what the channel says is. Exit 1 if they differ, also when it is being mended."""
     with errors_as_sentences():
-        if mend and not (reason.strip() and by.strip()):
-            raise UsageError("--mend needs --reason and --by: both are kept on record.")
-        if len(by) > 100 or len(reason) > 500:
-            raise UsageError("--by has at most 100 characters, --reason 500.")
+        if mend:
+            _check_words(reason, by)
         settings = settings_of(data)
         found = wiring.reconcile(settings, channel)
         given = _mend(settings, channel, found, by.strip(), reason.strip()) if mend else 0
@@ -109,6 +117,34 @@ def _mend(settings: Settings, channel: str, found: Comparison, by: str, reason: 
         given = wiring.mend(settings, found.differences, by=by, why=reason)
         outcome.append(f"{given} orders given again")
     return given
+
+
+@app.command("withdraw")
+def withdraw(
+    channel: Channel,
+    reason: Annotated[str, typer.Option(help="重发理由 / why")],
+    by: Annotated[str, typer.Option(help="要求人 / who asks for it")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Gives every withdrawal of a channel again that it refused; what was refused first is on record."""
+    with errors_as_sentences():
+        _check_words(reason, by)
+        settings, by, reason = settings_of(data), by.strip(), reason.strip()
+        with on_record(settings, "disclosure.withdraw", channel, reason, by=by) as outcome:
+            given = wiring.withdraw_again(settings, channel, by=by, why=reason)
+            outcome.append(f"{given} withdrawals given again")
+    if as_json:
+        print_json({"channel": channel, "reissued": given})
+    else:
+        typer.echo(f"已重发撤下指令 / withdrawals given again: {given:,}")
+
+
+def _check_words(reason: str, by: str) -> None:
+    if not (reason.strip() and by.strip()):
+        raise UsageError("--reason and --by are needed: both are kept on record.")
+    if len(by) > 100 or len(reason) > 500:
+        raise UsageError("--by has at most 100 characters, --reason 500.")
 
 
 def _print(found: Comparison, given: int) -> None:
@@ -136,18 +172,20 @@ def _plain(state: State, *, with_steps: bool = False) -> dict[str, Any]:
 
 
 def _word(state: State) -> str:
-    """``waiting``, ``refused`` (its last order was), ``public`` or ``withdrawn``."""
+    """``waiting``, ``stuck`` (its withdrawal was refused), ``refused`` (its last order was), ``public`` or
+    ``withdrawn``."""
     last = state.steps[-1]
     if state.is_open:
         return "waiting"
     if last.status == "refused":
-        return "refused"
+        return "stuck" if state.stuck is not None else "refused"
     return "public" if state.is_public else "withdrawn"
 
 
 def _counts(states: Any) -> str:
     found = Counter(_word(state) for state in states)
-    return ", ".join(f"{word} {found[word]:,}" for word in ("public", "withdrawn", "waiting", "refused") if found[word])
+    words = ("public", "withdrawn", "waiting", "refused", "stuck")
+    return ", ".join(f"{word} {found[word]:,}" for word in words if found[word])
 
 
 def _line(step: Step) -> str:

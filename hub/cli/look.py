@@ -1,25 +1,22 @@
-"""``hub tally``, ``trace``, ``doctor``: how it stands, and why."""
+"""``hub tally``, ``doctor``: how it stands, and why."""
 
 from __future__ import annotations
 
 import platform
 import shutil
 import sys
-from collections import defaultdict
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
 from hub import wiring
-from hub.bus.reader import partitions_of, read_topics
+from hub.bus.reader import read_topics
 from hub.bus.topics import admin
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
-from hub.domain.murmur2 import partition_of
 from hub.embedded.jars import default_cache
 from hub.errors import UsageError
 from hub.ops.tally import Tally, take_tally
-from hub.ops.trace import Step, steps_of
 from hub.settings import Settings
 
 
@@ -71,49 +68,6 @@ def print_tally(found: Tally) -> None:
 
 def _counts(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items(), key=lambda pair: -pair[1]))
-
-
-def trace(
-    event: Annotated[str | None, typer.Argument(metavar="EVENT_ID", help="事件编号 / id of an event")] = None,
-    subject: Annotated[str | None, typer.Option(help="企业代码 / code of an enterprise")] = None,
-    data: Data = None,
-    as_json: AsJson = False,
-) -> None:
-    """The way of one enterprise or one event: each step, its rule, and how it ended."""
-    with errors_as_sentences():
-        if (event is None) == (subject is None):
-            raise UsageError("Name an EVENT_ID or --subject CODE, one of the two.")
-        steps = read_trace(settings_of(data), event, subject)
-    if as_json:
-        print_json([vars(step) for step in steps])
-    elif not steps:
-        typer.echo("hub: nothing on the log speaks of it.", err=True)
-    else:
-        print_trace(steps)
-    raise typer.Exit(0 if steps else 1)
-
-
-def read_trace(settings: Settings, event: str | None, subject: str | None) -> list[Step]:
-    """Steps out of the log; of a subject only its own partition is read."""
-    catalog = wiring.open_catalog(settings)
-    topics = wiring.open_map(settings, catalog).own_topics()
-    if subject is not None:
-        count = partitions_of(settings.bootstrap, "routing.decisions.v1")
-        records = read_topics(settings.bootstrap, topics, partition_of(subject.encode(), count) if count else 0)
-    else:
-        records = read_topics(settings.bootstrap, topics)
-    return steps_of(records, catalog, subject=subject, event_id=event)
-
-
-def print_trace(steps: list[Step]) -> None:
-    """One line a step, in groups of one fact."""
-    chains: dict[str, list[Step]] = defaultdict(list)
-    for step in steps:
-        chains[step.correlation_id].append(step)
-    for correlation_id, chain in chains.items():
-        typer.echo(f"\n{correlation_id}")
-        for step in chain:
-            typer.echo(f"  {step.at:%H:%M:%S.%f}"[:-3] + f"  {step.what}")
 
 
 def doctor(data: Data = None, as_json: AsJson = False) -> None:

@@ -44,11 +44,13 @@ _COMMANDS = {
     "hub.cli.up": ("up", "run"),
     "hub.cli.demo": ("demo",),
     "hub.cli.lag": ("lag", "ops"),
-    "hub.cli.look": ("tally", "trace", "doctor"),
+    "hub.cli.look": ("tally", "doctor"),
+    "hub.cli.trace": ("trace",),
     "hub.cli.publish": ("publish",),
     "hub.cli.rebuild": ("rebuild",),
     "hub.cli.listen": ("listen",),
     "hub.cli.proof": ("proof",),
+    "hub.cli.replay": ("replay",),
     "hub.cli.asyncapi": ("asyncapi",),
 }
 

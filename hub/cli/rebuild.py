@@ -1,4 +1,4 @@
-"""``hub rebuild``: the due index made anew from the log, or held against it."""
+"""``hub rebuild``: the due index, or the ledger, made anew from the log, or held against it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
 from hub.cli.on_record import on_record
 from hub.clocks.rebuild import PartitionReport, Rebuild, whole_digest
-from hub.wiring import clocks_rebuild
+from hub.wiring import LedgerRebuild, clocks_rebuild
 
 #: How long a running stage may take to miss its index and write it.
 _PATIENCE_SECONDS = 60
@@ -18,11 +18,15 @@ _PATIENCE_SECONDS = 60
 
 def rebuild(
     verify: Annotated[bool, typer.Option("--verify", help="只核对，不写入 / compare only, write nothing")] = False,
-    reason: Annotated[str, typer.Option("--reason", help="原因 / why; it stays on record")] = "重建到期索引",
+    ledger: Annotated[bool, typer.Option("--ledger", help="台账索引 / the ledger instead of the due index")] = False,
+    reason: Annotated[str, typer.Option("--reason", help="原因 / why; it stays on record")] = "重建索引",
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """重建到期索引 / makes the due index anew from clock.states.v1; exit 1 if they differ in the end."""
+    """重建索引 / makes the due index anew from clock.states.v1 (or the ledger); exit 1 if they differ in the end."""
+    if ledger:
+        _rebuild_ledger(verify, reason, data, as_json)
+        return
     with errors_as_sentences():
         settings = settings_of(data)
         work = clocks_rebuild(settings)
@@ -38,6 +42,30 @@ def rebuild(
             _print(reports)
         if not _are_same(reports):
             raise typer.Exit(1)
+
+
+def _rebuild_ledger(verify: bool, reason: str, data: Data, as_json: bool) -> None:
+    with errors_as_sentences():
+        settings = settings_of(data)
+        work = LedgerRebuild(settings, _say)
+        if not verify:
+            with on_record(settings, "index.rebuild", "ledger", reason):
+                work.rebuild()
+        found = work.verify()
+        if as_json:
+            print_json(found.as_dict())
+        else:
+            for line in found.examples:
+                typer.echo(f"\t{line}")
+            word = "一致 same" if found.is_same else "不一致 DIFFERENT"
+            typer.echo(
+                f"{found.facts:,} facts, {found.records:,} records, {found.desks:,} desks with "
+                f"{found.entries:,} entries\t{word}"
+            )
+            for kind, count in found.differences.items():
+                typer.echo(f"\t{kind}: {count:,}")
+    if not found.is_same:
+        raise typer.Exit(1)
 
 
 def _wait(work: Rebuild) -> None:

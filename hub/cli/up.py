@@ -64,7 +64,8 @@ def print_addresses(house: House) -> None:
     if house.exports.exists():
         typer.echo(f"  导出文件夹        {house.exports}/*/  放入文件即被读取 / drop exports here")
     if found := house.addresses.get("sandbox"):
-        typer.echo(f"  公示系统（沙箱）  {found['disclosure']}/")
+        for name, page in found["channels"].items():
+            typer.echo(f"  渠道（沙箱）      {page}  {name}")
         typer.echo(f"  业务接口（沙箱）  {found['interface']}")
         typer.echo(f"  国家平台（沙箱）  {found['national']}/docs")
         for name, page in found["departments"].items():
@@ -95,7 +96,9 @@ def run(
     with errors_as_sentences():
         settings = settings_of(data)
         structlog.get_logger().info("settings", stage=stage, **settings.masked())
-        service = wiring.Together({stage: wiring.build_service(settings, stage)})
+        service = wiring.Together({
+            stage: wiring.with_health(settings, stage, wiring.build_service(settings, stage))
+        })
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: service.stop())
         service.run()

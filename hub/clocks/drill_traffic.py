@@ -131,8 +131,8 @@ def _target(chance: Random, rule: ClockRule) -> str | None:
     if rule.per == "event":
         return None
     if rule.per == "channel":
-        return chance.choice(("gsxt", "creditchina"))
-    return chance.choice(rule.subscriptions or ("government-procurement", "works-bidding"))
+        return chance.choice(rule.targets or ("gsxt", "creditchina"))
+    return chance.choice(rule.targets or ("government-procurement", "works-bidding"))
 
 
 def _delay(chance: Random) -> timedelta:

@@ -14,7 +14,7 @@ from hub.contracts.flat import array, compile_item, compile_writer, millis, text
 from hub.domain.calendar import local_date
 from hub.domain.clock_firing import Alert, AlertKind
 from hub.domain.clocks import Change, ClockRule, ClockState, Signal, SignalKind, Status
-from hub.domain.events import Envelope, output_id
+from hub.domain.events import Envelope, child_traceparent, output_id
 from hub.domain.plain import instant_text, whole_millis
 from hub.domain.where import FirstFailing, compile_where
 from hub.errors import ContractError
@@ -122,7 +122,7 @@ class SignalReader:
             target = value.get(rule.per) if rule.per != "event" else None
             if rule.per != "event" and target is None:
                 continue  # a delivery says nothing of a clock that runs for each channel
-            if rule.subscriptions and target not in rule.subscriptions:
+            if rule.targets and target not in rule.targets:
                 continue
             if kind != "start" and not _can_speak_to(rule, value.get("event_type")):
                 continue
@@ -178,9 +178,10 @@ class StateWriter:
     def state(self, state: ClockState, partition: int, cause: Cause | None, at: datetime) -> Output:
         """One state; ``cause`` is what changed it, ``None`` where time did."""
         cause_id = cause.id if cause else state.history[-1].event_id
-        headers = _headers(output_id(cause_id, state.clock_id), b"clock.state.changed", state, at, cause_id)
+        id = output_id(cause_id, state.clock_id)
+        headers = _headers(id, b"clock.state.changed", state, at, cause_id)
         if cause is not None and cause.traceparent is not None:
-            headers.append(("traceparent", cause.traceparent.encode()))
+            headers.append(("traceparent", child_traceparent(cause.traceparent, id).encode()))
         return Output(STATES, state.clock_id.encode(), self.value(state), headers, partition)
 
     def alert(

@@ -135,7 +135,7 @@ def _setting(name: str, value: str) -> Any:
 def _message(
     name: str, topic: TopicModel, catalog: Catalog, subjects: Mapping[str, Sequence[int]]
 ) -> dict[str, Any]:
-    key = {"type": "string", "description": KEYS[topic.key]}
+    key = {"type": "string", "description": KEYS.get(topic.key, f"Id of the {topic.key}.")}
     found: dict[str, Any] = {
         "name": name, "title": topic.title,
         "bindings": {"kafka": {"key": key, "bindingVersion": KAFKA_BINDING}},

@@ -193,7 +193,7 @@ class HubMap:
 
     def _clock_rules(self, name: str, clock: ClockModel, event: str, action: Action) -> Iterator[Rule]:
         per: OutputKind | None = clock.per if clock.per in ("channel", "subscription") else None
-        only = frozenset(clock.subscriptions)
+        only = frozenset(clock.subscriptions or clock.channels)
         if event in clock.starts_on:
             where, asked = _split(clock.where, per)
             yield Rule(
@@ -259,7 +259,7 @@ def _clock_rule(name: str, clock: ClockModel, departments: Mapping[str, Mapping[
         calendar=clock.calendar,
         suspended_by=clock.suspended_by,
         resumed_by=clock.resumed_by,
-        subscriptions=clock.subscriptions,
+        targets=clock.subscriptions or clock.channels,
         until=clock.until,
         meets=clock.meets,
         escalate=clock.escalate,

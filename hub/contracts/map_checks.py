@@ -10,6 +10,7 @@ from typing import Any
 from hub.contracts.catalog import Catalog
 from hub.contracts.fields import Field
 from hub.contracts.map_clock_checks import clock_faults
+from hub.contracts.map_models import VIEWS_OF
 from hub.contracts.yaml_lines import LineMap
 from hub.domain.where import faults_of, is_date
 from hub.errors import ContractError
@@ -68,11 +69,13 @@ class Checker:
     def all(self) -> Iterator[MapFault]:
         for name, topic in self.topics.items():
             yield from self.topic(name, topic)
+        for name, channel in self.section("channels").items():
+            yield from self.channel(name, channel)
         for name, route in self.section("routes").items():
             path = ("routes", name)
             yield from self.reader(path, route)
-            for index, channel in enumerate(_list(route.get("channels"))):
-                yield from self.known((*path, "channels", index), channel, self.section("channels"), "channel")
+            for index, target in enumerate(_list(route.get("channels"))):
+                yield from self.known((*path, "channels", index), target, self.section("channels"), "channel")
         for name, subscription in self.section("subscriptions").items():
             path = ("subscriptions", name)
             yield from self.reader(path, subscription)
@@ -114,6 +117,16 @@ class Checker:
                 yield self.fault(
                     (*path, "events", index), f"{event!r} already is an event of {others[0]}", "name it once"
                 )
+
+    def channel(self, name: str, channel: Mapping[str, Any]) -> Iterator[MapFault]:
+        """Whether its audience may see as much as its view shows."""
+        audience, view = channel.get("audience", "public"), channel.get("view")
+        allowed = VIEWS_OF.get(audience) if isinstance(audience, str) else None
+        if allowed is not None and isinstance(view, str) and view in VIEWS_OF["government"] - allowed:
+            yield self.fault(
+                ("channels", name, "view"), f"view {view!r} for everybody to see",
+                "view: public, or audience: government for a system of the government's own, with its legal basis",
+            )
 
     def schema_exists(self, path: tuple[str | int, ...], name: Any) -> Iterator[MapFault]:
         if isinstance(name, str) and self.fields(name) is None:

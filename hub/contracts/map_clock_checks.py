@@ -17,11 +17,16 @@ Clock = Mapping[str, Any]
 
 #: Field of a notice that a clock for each subscription may ask for beside the fields of a record.
 ACTION = "action"
+#: Field of a receipt by which a clock says whose receipts count, and what types of receipts begin with.
+CHANNEL = "channel"
+_RECEIPT = "disclosure.receipt."
 _UNITS = "one of working_days, calendar_days, hours, months, years, by"
 #: Schemas of the hub's own records begin so.
 _OWN = "hub/"
 #: Days that a unit has at most: as many working days before the end lie before the beginning.
 _LONGEST = {"working_days": 1, "hours": 1, "calendar_days": 1, "months": 31, "years": 366}
+#: Receipts of what a person has sent again: no clock may hear of it.
+_OF_REPLAYS = frozenset(("delivery.receipt.replayed", "delivery.receipt.forgone"))
 _OF_A_PERIOD = ("every", "departments")
 _NOT_OF_A_PERIOD = (
     "starts_on", "where", "counts_from", "until", "cancelled_by", "cancelled_where", "suspended_by", "resumed_by",
@@ -40,6 +45,11 @@ def clock_faults(checker: Checker, path: Path, clock: Clock) -> Iterator[MapFaul
         yield from checker.known(
             (*path, "subscriptions", index), name, checker.section("subscriptions"), "subscription"
         )
+    if clock.get("channels") and clock.get("per") != "channel":
+        yield checker.fault((*path, "channels"), "channels without per: channel", "add it, or met_where: {channel: …}")
+    for index, name in enumerate(_list(clock.get("channels"))):
+        yield from checker.known((*path, "channels", index), name, checker.section("channels"), "channel")
+    yield from _publication(checker, path, clock)
     owners = {"source", "subscriber", *checker.departments}
     yield from checker.known((*path, "owner"), clock.get("owner"), owners, "department")
     yield from checker.known((*path, "escalates_to"), clock.get("escalates_to"), checker.departments, "department")
@@ -52,6 +62,8 @@ def _events(checker: Checker, path: Path, clock: Clock) -> Iterator[MapFault]:
     for part in ("starts_on", "met_by", "cancelled_by", "suspended_by", "resumed_by"):
         for index, event in enumerate(_list(clock.get(part))):
             yield from checker.known((*path, part, index), event, checker.events, "event type")
+            if event in _OF_REPLAYS:
+                yield checker.fault((*path, part, index), f"{event!r} is of a replay", "what is sent again is no event")
     for part, other in (("suspended_by", "resumed_by"), ("resumed_by", "suspended_by")):
         if clock.get(part) and not clock.get(other):
             yield checker.fault((*path, part), f"{part} without {other}", "a clock that is stopped has to go on")
@@ -113,6 +125,23 @@ def _where(checker: Checker, path: Path, clock: Clock, part: str, events: str) -
         wanted = where[ACTION]
         for value in wanted if isinstance(wanted, list) else [wanted]:
             yield from checker.known((*path, part, ACTION), value, NOTICE_ACTIONS, "action of a notice")
+
+
+def _publication(checker: Checker, path: Path, clock: Clock) -> Iterator[MapFault]:
+    """A receipt of a channel that the public does not read is no publication: who counts has to be named."""
+    channels = checker.section("channels")
+    wanted = clock.get("met_where", {}).get(CHANNEL) if isinstance(clock.get("met_where"), dict) else None
+    for value in wanted if isinstance(wanted, list) else [wanted]:
+        yield from checker.known((*path, "met_where", CHANNEL), value, channels, "channel")
+    named = wanted is not None or bool(clock.get("channels"))
+    others = [name for name, entry in channels.items() if entry.get("audience") == "government"]
+    is_met = any(isinstance(event, str) and event.startswith(_RECEIPT) for event in _list(clock.get("met_by")))
+    if is_met and others and not named:
+        where = "channels" if clock.get("per") == "channel" else "met_where: {channel: …}"
+        yield checker.fault(
+            (*path, "met_by"), f"a receipt of {others[0]} would meet it, and its audience is the government",
+            f"name the channels that count: {where}",
+        )
 
 
 def _date_field(

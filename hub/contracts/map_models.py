@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import date, timedelta
 from typing import Annotated, Any, Literal
 
@@ -33,6 +34,12 @@ Period = Annotated[timedelta, BeforeValidator(parse_period)]
 EventType = Annotated[str, Field(pattern=EVENT_TYPE)]
 Name = Annotated[str, Field(pattern=NAME)]
 View = Literal["public", "partner", "full"]
+ChannelView = Literal["public", "partner", "uplink"]
+Audience = Literal["public", "government"]
+#: What each audience may see at most; `full` holds ID numbers of everybody and goes to no channel.
+VIEWS_OF: Mapping[str, frozenset[str]] = {
+    "public": frozenset({"public"}), "government": frozenset({"public", "partner", "uplink"}),
+}
 
 
 class Model(BaseModel):
@@ -69,10 +76,12 @@ class TopicModel(Model):
 
 
 class ChannelModel(Model):
-    """A public outlet. ``connector`` names the sink that serves it."""
+    """An outlet. ``audience`` says who reads there: the public, or the government in a system of its own.
+    ``connector`` names the sink that serves it."""
 
     title: str
-    view: View
+    audience: Audience = "public"
+    view: ChannelView
     connector: str = Field(default="collaboration-platform", min_length=1)
     basis: str
 
@@ -139,6 +148,7 @@ class ClockModel(Model):
     per: Literal["event", "channel", "subscription", "period"] = "event"
     every: Literal["year", "month"] | None = None
     departments: tuple[Name, ...] = ()
+    channels: tuple[Name, ...] = ()
     subscriptions: tuple[Name, ...] = ()
     warn: tuple[Annotated[int, Field(ge=1, le=60)], ...] = ()
     escalate: tuple[Annotated[int, Field(ge=1, le=60)], ...] = ()

@@ -2,16 +2,21 @@
 
 A view can only take away or mask. What it does with a field follows from the field's privacy:
 
-============  ========================  =====================
-privacy       view ``public``           view ``partner``
-============  ========================  =====================
-public        kept                      kept
-internal      dropped                   kept
-personal      masked, else dropped      kept
-sensitive     dropped                   masked, else dropped
-============  ========================  =====================
+============  ========================  =====================  =====================
+privacy       view ``public``           view ``partner``       view ``uplink``
+============  ========================  =====================  =====================
+public        kept                      kept                   kept
+internal      dropped                   kept                   kept
+personal      masked, else dropped      kept                   kept
+sensitive     dropped                   masked, else dropped   dropped, but for one
+============  ========================  =====================  =====================
 
-``full`` is the schema itself. Where the party is a natural person, ``privacy_natural_person`` takes the
+``full`` is the schema itself. ``uplink`` is what is reported to the government's own systems: the national standard
+requires the number of the party there (证件类型, 编码 of the 行政相对人): the unified social credit code or, where it
+has none, the number of its certificate. That number (``PARTY_NUMBER``) alone is kept, where there is no code, and it
+is taken out of every other text.
+
+Where the party is a natural person, ``privacy_natural_person`` takes the
 place of ``privacy``; such a field is part of the view all the same, so that what would be dropped is
 null or hidden. A party of unknown kind counts as a natural person, and so does, for the codes of an
 enterprise, a code that turns out to be an identity number.
@@ -33,8 +38,11 @@ from hub.contracts.fields import Field, Privacy, parse_fields
 from hub.domain.identifiers import is_id_card, is_uscc
 from hub.errors import ContractError
 
-VIEWS = ("public", "partner", "full")
-DERIVED_VIEWS = ("public", "partner")
+VIEWS = ("public", "partner", "uplink", "full")
+DERIVED_VIEWS = ("public", "partner", "uplink")
+UPLINK = "uplink"
+#: The one sensitive field that the view ``uplink`` keeps, where the party has no code of its own.
+PARTY_NUMBER = "party_certificate_number"
 Action = Literal["keep", "mask", "drop"]
 
 HIDDEN = "******"
@@ -119,10 +127,10 @@ def action_for(privacy: Privacy, has_mask: bool, view: str) -> Action:
     if view == "full" or privacy == "public":
         return "keep"
     if privacy == "internal":
-        return "keep" if view == "partner" else "drop"
-    if privacy == "personal" and view == "partner":
+        return "drop" if view == "public" else "keep"
+    if privacy == "personal" and view != "public":
         return "keep"
-    if privacy == "sensitive" and view == "public":
+    if privacy == "sensitive" and view != "partner":
         return "drop"
     return "mask" if has_mask else "drop"
 
@@ -133,13 +141,14 @@ def derive_definition(definition: Mapping[str, Any], label: str, view: str) -> d
     return {**_derive_record(definition, label, view), "view": view}
 
 
-def _derive_record(definition: Mapping[str, Any], label: str, view: str) -> dict[str, Any]:
+def _derive_record(definition: Mapping[str, Any], label: str, view: str, *, is_top: bool = True) -> dict[str, Any]:
     kept = []
     for raw, field in zip(definition["fields"], parse_fields(definition, label), strict=True):
-        if action_for(field.privacy, field.mask is not None, view) == "drop":
+        is_number = view == UPLINK and is_top and field.name == PARTY_NUMBER
+        if not is_number and action_for(field.privacy, field.mask is not None, view) == "drop":
             continue
         if field.items:
-            items = _derive_record(raw["type"]["items"], label, view)
+            items = _derive_record(raw["type"]["items"], label, view, is_top=False)
             if not items["fields"]:
                 continue
             raw = {**raw, "type": {**raw["type"], "items": items}}
@@ -180,14 +189,17 @@ def _steps(fields: tuple[Field, ...], view: str) -> tuple[_Step, ...]:
 class Projection:
     """From a schema to one of its views. ``schema`` is the target. Safe to share between threads."""
 
-    __slots__ = ("_kept", "_plain", "_steps", "_texts", "schema", "source")
+    __slots__ = ("_keeps_number", "_kept", "_plain", "_steps", "_texts", "schema", "source")
 
     def __init__(self, source: Schema, target: Schema) -> None:
         self.source = source
         self.schema = target
         self._steps = _steps(source.fields, target.view)
         self._kept = {field.name for field in target.fields}
-        self._texts = _text_fields(target.fields)
+        self._keeps_number = target.view == UPLINK and PARTY_NUMBER in self._kept
+        self._texts = tuple(
+            text for text in _text_fields(target.fields) if not (self._keeps_number and text[0] == PARTY_NUMBER)
+        )
         # What is kept for everyone needs no look at its content.
         self._plain = tuple(
             name
@@ -205,6 +217,9 @@ class Projection:
         result = {name: value[name] for name in self._plain if name in value}
         secrets: list[tuple[str, str]] = []
         self._project(value, self._steps, is_person, result, secrets)
+        if self._keeps_number and PARTY_NUMBER in value:
+            # What nobody can be told by else: a code that was given takes its place, unless it is hidden itself.
+            result[PARTY_NUMBER] = value[PARTY_NUMBER] if not result.get("party_uscc") else None
         for name in [name for name in result if name not in self._kept]:
             del result[name]
         # The longest first, or a part of a name would be replaced within the name.

@@ -20,7 +20,7 @@ from hub.bus.records import Output
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
 from hub.contracts.documents import validated
-from hub.domain.events import Envelope, new_traceparent, output_id
+from hub.domain.events import Envelope, child_traceparent, new_traceparent, output_id
 from hub.domain.problem import ProblemError, fault
 from hub.domain.recall import effect_of
 from hub.domain.webhook import SIGNATURE_HEADER, TIMESTAMP_HEADER, SignatureError, parse_verifier, verify
@@ -134,7 +134,7 @@ class AnswerDesk:
         envelope = Envelope(
             id=feedback_id, source=source, type=f"discipline.feedback.{answer.status}", subject=notice.subject,
             time=received_at, correlation_id=notice.correlation_id, causation_id=notice.notice_id,
-            traceparent=new_traceparent(notice.event_id),
+            traceparent=child_traceparent(new_traceparent(notice.event_id), feedback_id),
         )
         output = Output(FEEDBACK_TOPIC, notice.subject.encode(), value, to_headers(envelope))
         return TakenAnswer(feedback_id, notice.notice_id, output)

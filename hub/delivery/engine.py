@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import structlog
@@ -40,12 +40,13 @@ from hub.delivery.indexing import Indexer, NoticeWriter
 from hub.delivery.lines import Item, Line, Lines, LineState
 from hub.delivery.message import read_inbox, to_body, to_notice
 from hub.delivery.receipts import ReceiptWriter
+from hub.delivery.replays import Spans, is_replay, overtaken
 from hub.delivery.transport import GONE, Taken, Transport, WithdrawnError, close_later
 from hub.delivery.waits import Wait
 from hub.domain.circuit import Circuit, CircuitState
 from hub.domain.retry import RetryAt, RetryPolicy, Schedule
 from hub.domain.urgency import Urgency
-from hub.errors import ContractError, HubError, PoisonError
+from hub.errors import BrokerError, ContractError, HubError, PoisonError
 
 #: Notices put aside that are held in memory, with about 3 KB each; beyond it nothing more is read.
 MAX_ASIDE = 50_000
@@ -61,9 +62,9 @@ class DeliveryEngine:
 
     ``policy`` says how a notice is tried in place, while the inbox waits for it; ``schedule`` how it is tried
     again once it was put aside. ``load_waits`` reads the topic of waits, ``backlog`` what is still to be read, so
-    that nothing is sent that was taken back since. The index is written before the first attempt, since a department
-    may answer at once, but delivery never waits long for Redis. ``urgency`` is what the end of a period means,
-    ``fallback`` the other way and its method's name.
+    that nothing is sent that was taken back since; ``spans`` reads parts of the inbox anew, for replays. The index is
+    written before the first attempt, since a department may answer at once, but delivery never waits long for Redis.
+    ``urgency`` is what the end of a period means, ``fallback`` the other way and its method's name.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class DeliveryEngine:
         load_waits: Loader,
         *,
         backlog: Backlog = lambda partitions: (),
+        spans: Spans = lambda spans: (),
         policy: RetryPolicy | None = None,
         schedule: Schedule | None = None,
         circuit: Circuit | None = None,
@@ -91,7 +93,7 @@ class DeliveryEngine:
     ) -> None:
         self._subscription, self._catalog, self._now = subscription, catalog, now
         self._inbox = f"inbox.{subscription}"
-        self._load_waits, self._backlog = load_waits, backlog
+        self._load_waits, self._backlog, self._spans = load_waits, backlog, spans
         self._policy, self._schedule = policy or RetryPolicy(), schedule or Schedule()
         self._circuit = circuit or Circuit()
         self._gate = gate or Gate(now, monotonic, lambda day: True)
@@ -203,9 +205,31 @@ class DeliveryEngine:
                 self._indexer.put([to_notice(item.notice) for item in items]),
                 self._way.transport.prepare([(item.notice_id, item.body) for item in items]),
             )
+            stale = await self._overtaken(items)
             if generation == self._generation:
                 for item in items:
-                    self._admit(item)
+                    if (reason := stale.get((item.record.partition, item.record.offset))) is None:
+                        self._admit(item)
+                    else:
+                        self._book.flow.finish(item.record, [self._book.receipt(item, self._way, "superseded", reason)])
+
+    async def _overtaken(self, items: Sequence[Item]) -> Mapping[tuple[int, int], str]:
+        """Replays whose fact changed since they were planned: they would undo what came after it."""
+        replays = [(item.record, item.notice) for item in items if is_replay(item.notice)]
+        if not replays:
+            return {}
+        while True:
+            try:
+                return await asyncio.to_thread(overtaken, replays, self._spans, self._fact_of)
+            except BrokerError as error:
+                self._log.warning("delivery.replays_wait", error=str(error))
+                await asyncio.sleep(1)
+
+    def _fact_of(self, record: Record) -> str | None:
+        try:
+            return str(read_inbox(record, self._catalog, self._subscription)["correlation_id"])
+        except (PoisonError, ContractError):
+            return None
 
     def _prepare(self, record: Record, wait: Wait | None) -> Item:
         notice = read_inbox(record, self._catalog, self._subscription)
@@ -370,6 +394,9 @@ class DeliveryEngine:
     # -- aside ----------------------------------------------------------------------------------
 
     def _put_aside(self, line: Line, item: Item, reason: str) -> None:
+        if is_replay(item.notice):
+            self._park(line, item, self._way, f"{reason}; {item.attempts} attempts failed")
+            return
         number = item.attempts - self._policy.max_attempts
         chance = self._chance()
         delay = self._deadlines.delay(item, self._schedule.delay(max(0, number), chance=chance), chance)
@@ -385,6 +412,11 @@ class DeliveryEngine:
                           seconds=round(delay))
 
     def _park(self, line: Line, item: Item, way: Way, reason: str) -> None:
+        if is_replay(item.notice):
+            # It must not hold up what has a period of law: who asked for it reads how it ended, and asks again.
+            self._book.end(line, item, way, "dropped", reason)
+            self._go_on(line)
+            return
         line.state = LineState.PARKED
         self._book.wait(line, item, Wait("parked", reason), self._book.receipt(item, way, "parked", reason))
         self._log.warning("delivery.finished", notice_id=item.notice_id, event_id=item.notice["event_id"],

@@ -11,6 +11,7 @@ from typing import Any
 from hub.bus.batch import Place
 from hub.bus.records import Record
 from hub.delivery.message import action_of
+from hub.delivery.replays import is_replay
 from hub.delivery.waits import Wait
 from hub.domain.events import Envelope
 
@@ -113,8 +114,9 @@ class Lines:
         self.note(item.record, item.notice)
 
     def note(self, record: Record, notice: Mapping[str, Any]) -> None:
-        """Remembers what takes back a fact, also where its turn has not come."""
-        if action_of(notice) == "lift":
+        """Remembers what takes back a fact, also where its turn has not come. What is only said again takes back
+        nothing that came since."""
+        if action_of(notice) == "lift" and not is_replay(notice):
             self._lifts[_place_of(record, notice)] = (record.offset, str(notice["notice_id"]))
 
     def remove(self, line: Line, item: Item) -> None:

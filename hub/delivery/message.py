@@ -7,6 +7,7 @@ from typing import Any
 
 from hub.bus.records import Record
 from hub.contracts.catalog import Catalog
+from hub.delivery.replays import as_replayed, is_replay, mark_of
 from hub.domain.plain import instant_text, to_json
 from hub.domain.recall import effect_of
 from hub.errors import ContractError, PoisonError
@@ -16,7 +17,8 @@ INBOX_SCHEMA = "hub/inbox-record"
 
 
 def read_inbox(record: Record, catalog: Catalog, subscription: str | None = None) -> dict[str, Any]:
-    """The fields of an inbox record, which is ``subscription``'s if that is given.
+    """The fields of an inbox record, which is ``subscription``'s if that is given; of a replay those of its notice
+    under the replay's own id, with ``replay_of`` and ``replay_request``.
 
     Raises PoisonError or ContractError.
     """
@@ -27,13 +29,15 @@ def read_inbox(record: Record, catalog: Catalog, subscription: str | None = None
         raise ContractError(f"an inbox holds notices, not {schema.name}")
     if subscription not in (None, notice["subscription"]):
         raise ContractError(f"a notice for {notice['subscription']!r} in the inbox of {subscription!r}")
-    return notice
+    mark = mark_of(record)
+    return notice if mark is None else as_replayed(notice, mark)
 
 
 def to_body(notice: Mapping[str, Any], catalog: Catalog) -> bytes:
     """``{type, timestamp, data}`` of Standard Webhooks; the same bytes on every attempt.
 
-    ``data.record`` holds what the subscription's view holds and nothing else. Raises
+    ``data.record`` holds what the subscription's view holds and nothing else. A replay says so in ``data.replay``;
+    its ``notice_id`` is that of the notice, which is what answers are about. Raises
     ContractError if the record was not written in the view that the notice names.
     """
     schema, content = catalog.decode(notice["data"])
@@ -46,7 +50,7 @@ def to_body(notice: Mapping[str, Any], catalog: Catalog) -> bytes:
         "type": notice["event_type"],
         "timestamp": issued_at,
         "data": {
-            "notice_id": notice["notice_id"],
+            "notice_id": notice.get("replay_of", notice["notice_id"]),
             "event_id": notice["event_id"],
             "event_type": notice["event_type"],
             "correlation_id": notice["correlation_id"],
@@ -59,6 +63,7 @@ def to_body(notice: Mapping[str, Any], catalog: Catalog) -> bytes:
             "issued_at": issued_at,
             "sequence": notice["sequence"],
             "record": content,
+            **({"replay": {"request_id": notice["replay_request"]}} if is_replay(notice) else {}),
         },
     })
 

@@ -11,6 +11,7 @@ from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
 from hub.contracts.flat import compile_writer, millis, utf8
 from hub.delivery.message import action_of
+from hub.delivery.replays import is_replay
 from hub.domain.events import Envelope, output_id
 
 RECEIPTS_TOPIC = "delivery.receipts.v1"
@@ -18,6 +19,9 @@ RECEIPT_SCHEMA = "hub/delivery-receipt"
 SOURCE = "/stages/delivery"
 
 Outcome = Literal["delivered", "parked", "expired", "superseded", "dropped"]
+#: How a replay ended. Types and codes of their own: no clock is met by what was sent again, and nothing counts it as
+#: the delivery of its notice.
+ReplayOutcome = Literal["replayed", "forgone"]
 
 
 #: What differs from receipt to receipt, in the order of the schema.
@@ -72,15 +76,21 @@ class ReceiptWriter:
         """The receipt of ``record``, whose fields are ``notice``.
 
         A notice is parked before it ends, so that is a receipt of another id; the end itself has one id,
-        whatever it is and however often it is written.
+        whatever it is and however often it is written. Of a replay it says whether it was replayed, of which notice
+        and by which request.
         """
         part = "receipt:parked" if outcome == "parked" else "receipt"
+        said: Outcome | ReplayOutcome = outcome
+        if is_replay(notice):
+            said = "replayed" if outcome == "delivered" else "forgone"
+            again = f"notice {notice['replay_of']} again, request {notice['replay_request']}"
+            reason = again if reason is None else f"{again}: {reason}"
         receipt_id = output_id(notice["notice_id"], part)
-        caused = envelope.caused(id=receipt_id, source=SOURCE, type=f"delivery.receipt.{outcome}", time=now)
+        caused = envelope.caused(id=receipt_id, source=SOURCE, type=f"delivery.receipt.{said}", time=now)
         value = self._write((
             receipt_id.encode(), notice["notice_id"].encode(), notice["event_id"].encode(),
             notice["event_type"].encode(), notice["correlation_id"].encode(), notice["subject"].encode(),
-            notice["department_code"].encode(), outcome.encode(), tried.attempts, tried.http_status, utf8(endpoint),
+            notice["department_code"].encode(), said.encode(), tried.attempts, tried.http_status, utf8(endpoint),
             action_of(notice).encode(), notice["sequence"],
             f"{record.topic}/{record.partition}/{record.offset}".encode(),
             utf8(sent.content_digest if sent else None), millis(sent.signed_at if sent else None),

@@ -15,8 +15,9 @@ import structlog
 from hub.bus.address_guard import AddressGuard
 from hub.bus.flow import Flow
 from hub.bus.outlet import AttemptFailedError
+from hub.bus.pulse import Pulse
 from hub.bus.records import Output
-from hub.bus.spans import Backlog
+from hub.bus.spans import Backlog, Stretches
 from hub.bus.table_loader import TableLoader
 from hub.contracts.catalog import Catalog
 from hub.delivery.commands import COMMANDS_TOPIC
@@ -130,6 +131,7 @@ class Sender(ABC):
         self._engine = DeliveryEngine(
             subscription, transport, means.catalog, means.now, means.index, waits,
             backlog=Backlog(means.bootstrap, topic=f"inbox.{subscription}", group=group_of(subscription)),
+            spans=Stretches(means.bootstrap, topic=f"inbox.{subscription}"),
             gate=gate, circuit=circuit, method=method, schedule=SCHEDULES[retry], urgency=Urgency(means.calendar),
             fallback=other, on_gone=self._disabled, rule_version=means.rule_version,
         )
@@ -138,6 +140,10 @@ class Sender(ABC):
             group=group_of(subscription), bootstrap=means.bootstrap, shutdown_seconds=means.shutdown_seconds,
             max_open=max_open,
         )
+
+    @property
+    def pulse(self) -> Pulse:
+        return self._flow.pulse
 
     def run(self) -> None:
         self._flow.run()

@@ -57,6 +57,13 @@ class State(NamedTuple):
     def reissues(self) -> int:
         return sum(step.reissue_of is not None for step in self.steps)
 
+    @property
+    def stuck(self) -> Step | None:
+        """The withdrawal that the channel refused for good, if that was the last word: what it was to take back may be
+        public still, whatever ``is_public`` says (a reply may have been lost before)."""
+        last = self.steps[-1]
+        return last if last.action == "withdraw" and last.status == "refused" else None
+
     def changed_after(self, moment: datetime) -> bool:
         """Whether an order is under way, or one was answered then or later."""
         return self.is_open or any(step.written_at is not None and step.written_at >= moment for step in self.steps)

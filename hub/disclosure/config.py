@@ -25,25 +25,33 @@ class ChannelConfig:
     view: str
     connector: str
     settings: ConnectorSettings
+    audience: str = "public"
     #: Folder of the file of endpoints, from which a sink's file is seen.
     base: Path | None = None
 
     @classmethod
     def of(
-        cls, name: str, title: str, view: str, connector: str, given: Mapping[str, Any], base: Path | None = None
+        cls, name: str, title: str, view: str, connector: str, given: Mapping[str, Any], base: Path | None = None,
+        audience: str = "public",
     ) -> ChannelConfig:
         """From the map and the channel's entry in the file of endpoints.
 
         :raises ContractError: naming the channel and every fault, and never what stood there, which may be secret.
         """
         try:
-            model = find_sink(connector, base).Settings
+            sink = find_sink(connector, base)
         except ContractError as error:
             raise ContractError(f"channel {name}: connector: {error}") from error
+        model = sink.Settings
+        if audience == "government" and getattr(sink, "audience", "public") != "government":
+            raise ContractError(
+                f"channel {name}: connector: {connector} is for the public, and the channel's audience is the "
+                "government: what that may see would become public; use a sink for it, or audience: public"
+            )
         settings, faults = parse_settings(model, dict(given), base)
         if settings is None:
             raise ContractError("\n".join(f"channel {name}: {fault}" for fault in faults))
-        return cls(name, title, view, connector, settings, base)
+        return cls(name, title, view, connector, settings, audience, base)
 
 
 def build_sink(config: ChannelConfig, catalog: Catalog, data_dir: Path, now: Callable[[], datetime]) -> Sink:

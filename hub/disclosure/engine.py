@@ -26,12 +26,13 @@ from hub.bus.outlet import AttemptFailedError
 from hub.bus.records import Output, Record
 from hub.bus.tasks import Tasks
 from hub.contracts.catalog import Catalog
+from hub.contracts.views import strip_identity
 from hub.disclosure.ahead import Backlog, LookAhead, ReceiptLoader
 from hub.disclosure.late import LateReceipts
 from hub.disclosure.orders import OrderReader
 from hub.disclosure.queue import Item, ItemState, OrderQueue
 from hub.disclosure.receipts import SUPERSEDED, ReceiptWriter
-from hub.disclosure.sink import BatchRefusedError, NotYet, Receipt, Result, Sink, TryAgain, fault_of
+from hub.disclosure.sink import REFUSED, BatchRefusedError, NotYet, Receipt, Result, Sink, TryAgain, fault_of
 from hub.domain.circuit import Circuit, CircuitState
 from hub.domain.retry import doubled
 from hub.errors import ContractError, HubError, PoisonError
@@ -48,7 +49,8 @@ class DisclosureEngine:
 
     ``backlog`` gives what is still to be read, ``load_receipts`` the receipts written since a moment. ``adopts`` says
     of a channel (``None``: what nobody can read) that its orders become dead letters here: of all channels' engines
-    one does that for those that nobody serves, so that there is one dead letter. ``now`` gives aware UTC.
+    one does that for those that nobody serves, so that there is one dead letter. ``audience`` is who reads the channel,
+    as the map says: an order that shows it more becomes a dead letter too. ``now`` gives aware UTC.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class DisclosureEngine:
         catalog: Catalog,
         now: Callable[[], datetime],
         *,
+        audience: str = "public",
         backlog: Backlog = lambda partitions: (),
         load_receipts: ReceiptLoader = lambda partitions, since: (),
         adopts: Callable[[str | None], bool] = lambda channel: False,
@@ -69,7 +72,7 @@ class DisclosureEngine:
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._channel, self._sink, self._now = channel, sink, now
-        self._reader, self._receipts = OrderReader(catalog), ReceiptWriter(catalog, now)
+        self._reader, self._receipts = OrderReader(catalog, audience), ReceiptWriter(catalog, now)
         self._ahead = LookAhead(catalog, channel, backlog, load_receipts)
         self._adopts, self._rule_version = adopts, rule_version
         self._circuit = circuit or Circuit()
@@ -289,7 +292,7 @@ class DisclosureEngine:
             self._failed(batch, AttemptFailedError(str(error)))
             return
         self._worked()
-        self._log.info("disclosure.batch_refused", orders=len(batch), error=str(error))
+        self._log.info("disclosure.batch_refused", orders=len(batch), error=strip_identity(str(error)))
         for item in batch:
             item.limit = max(1, len(batch) // 2)
             if not self._drop_if_gone(item):
@@ -298,14 +301,15 @@ class DisclosureEngine:
     def _failed(self, batch: Sequence[Item], error: AttemptFailedError, *, counts: bool = True) -> None:
         """To be sent again. ``counts`` is whether it says something of the channel as a whole."""
         now, wish = self._monotonic(), error.retry_after_seconds or 0.0
+        said = strip_identity(str(error))  # a channel may repeat what a row of ours held
         # Of a batch two subjects: it failed for all of them, whichever is named.
         for item in {id(each): each for each in (batch[0], batch[-1])}.values() if counts else ():
             if self._circuit.failed(item.keys[0], now, wish):
                 self._opened_at = now if self._opened_at is None else self._opened_at
-                self._log.warning("disclosure.circuit_opened", error=str(error),
+                self._log.warning("disclosure.circuit_opened", error=said,
                                   seconds=round(self._circuit.wait(now), 1))
         for item in batch:
-            item.last_error = str(error)
+            item.last_error = said
             if not error.is_unreachable and len(batch) > 1:
                 # Perhaps one record of the batch is more than the channel can bear.
                 item.limit = max(1, len(batch) // 2)
@@ -355,5 +359,9 @@ class DisclosureEngine:
             "disclosure.answered", order_id=item.order_id, event_id=item.read.fields["event_id"],
             status=receipt.status, attempts=item.attempts,
         )
+        if receipt.status == REFUSED and item.brief.action == "withdraw":
+            # What should be gone may be public: `hub disclosure list` names it, and its clock stays open.
+            self._log.error("disclosure.withdrawal_refused", order_id=item.order_id,
+                            correlation_id=item.brief.correlation_id)
         for each in self._queue.remove(item):
             self._make_ready(each)

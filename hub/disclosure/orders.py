@@ -11,6 +11,8 @@ from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import from_headers
 from hub.contracts.codec import Schema
 from hub.contracts.fields import Field
+from hub.contracts.map_models import VIEWS_OF
+from hub.contracts.views import PARTY_NUMBER, UPLINK
 from hub.disclosure.reasons import withdrawal_reason
 from hub.disclosure.sink import STATUSES, Order
 from hub.domain.events import Envelope
@@ -54,10 +56,11 @@ class Read(NamedTuple):
 
 
 class OrderReader:
-    """Reads the orders of all channels; not thread-safe."""
+    """Reads the orders of all channels; not thread-safe. ``audience`` is that of the channel whose orders are read
+    whole: what it may not see is no order for it."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self.catalog = catalog
+    def __init__(self, catalog: Catalog, audience: str = "public") -> None:
+        self.catalog, self._audience = catalog, audience
         self._channel_of: dict[int, Callable[[bytes], dict[str, Any]]] = {}
         self._brief_of: dict[int, Callable[[bytes], dict[str, Any]]] = {}
         self._disclosable: set[int] = set()
@@ -111,18 +114,22 @@ class OrderReader:
         if schema.view != view:
             raise ContractError(f"the order names view {view!r} and carries {schema.view!r} of {schema.name}")
         if schema.id not in self._disclosable:
-            check_disclosable(schema)
+            check_disclosable(schema, self._audience)
             self._disclosable.add(schema.id)
 
 
-def check_disclosable(schema: Schema) -> None:
-    """Raises ContractError if a field of the class ``sensitive`` is anywhere in the view's schema.
+def check_disclosable(schema: Schema, audience: str = "public") -> None:
+    """Raises ContractError if the view is not for this audience, or holds a field of the class ``sensitive``.
 
-    The projection has removed them long before; this is the last door before the public
-    (ID numbers are sensitive data under the Personal Information Protection Law, art. 28).
+    The projection has removed or masked them long before; this is the last door before the public (ID numbers are
+    sensitive data under the Personal Information Protection Law, art. 28). To a system of the government's own goes
+    what ``partner`` masks, and by ``uplink`` the number of the party, which the national standard requires.
     """
+    if schema.view not in VIEWS_OF[audience]:
+        raise ContractError(f"{schema.name} as {schema.view}: no view for a channel whose audience is {audience}")
     for path, found in _walk(schema.fields, ""):
-        if found.privacy == "sensitive":
+        is_required = schema.view == UPLINK and path == f"/{PARTY_NUMBER}"
+        if found.privacy == "sensitive" and not is_required and schema.view != "partner":
             raise ContractError(f"{schema.name} as {schema.view}: {path} is sensitive, not for a channel")
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from hub.bus.records import Output, Record
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
+from hub.contracts.views import strip_identity
 from hub.disclosure.orders import Read
 from hub.disclosure.sink import Receipt
 from hub.domain.events import output_id
@@ -45,7 +46,8 @@ class ReceiptWriter:
             "action": order["action"],
             "status": receipt.status,
             "public_reference": receipt.public_reference,
-            "reason": receipt.reason,
+            # In the channel's own words, which may name what a row of ours held.
+            "reason": strip_identity(receipt.reason) if receipt.reason else receipt.reason,
             "received_at": received_at,
         })
         return Output(RECEIPTS_TOPIC, record.key, value, to_headers(envelope))

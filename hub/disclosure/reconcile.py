@@ -63,6 +63,18 @@ def compare(states: Iterable[State], listed: Iterable[PublicRecord], began: date
     return Comparison(sorted(differences, key=lambda each: (each.kind, each.correlation_id)), same, under_way)
 
 
+def refused_withdrawals(states: Iterable[State]) -> list[Difference]:
+    """What was to be withdrawn and was refused, with the remedy: the same withdrawal again."""
+    found: list[Difference] = []
+    for state in states:
+        if (step := state.stuck) is not None:
+            found.append(Difference(
+                "still-public", state.correlation_id, state.subject, step.sequence, None, state.public_reference,
+                "withdraw", state._replace(order_id=step.order_id),
+            ))
+    return found
+
+
 def _judge(state: State, there: PublicRecord | None) -> Difference | None:
     def difference(kind: DifferenceKind, remedy: Remedy | None) -> Difference:
         theirs = there.sequence if there is not None else None

@@ -11,6 +11,7 @@ import structlog
 
 from hub.bus.commits import Position
 from hub.bus.flow import Flow
+from hub.bus.pulse import Pulse
 from hub.bus.spans import Backlog, Since
 from hub.contracts.catalog import Catalog
 from hub.disclosure.engine import DisclosureEngine
@@ -45,15 +46,16 @@ class Means:
 class ChannelSender:
     """Carries out the orders of one channel. ``stop`` may be called from any thread.
 
-    ``adopts`` as for DisclosureEngine.
+    ``audience`` and ``adopts`` as for DisclosureEngine.
     """
 
     def __init__(
-        self, channel: str, sink: Sink, means: Means, *, adopts: Callable[[str | None], bool] = lambda channel: False
+        self, channel: str, sink: Sink, means: Means, *, audience: str = "public",
+        adopts: Callable[[str | None], bool] = lambda channel: False,
     ) -> None:
         self._channel, self._means = channel, means
         engine = DisclosureEngine(
-            channel, sink, means.catalog, means.now,
+            channel, sink, means.catalog, means.now, audience=audience,
             backlog=Backlog(means.bootstrap, topic=ORDERS_TOPIC, group=group_of(channel)),
             load_receipts=Since(means.bootstrap, topic=RECEIPTS_TOPIC),
             adopts=adopts, rule_version=means.rule_version,
@@ -64,6 +66,10 @@ class ChannelSender:
             shutdown_seconds=means.shutdown_seconds,
         )
 
+    @property
+    def pulse(self) -> Pulse:
+        return self._flow.pulse
+
     def run(self) -> None:
         take_over(self._means.bootstrap, group_of(self._channel))
         self._flow.run()
@@ -72,15 +78,21 @@ class ChannelSender:
         self._flow.stop()
 
 
-def channel_senders(sinks: Mapping[str, Sink], known: Collection[str], means: Means) -> dict[str, ChannelSender]:
+def channel_senders(
+    sinks: Mapping[str, Sink], known: Collection[str], means: Means, audiences: Mapping[str, str] | None = None
+) -> dict[str, ChannelSender]:
     """A sender for each channel. ``known`` are the channels of the map: the orders of one that has no sink yet wait
-    in the log. Those of others, and what nobody can read, one of the senders buries."""
+    in the log. Those of others, and what nobody can read, one of the senders buries. Who is not among ``audiences``
+    is read by the public."""
     adopting = min(sinks, default=None)
 
     def adopts_for(name: str) -> Callable[[str | None], bool]:
         return lambda channel: name == adopting and channel not in known
 
-    return {name: ChannelSender(name, sink, means, adopts=adopts_for(name)) for name, sink in sinks.items()}
+    return {
+        name: ChannelSender(name, sink, means, audience=(audiences or {}).get(name, "public"), adopts=adopts_for(name))
+        for name, sink in sinks.items()
+    }
 
 
 def take_over(bootstrap: str, group: str) -> None:

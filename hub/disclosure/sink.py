@@ -155,6 +155,9 @@ class Sink(ABC):
     """
 
     Settings: ClassVar[type[ConnectorSettings]]
+    #: Who reads what this sink makes. One for the public serves no channel whose audience is the government: what that
+    #: may see would become public.
+    audience: ClassVar[Literal["public", "government"]] = "public"
     capabilities: Capabilities
 
     @abstractmethod

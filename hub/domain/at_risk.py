@@ -80,12 +80,12 @@ class ClocksMet:
     def of(self, task: Task) -> frozenset[str]:
         """Ids of the clocks, whether or not there are such."""
         found = set()
-        fields = {"action": task.action, "event_type": task.event_type}
+        fields = {"action": task.action, "event_type": task.event_type, "channel": task.channel}
         targets = {"event": "", "channel": task.channel, "subscription": task.subscription}
         for type in task.types:
             for rule, condition in self._by_type.get(type, ()):
                 target = targets[rule.per]
-                if target is None or (rule.subscriptions and task.subscription not in rule.subscriptions):
+                if target is None or (rule.targets and target not in rule.targets):
                     continue
                 if task.event_type is not None and not _can_speak_to(rule, task.event_type):
                     continue

@@ -83,8 +83,8 @@ class ClockRule:
     calendar: Literal["gannan", "cn"] = "gannan"
     suspended_by: tuple[str, ...] = ()
     resumed_by: tuple[str, ...] = ()
-    #: Narrows a clock per subscription to some of them; empty is all.
-    subscriptions: tuple[str, ...] = ()
+    #: Narrows a clock per subscription or per channel to some of them; empty is all.
+    targets: tuple[str, ...] = ()
     until: str | None = None
     meets: int = 1
     escalate: tuple[int, ...] = ()

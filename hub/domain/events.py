@@ -8,6 +8,7 @@ an effect that happened twice can be told from two effects.
 from __future__ import annotations
 
 import hashlib
+import re
 import uuid
 from datetime import datetime
 from typing import NamedTuple
@@ -17,6 +18,8 @@ NAMESPACE = uuid.UUID("6f4c0c1e-5a0b-5f0e-9d53-623000000000")
 _NAMESPACE_BYTES = NAMESPACE.bytes
 #: Parts of a name are joined by a byte that no identifier contains, so ("a", "bc") != ("ab", "c").
 _SEPARATOR = "\x1f"
+#: W3C Trace Context: version, trace id, span id, flags; a later version may say more behind them.
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?")
 
 
 def derive_id(*parts: str) -> str:
@@ -33,6 +36,31 @@ def derive_id(*parts: str) -> str:
     digest[8] = digest[8] & 0x3F | 0x80
     text = digest.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+#: The four digits that the variant leaves of the seventeenth (RFC 9562, 4.1).
+_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+
+
+class IdMaker:
+    """``derive_id`` for many names that begin with the same ``parts``: the beginning is hashed once.
+
+    ``make(rest)`` is ``derive_id(*parts, rest)``; further parts stand in ``rest`` behind a separator each.
+    """
+
+    __slots__ = ("_begun",)
+
+    SEPARATOR = _SEPARATOR
+
+    def __init__(self, *parts: str) -> None:
+        begin = _SEPARATOR.join(parts) + _SEPARATOR
+        self._begun = hashlib.sha1(_NAMESPACE_BYTES + begin.encode(), usedforsecurity=False)
+
+    def make(self, rest: str) -> str:
+        begun = self._begun.copy()
+        begun.update(rest.encode())
+        text = begun.hexdigest()
+        return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def entity_id(source: str, natural_key: str) -> str:
@@ -54,6 +82,22 @@ def new_traceparent(seed: str) -> str:
     """A W3C ``traceparent`` whose trace id is derived from ``seed``, so that repeats share it."""
     digest = hashlib.blake2b(seed.encode(), digest_size=24).hexdigest()
     return f"00-{digest[:32]}-{digest[32:48]}-01"
+
+
+def child_traceparent(parent: str, id: str) -> str:
+    """The ``traceparent`` of what a record led to: the trace of ``parent`` and its flags, under a span of its own.
+
+    ``id`` is the output's UUID; the span follows from it, so that a repeat is the same span. As W3C Trace Context
+    asks, a parent that cannot be read begins a new trace instead.
+    """
+    if _TRACEPARENT.fullmatch(parent) is None:
+        return new_traceparent(id)
+    return f"00{parent[2:36]}{span_of(id)}{parent[52:55]}"
+
+
+def span_of(id: str) -> str:
+    """The 16 hexadecimal digits of a span, of the UUID of what it made."""
+    return f"{id[:8]}{id[9:13]}{id[14:18]}"
 
 
 class Envelope(NamedTuple):
@@ -80,5 +124,6 @@ class Envelope(NamedTuple):
         """Envelope of a record that this one is the direct cause of."""
         return Envelope(
             id=id, source=source, type=type, subject=self.subject, time=time, correlation_id=self.correlation_id,
-            causation_id=self.id, traceparent=self.traceparent, sequence=self.sequence,
+            causation_id=self.id, sequence=self.sequence,
+            traceparent=child_traceparent(self.traceparent, id) if self.traceparent is not None else None,
         )

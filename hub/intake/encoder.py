@@ -7,20 +7,24 @@ What does not fit it is left to ``Schema.encode``, which writes it or names the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, cast
 
 from hub.contracts.codec import Schema
 from hub.contracts.fields import Field
 from hub.contracts.flat import SMALL, zigzag
+from hub.intake.column import DOUBT, Column, columns_of
 
 Encode = Callable[[Mapping[str, Any]], bytes]
 _Write = Callable[[Any], bytes]
 
+#: What a part raises that does not take a value.
+_UNFIT = (TypeError, ValueError, AttributeError, KeyError, ArithmeticError)
 _EPOCH = date(1970, 1, 1).toordinal()
 _SCALE = 6
 _LIMIT = 10**18
@@ -61,24 +65,75 @@ def _decimal(value: Decimal) -> bytes:
 _WRITERS: Mapping[str, _Write] = {"string": _text, "boolean": _boolean, "date": _date, "decimal": _decimal}
 
 
-def row_encoder(schema: Schema) -> Encode:
-    """The encoder of a schema; ``schema.encode`` itself where the schema has types that rows lack."""
-    space: dict[str, Any] = {"prefix": b"\x00" + schema.id.to_bytes(4, "big")}
-    try:
-        parts = [_part(number, field, space) for number, field in enumerate(schema.fields)]
-    except KeyError:
-        return schema.encode
-    names = frozenset(field.name for field in schema.fields)
-    write = _compile(["prefix", *parts], space)
+class RowEncoder:
+    """The encoder of a schema. It remembers what columns became; ``encode_all`` is used by one thread.
 
-    def encode(value: Mapping[str, Any]) -> bytes:
+    Whatever a compiled part does not take is left to ``Schema.encode``, which writes it or names the fault; so is
+    all of a schema with types that rows lack.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._prefix = b"\x00" + schema.id.to_bytes(4, "big")
+        self._names = [field.name for field in schema.fields]
+        self._allowed = frozenset(self._names)
+        self._doubts: list[None] = []
+        space: dict[str, Any] = {"prefix": self._prefix}
         try:
-            data = write(value)
-        except (TypeError, ValueError, AttributeError, KeyError, ArithmeticError):
-            return schema.encode(value)
-        return data if names.issuperset(value) else schema.encode(value)
+            parts = [_part(number, field, space) for number, field in enumerate(schema.fields)]
+            self._columns = [Column(_piece(field, self._doubts)) for field in schema.fields]
+            self._defaults = [_default(field) for field in schema.fields]
+        except KeyError:
+            self._write: _Write | None = None
+        else:
+            self._write = _compile(["prefix", *parts], space)
 
-    return encode
+    def encode(self, value: Mapping[str, Any]) -> bytes:
+        """What ``Schema.encode`` gives. Raises ContractError as it does."""
+        if self._write is None:
+            return self._schema.encode(value)
+        try:
+            data = self._write(value)
+        except _UNFIT:
+            return self._schema.encode(value)
+        return data if self._allowed.issuperset(value) else self._schema.encode(value)
+
+    def encode_all(self, values: Sequence[dict[str, Any]]) -> list[bytes | None]:
+        """What ``encode`` gives for each, column by column; ``None`` where it has to be asked."""
+        there = set().union(*values)
+        names = [name for name in self._names if name in there]
+        if self._write is None or len(names) < 2 or len(names) < len(there):
+            return [None] * len(values)
+        found = dict(zip(names, columns_of(values, names), strict=True))
+        self._doubts.clear()
+        pieces: list[Iterable[Any]] = [repeat(self._prefix, len(values))]
+        for name, column, default in zip(self._names, self._columns, self._defaults, strict=True):
+            contents = found.get(name)
+            if contents is not None:
+                pieces.append(column(contents))
+            else:
+                pieces.append(repeat(column((None,))[0] if default is None else default, len(values)))
+        rows = zip(*pieces, strict=True)
+        if self._doubts:
+            return [None if DOUBT in parts else b"".join(parts) for parts in rows]
+        return list(map(b"".join, rows))
+
+
+def _piece(field: Field, doubts: list[None]) -> Callable[[Any], Any]:
+    """The Avro of one field, or ``DOUBT``, of which ``doubts`` then tells. Whether ``None`` stands for a default,
+    ``encode`` sees."""
+    write, before = _writer(field), b"\x02" if field.is_nullable else b""
+
+    def make(content: Any) -> Any:
+        if content is None and field.is_nullable:
+            return b"\x00"
+        try:
+            return before + write(content)
+        except _UNFIT:
+            doubts.append(None)
+            return DOUBT
+
+    return make
 
 
 def _part(number: int, field: Field, space: dict[str, Any]) -> str:

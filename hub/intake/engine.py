@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -213,8 +213,7 @@ class _Reading:
 
     def _take(self, batch: Batch) -> None:
         now = utc_now()
-        identify = self._writer.identify
-        items = [identify(item) if isinstance(item, Row) else item for item in batch.items]
+        items = self._writer.identify_all(batch.items)
         keys = [item.key for item in items if isinstance(item, Identified)]
         ledger = self._intake.ledger
         made = _Made(ledger.known(keys))
@@ -236,8 +235,8 @@ class _Reading:
                 turn.close(ticket.next_offsets if ticket is not None else None)
 
     def _take_items(self, items: Sequence[Identified | RowFault], made: _Made, now: datetime) -> None:
-        for entry in items:
-            fault = self._take_row(entry, made, now) if isinstance(entry, Identified) else entry
+        for entry, body in zip(items, self._bodies(items, made.known), strict=True):
+            fault = self._take_row(entry, made, now, body) if isinstance(entry, Identified) else entry
             if fault is None:
                 continue
             made.faults.append(fault)
@@ -246,8 +245,22 @@ class _Reading:
             self.counts.rejected[code] = self.counts.rejected.get(code, 0) + 1
         self._add_rejections(made.faults, made.rows, made.outputs)
 
-    def _take_row(self, entry: Identified, made: _Made, now: datetime) -> RowFault | None:
-        """Counts the row, and adds what it becomes to the batch; the fault if it becomes nothing."""
+    def _bodies(self, items: Sequence[Identified | RowFault], known: Mapping[bytes, SeenRow]) -> list[bytes | None]:
+        """The encoded values of those that are no repeats, as far as they can be made together."""
+        bodies: list[bytes | None] = [None] * len(items)
+        news: dict[int, Identified] = {}
+        for number, item in enumerate(items):
+            if type(item) is Identified:
+                before = known.get(item.key)
+                if before is None or before.digest != item.digest:
+                    news[number] = item
+        for number, body in zip(news, self._writer.bodies(list(news.values())), strict=True):
+            bodies[number] = body
+        return bodies
+
+    def _take_row(self, entry: Identified, made: _Made, now: datetime, body: bytes | None) -> RowFault | None:
+        """Counts the row, and adds what it becomes to the batch; the fault if it becomes nothing. ``body`` is
+        its value, encoded, where it is known by now."""
         row, key, digest, counts = entry.row, entry.key, entry.digest, self.counts
         if row.warnings:
             self._warn(row.place, row.warnings, made.logged)
@@ -284,7 +297,7 @@ class _Reading:
                     self._warn(row.place, (found.warning,), made.logged)
                     return None
                 identity = found
-            output, after = self._writer.event(entry, before, now, identity)
+            output, after = self._writer.event(entry, before, now, identity, body=body)
             if made.turn is not None:
                 judged = made.turn.judge(entry, before, output, after, now, identity)
                 made.add(key, judged.after, *judged.outputs)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from hub.bus.records import Headers, Output
-from hub.contracts.cloudevents import to_headers
+from hub.contracts.cloudevents import HeaderMaker, to_headers, written_time
 from hub.contracts.codec import Schema
-from hub.domain.events import Envelope, derive_id, entity_id, event_id, new_traceparent
+from hub.domain.events import Envelope, IdMaker, derive_id, new_traceparent
 from hub.domain.identifiers import subject_key
 from hub.domain.plain import whole_millis
-from hub.intake.encoder import Encode, row_encoder
+from hub.errors import InputError
+from hub.intake.content import Contents, canonical_text
+from hub.intake.encoder import Encode, RowEncoder
 from hub.intake.rows import Problem, Row, RowFault
 from hub.state.seen_index import SeenRow
 
@@ -22,10 +24,12 @@ from hub.state.seen_index import SeenRow
 REJECTIONS_TOPIC = "intake.rejections.v1"
 REJECTION_SCHEMA = "hub/rejection"
 REJECTION_TYPE = "intake.row.rejected"
-_REMOVED = "\x1e\x1fremoved"
-_UNREAD = "\x1e\x1funread\x1f"
+_REMOVED = b"\x1e\x1fremoved"
+_UNREAD = b"\x1e\x1funread\x1f"
 #: Headers that say how the subject of an event was found, where its row had no valid code.
 IDENTIFIED_BY, IDENTITY_REASON = "ce_identifiedby", "ce_identityreason"
+#: Subjects that are remembered; a batch of a large export speaks of some hundred enterprises.
+_SUBJECTS = 16384
 
 
 def source_uri(name: str) -> str:
@@ -76,81 +80,115 @@ class EventWriter:
         schema: Callable[[str], Schema],
         secret: bytes,
     ) -> None:
-        # BLAKE2b takes keys of at most 64 bytes; a longer secret is no less secret as its digest.
-        self._key = secret if len(secret) <= 64 else hashlib.blake2b(secret).digest()
         self.uri = source_uri(source)
         self._source = source
         self._target = target
         self._schema = schema
         self._secret = secret
-        self._targets: dict[str, tuple[str, Encode]] = {}
+        # A whole block of the hash, so that each digest begins behind the secret.
+        self._keyed = hashlib.sha256(hashlib.sha256(secret).digest().ljust(64, b"\0"))
+        self._targets: dict[str, tuple[str, RowEncoder]] = {}
         self._salt = f"{self.uri}\x1f"
         self._rejection = schema(REJECTION_SCHEMA)
+        self._contents = Contents()
+        self._entity_ids, self._event_ids = IdMaker("entity", self.uri), IdMaker("event", self.uri)
+        self._headers = HeaderMaker(self.uri)
+        self._subject_of_code = lru_cache(maxsize=_SUBJECTS)(self._code_subject)
 
     def target(self, kind: str) -> tuple[str, Encode]:
         """Topic and encoder of a kind of row."""
+        topic, encoder = self._row_target(kind)
+        return topic, encoder.encode
+
+    def _row_target(self, kind: str) -> tuple[str, RowEncoder]:
         found = self._targets.get(kind)
         if found is None:
             topic, name = self._target(kind)
-            found = self._targets[kind] = (topic, row_encoder(self._schema(name)))
+            found = self._targets[kind] = (topic, RowEncoder(self._schema(name)))
         return found
 
     def identify(self, row: Row) -> Identified:
         """The row's identity. The natural key is of the topic: two kinds of rows may share numbers."""
-        natural = f"{self.target(row.kind)[0]}|{row.natural_key}"
-        content = canonical_text(row.value)
+        return self._identified(row, canonical_text(row.value).encode("utf-8", "replace"))
+
+    def identify_all(self, items: Sequence[Row | RowFault]) -> list[Identified | RowFault]:
+        """``identify`` for each row of a batch; faults stay as they are."""
+        rows = [item for item in items if type(item) is Row]
+        found: list[Identified | RowFault] = list(
+            map(self._identified, rows, self._contents.of([row.value for row in rows]))
+        )
+        if len(rows) == len(items):
+            return found
+        identified = iter(found)
+        return [item if isinstance(item, RowFault) else next(identified) for item in items]
+
+    def _identified(self, row: Row, content: bytes) -> Identified:
+        natural = f"{self._row_target(row.kind)[0]}|{row.natural_key}"
         if row.is_removed:
             # Its last content is that of the version before: only this tells them apart.
             content += _REMOVED
         if row.unread_code is not None:
-            content += _UNREAD + row.unread_code
-        return Identified(row, natural, self.keyed(self._salt + natural, 16), self.keyed(content, 8))
+            content += _UNREAD + row.unread_code.encode("utf-8", "replace")
+        return Identified(row, natural, self.keyed(self._salt + natural, 16), self._digest(content, 8))
+
+    def bodies(self, items: Sequence[Identified]) -> list[bytes | None]:
+        """What ``event`` would encode of each, column by column; ``None`` where it has to look for itself."""
+        kinds = {item.row.kind for item in items}
+        if len(kinds) != 1:
+            return [None] * len(items)
+        return self._row_target(kinds.pop())[1].encode_all([item.row.value for item in items])
 
     def event(
         self, item: Identified, before: SeenRow | None, now: datetime, identity: Identity | None = None,
-        correlation_id: str | None = None,
+        correlation_id: str | None = None, body: bytes | None = None,
     ) -> tuple[Output, SeenRow]:
         """The event for a row that is new or changed, and what the index holds of it afterwards.
 
         Its type is the row's state where that is new, else the amendment. ``identity`` says whose it is where
-        the row has no valid code; ``correlation_id`` is given where it goes on with another source's fact.
+        the row has no valid code; ``correlation_id`` is given where it goes on with another source's fact;
+        ``body`` is what ``bodies`` gave for it.
 
         :raises ContractError: when the value does not fit its schema.
         :raises InputError: when nothing says whom it concerns.
         """
         row, natural, key, digest = item
-        topic, encode = self.target(row.kind)
+        topic, encoder = self._row_target(row.kind)
         version = before.version + 1 if before else 1
         type_ = row.state_type if before is None or before.state != row.state_type else row.amended_type
         value = row.value if identity is None else with_code(row.value, identity.uscc)
-        subject = subject_key(
-            value.get("party_uscc"),
+        subject = self._subject(value)
+        if body is None or identity is not None:
+            body = encoder.encode(value)
+        id_ = self._event_ids.make(f"{natural}{IdMaker.SEPARATOR}{version}")
+        headers = self._headers.make(
+            id_.encode(), type_, subject, written_time(now), new_traceparent(id_).encode(),
+            (correlation_id or self._entity_ids.make(natural)).encode(), version, key.hex().encode(),
+            digest.hex().encode(),
+        )
+        if identity is not None:
+            headers += identity.headers()
+        return Output(topic, subject, body, headers), SeenRow(version, digest, row.state_type)
+
+    def _subject(self, value: Mapping[str, Any]) -> bytes:
+        code = value.get("party_uscc")
+        if code is not None and (found := self._subject_of_code(code)) is not None:
+            return found
+        return subject_key(
+            code,
             value.get("party_registration_number"),
             value.get("party_certificate_number"),
             value.get("party_name"),
             self._secret,
-        )
-        id_ = event_id(self.uri, natural, version)
-        headers = to_headers(
-            Envelope(
-                id=id_,
-                source=self.uri,
-                type=type_,
-                subject=subject,
-                time=now,
-                correlation_id=correlation_id or entity_id(self.uri, natural),
-                traceparent=new_traceparent(id_),
-                sequence=version,
-                natural_key=key.hex(),
-                digest=digest.hex(),
-            )
-        )
-        if identity is not None:
-            headers += identity.headers()
-        return (
-            Output(topic, subject.encode(), encode(value), headers),
-            SeenRow(version, digest, row.state_type),
-        )
+        ).encode()
+
+    def _code_subject(self, code: str) -> bytes | None:
+        """The subject where the code alone decides it."""
+        try:
+            found = subject_key(code, None, None, None, self._secret)
+        except InputError:
+            return None
+        # A person's number in this column gives way to one in its own.
+        return None if found.startswith("id-") else found.encode()
 
     def rejection(self, identity: str, fault: RowFault, number: int, now: datetime) -> tuple[bytes, Output]:
         """The record of one problem of a fault, with the key under which the index knows it.
@@ -196,40 +234,15 @@ class EventWriter:
         return key, Output(REJECTIONS_TOPIC, self._source.encode(), value, headers)
 
     def keyed(self, text: str, size: int) -> bytes:
-        """A digest that tells nothing of ``text`` to whoever has not the secret."""
-        return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=size, key=self._key).digest()
+        """A digest that tells nothing of ``text`` to whoever has not the secret: ``size`` bytes, 16 at most."""
+        return self._digest(text.encode("utf-8", "replace"), size)
 
-
-def canonical_text(value: Mapping[str, Any]) -> str:
-    """The content of a row as one text, the same for the same content for ever.
-
-    Fields without a value are left out, so that a field added to the schema changes nothing; fields
-    are sorted, so that a column moved or left to its default changes nothing either.
-    """
-    return "\x1e".join(
-        [
-            f"{name}\x1f{content if type(content) is str else _canonical(content)}"
-            for name in _sorted(tuple(value))
-            if (content := value[name]) is not None
-        ]
-    )
-
-
-@lru_cache(maxsize=4096)
-def _sorted(names: tuple[str, ...]) -> list[str]:
-    """Rows of one table have few sets of fields."""
-    return sorted(names)
-
-
-def _canonical(content: Any) -> str:
-    kind = type(content)
-    if kind is date:
-        return cast(date, content).isoformat()
-    if kind is list:
-        return "\x1d".join([part if type(part) is str else _canonical(part) for part in content])
-    if kind is dict:
-        return "\x1c".join([f"{name}={part}" for name, part in sorted(content.items()) if part is not None])
-    return str(content)
+    def _digest(self, content: bytes, size: int) -> bytes:
+        """SHA-256 behind a block that the secret makes, cut to half or less: what is left out keeps anybody from
+        going on with a digest that they have seen."""
+        begun = self._keyed.copy()
+        begun.update(content)
+        return begun.digest()[:size]
 
 
 def unfit(row: Row, problem: str, remedy: str, code: str) -> RowFault:

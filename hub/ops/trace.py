@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from hub.bus.dead_letters import PREFIX
+from hub.bus.dead_letters import OWN_PREFIX, PREFIX
 from hub.bus.records import Record
 from hub.contracts.catalog import Catalog
 from hub.errors import HubError
@@ -40,6 +40,11 @@ class Step:
     correlation_id: str
     what: str
     details: dict[str, Any]
+    #: What decided this step: a rule of the map, or of clocks; and in which version.
+    rule: str | None = None
+    version: str | None = None
+    #: Why it went so, where its record says.
+    reason: str | None = None
 
 
 def steps_of(records: Iterable[Record], catalog: Catalog, *, subject: str | None, event_id: str | None) -> list[Step]:
@@ -55,8 +60,20 @@ def steps_of(records: Iterable[Record], catalog: Catalog, *, subject: str | None
     if event_id is not None:
         entities = {h.get("ce_correlationid") for _, h in kept if event_id in (h.get("ce_id"), h.get("ce_causationid"))}
         kept = [(r, h) for r, h in kept if h.get("ce_correlationid") in entities and entities != {None}]
-    steps = [_step(record, headers, catalog) for record, headers in kept]
-    return sorted(steps, key=lambda step: (step.at, _rank(step.topic), step.offset))
+    return in_order(_step(record, headers, catalog) for record, headers in kept)
+
+
+def steps_from(records: Iterable[Record], catalog: Catalog) -> list[Step]:
+    """A step for each of the records, oldest first; as :func:`steps_of`."""
+    return in_order(
+        _step(record, {name: value.decode("utf-8", "replace") for name, value in record.headers}, catalog)
+        for record in records
+    )
+
+
+def in_order(steps: Iterable[Step]) -> list[Step]:
+    """Oldest first; of one moment in the order of the way."""
+    return sorted(steps, key=lambda step: (step.at, _rank(step.topic), step.topic, step.partition, step.offset))
 
 
 def _rank(topic: str) -> int:
@@ -85,6 +102,9 @@ def _step(record: Record, headers: dict[str, str], catalog: Catalog) -> Step:
         headers.get("ce_correlationid", ""),
         _say(record, headers, value),
         value,
+        value.get("rule"),
+        value.get("rule_version") or value.get("map_version") or headers.get(OWN_PREFIX + "rule-version"),
+        value.get("reason") or value.get("asked_why") or headers.get(PREFIX + "message"),
     )
 
 
@@ -103,7 +123,10 @@ def _say(record: Record, headers: dict[str, str], value: dict[str, Any]) -> str:
         place = f", {value['public_reference']}" if value.get("public_reference") else ""
         return f"{value.get('channel')}: {value.get('status')}{place}{_because(value)}"
     if topic.startswith("inbox."):
-        return f"notice to {value.get('subscription')} in view {value.get('view')}: {value.get('action', 'apply')}"
+        again = f", again for request {headers[_REPLAY]}" if _REPLAY in headers else ""
+        return (
+            f"notice to {value.get('subscription')} in view {value.get('view')}: {value.get('action', 'apply')}{again}"
+        )
     if topic.startswith("routing.holdings"):
         holders = [each["subscription"] for each in value.get("holders", []) if each["action"] != "lift"]
         return f"version {value.get('sequence')} routed; held by {', '.join(holders) or 'nobody'}"
@@ -137,6 +160,8 @@ def _say(record: Record, headers: dict[str, str], value: dict[str, Any]) -> str:
     return f"{headers.get('ce_type')} version {version} from {headers.get('ce_source')}{identified}"
 
 
+#: On a notice that was sent again because a person asked.
+_REPLAY = "__hub.replay.request"
 #: Changes of a clock that leave it as it is.
 _WITHOUT_EFFECT = frozenset(("met-again", "repeated", "counted", "ignored"))
 

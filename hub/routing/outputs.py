@@ -13,7 +13,7 @@ from hub.contracts.codec import Schema
 from hub.contracts.flat import array, compile_writer, millis, text
 from hub.contracts.views import Projection
 from hub.domain.calendar import local_date, start_of
-from hub.domain.events import output_id
+from hub.domain.events import child_traceparent, output_id, span_of
 from hub.domain.plain import instant_text
 from hub.domain.routing import Match
 from hub.errors import PoisonError
@@ -62,6 +62,7 @@ class Input:
     __slots__ = (
         "_projected",
         "_shared",
+        "_trace",
         "_value",
         "correlation",
         "event_id",
@@ -89,6 +90,8 @@ class Input:
         self._value: dict[str, Any] | None = None
         self._projected: dict[str, bytes] = {}
         self._shared: Headers | None = None
+        #: What stands before and behind the span in ``traceparent``.
+        self._trace: tuple[bytes, bytes] | None = None
 
     def value(self) -> dict[str, Any]:
         if self._value is None:
@@ -121,8 +124,13 @@ class Input:
                 ("ce_sequence", b"%d" % self.sequence),
             ]
             if "traceparent" in given:
-                self._shared.append(("traceparent", given["traceparent"]))
-        return [("ce_specversion", b"1.0"), ("ce_id", id.encode()), ("ce_type", type), *self._shared]
+                # All outputs of the event are spans of its trace; looked at once, since an event has three of them.
+                first = child_traceparent(given["traceparent"].decode("ascii", "replace"), self.event_id).encode()
+                self._trace = first[:36], first[52:]
+        headers = [("ce_specversion", b"1.0"), ("ce_id", id.encode()), ("ce_type", type), *self._shared]
+        if self._trace is not None:
+            headers.append(("traceparent", span_of(id).encode().join(self._trace)))
+        return headers
 
 
 #: The fields that differ from event to event, in the order of the schema.

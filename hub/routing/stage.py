@@ -215,7 +215,7 @@ class RoutingStage(Stage):
 
 
 def _builder(hub_map: HubMap, catalog: Catalog, calendars: Mapping[str, Calendar]) -> OutputBuilder:
-    views = {("channel", name): channel.view for name, channel in hub_map.channels.items()}
+    views: dict[tuple[str, str], str] = {("channel", name): each.view for name, each in hub_map.channels.items()}
     views |= {("subscription", name): entry.view for name, entry in hub_map.subscriptions.items()}
     notices = {
         name: {

@@ -27,6 +27,10 @@ def create_provincial_system(data: Path, faults: FaultPlan) -> FastAPI:
     app = FastAPI(title="省互联网+监管系统（演示）", lifespan=closing(register))
     app.include_router(faults_router(faults))
 
+    @app.get("/api/v1/stats")
+    async def read_stats() -> dict[str, int]:
+        return register.stats()
+
     @app.post("/api/v1/exchange/{table}/{number}")
     async def take_batch(table: str, number: str, request: Request) -> Response:
         body = await request.body()

@@ -113,6 +113,14 @@ class RowRegister:
         found = self._database.execute("SELECT max(n) FROM (SELECT count(*) AS n FROM publication GROUP BY cd_id)")
         return int(found.fetchone()[0] or 0)
 
+    def stats(self) -> dict[str, int]:
+        """What it counts, in the words of the disclosure system's stand-in."""
+        counts = dict(self._database.execute("SELECT is_shown, count(*) FROM row GROUP BY is_shown").fetchall())
+        return {
+            "currently_public": counts.get(1, 0), "gone": counts.get(0, 0),
+            "max_publications_per_order": self.most_publications(), "batches": len(self.batches()),
+        }
+
     def batches(self) -> list[str]:
         """Numbers in the order in which they first came."""
         return [row["number"] for row in self._database.execute("SELECT number FROM batch ORDER BY at")]

@@ -1,7 +1,8 @@
-"""All stand-ins in one process: the disclosure system, the national platform, a department's open interface, and one
-department for each subscription.
+"""All stand-ins in one process: the disclosure system, the national platform, a department's open interface, one
+department for each subscription, and the other side of each channel that has one of its own.
 
-``python -m hub.sandbox.service --data DIR --feedback-url URL --department SUBSCRIPTION=NAME …``
+``python -m hub.sandbox.service --data DIR --feedback-url URL --department SUBSCRIPTION=NAME … --channel
+NAME=CONNECTOR …``
 
 Under the data folder: ``sandbox.json`` says where everybody listens, and as which process, from the
 moment when all of them do until they stop (a killed run leaves it behind); ``identity.json`` keeps
@@ -13,10 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import fcntl
-import json
 import os
-import random
 import re
 import secrets
 import signal
@@ -33,13 +31,14 @@ from fastapi import FastAPI
 from hub.contracts.catalog import Catalog
 from hub.domain.webhook import new_secret
 from hub.errors import ContractError, InfrastructureError, UsageError
+from hub.sandbox.channels import OWN_SERVER, create_channels, describe_channels
 from hub.sandbox.department import create_department
 from hub.sandbox.disclosure_system import create_disclosure_system
 from hub.sandbox.faults import FaultPlan
 from hub.sandbox.national_platform import create_national_platform
 from hub.sandbox.open_interface import PATH, Feed, create_open_interface, sample_records
+from hub.sandbox.places import bind, load_identity, owned, save_private, url_of
 
-HOST = "127.0.0.1"
 DISCLOSURE = "disclosure"
 INTERFACE = "interface"
 NATIONAL = "national"
@@ -48,8 +47,6 @@ _OWN = (DISCLOSURE, INTERFACE, NATIONAL)
 _SAMPLES = 40
 READY_FILE = "sandbox.json"
 IDENTITY_FILE = "identity.json"
-#: Below the range that systems hand out to outgoing connections: no client sits on a server's port.
-PORTS = range(20_000, 32_000)
 #: Requests under way at SIGTERM get this long; what they miss the hub sends again.
 GRACE_SECONDS = 5
 #: Names a file and a topic (inbox.<subscription>), so it is held to what both can bear.
@@ -71,41 +68,46 @@ def run_sandbox(
     departments: Mapping[str, str],
     ports: Mapping[str, int] | None = None,
     *,
+    channels: Mapping[str, str] | None = None,
     home: Path | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT, then stops cleanly.
 
-    ``departments`` maps subscriptions to display names. ``ports`` fixes ports by subscription,
-    ``disclosure``, ``interface`` or ``national``; others are those of the last run if they are free, else any free
-    ones. ``home``
-    holds ``schemas/`` and ``reference/``, by default the folders beside the package; without them the
-    public pages show the fields' own names.
+    ``departments`` maps subscriptions to display names, ``channels`` channels to their connectors. ``ports`` fixes
+    ports by subscription, ``channel:NAME``, ``disclosure``, ``interface`` or ``national``; others are those of the last
+    run if they are free, else any free ones. ``home`` holds ``schemas/`` and ``reference/``, by default the folders
+    beside the package; without them the public pages show the fields' own names.
 
     Raises UsageError if the folder is in use or a wanted port is taken.
     """
     for subscription in departments:
         if not _SUBSCRIPTION.fullmatch(subscription) or subscription in _OWN:
             raise UsageError(f"{subscription!r} cannot name a subscription of the sandbox.")
-    unknown = sorted(set(ports or {}) - {*_OWN, *departments})
+    for channel in channels or ():
+        if not _SUBSCRIPTION.fullmatch(channel):
+            raise UsageError(f"{channel!r} cannot name a channel of the sandbox.")
+    channels = channels or {}
+    unknown = sorted(set(ports or {}) - {*_OWN, *departments, *(f"{OWN_SERVER}{name}" for name in channels)})
     if unknown:
         raise UsageError(f"Ports are named for {', '.join(unknown)}, which the sandbox does not run.")
     data.mkdir(parents=True, exist_ok=True)
-    with _owned(data), contextlib.ExitStack() as bound:
+    with owned(data), contextlib.ExitStack() as bound:
         ready_file = data / READY_FILE
         ready_file.unlink(missing_ok=True)  # of a run that was killed: nobody answers there yet
-        identity = _load_identity(data / IDENTITY_FILE)
+        identity = load_identity(data / IDENTITY_FILE)
         sockets: dict[str, socket.socket] = {}
-        for name in (*_OWN, *departments):
+        standins = create_channels(channels, data)
+        for name in (*_OWN, *departments, *standins):
             wanted = (ports or {}).get(name)
-            sockets[name] = bound.enter_context(_bind(wanted, identity["ports"].get(name)))
+            sockets[name] = bound.enter_context(bind(wanted, identity["ports"].get(name)))
             identity["ports"][name] = sockets[name].getsockname()[1]
         for name in (NATIONAL, *departments):
             identity["secrets"].setdefault(name, new_secret("hmac"))
         token = identity["secrets"].setdefault(INTERFACE, secrets.token_urlsafe(24))
-        _save_private(data / IDENTITY_FILE, identity)
+        save_private(data / IDENTITY_FILE, identity)
         feed = Feed(sample_records(_SAMPLES), data / "interface.jsonl")
         bound.callback(feed.close)
-        apps = {
+        apps: dict[str, FastAPI] = {
             DISCLOSURE: create_disclosure_system(data, FaultPlan(), _load_catalog(home)),
             INTERFACE: create_open_interface(token, FaultPlan(), feed),
             NATIONAL: create_national_platform(data, identity["secrets"][NATIONAL]),
@@ -115,8 +117,12 @@ def run_sandbox(
             apps[subscription] = create_department(
                 name, subscription, secret, feedback_url, data, FaultPlan()
             )
+        apps |= {key: standin.app for key, standin in standins.items()}
+        ready = _describe({name: sockets[name] for name in (*_OWN, *departments)}, identity["secrets"])
+        urls = {name: url_of(each) for name, each in sockets.items()}
+        ready["channels"] = describe_channels(channels, standins, urls, urls[DISCLOSURE])
         try:
-            asyncio.run(_serve(apps, sockets, ready_file, _describe(sockets, identity["secrets"])))
+            asyncio.run(_serve(apps, sockets, ready_file, ready))
         finally:
             ready_file.unlink(missing_ok=True)
 
@@ -149,8 +155,9 @@ async def _serve(
                 break  # one could not start, or we were told to stop meanwhile
             await asyncio.sleep(0.02)
         else:
-            _save_private(ready_file, ready)
-            _log.info("sandbox.ready", disclosure=ready["disclosure"]["url"], departments=len(apps) - len(_OWN))
+            save_private(ready_file, ready)
+            _log.info("sandbox.ready", disclosure=ready["disclosure"]["url"], departments=len(ready["departments"]),
+                      channels=len(ready["channels"]))
         # One that ends alone takes the others with it: half a sandbox would look like a broken hub.
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -164,7 +171,7 @@ async def _serve(
 
 
 def _describe(sockets: Mapping[str, socket.socket], keys: Mapping[str, str]) -> dict[str, Any]:
-    urls = {name: f"http://{HOST}:{found.getsockname()[1]}" for name, found in sockets.items()}
+    urls = {name: url_of(found) for name, found in sockets.items()}
     return {
         "pid": os.getpid(),
         "disclosure": {"url": urls.pop(DISCLOSURE)},
@@ -184,56 +191,6 @@ def _load_catalog(home: Path | None) -> Catalog | None:
     except (ContractError, OSError) as error:
         _log.warning("sandbox.no_titles", error=str(error))
         return None
-
-
-@contextlib.contextmanager
-def _owned(data: Path) -> Iterator[None]:
-    """Two senders on one book would answer twice. The lock ends with the process, however it ends."""
-    with (data / "sandbox.lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"Another sandbox runs on {data}: stop it or name another folder.") from None
-        yield
-
-
-def _bind(wanted: int | None, remembered: int | None) -> socket.socket:
-    """A bound socket: on ``wanted`` or not at all, else on ``remembered``, else on any free port."""
-    candidates = [wanted] if wanted is not None else [
-        *([remembered] if remembered else []), *random.sample(PORTS, 100)
-    ]
-    for port in candidates:
-        bound = socket.socket()
-        # As every server does: a port whose last connections still linger is free.
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((HOST, port))
-        except OSError:
-            bound.close()
-            continue
-        return bound
-    if wanted is not None:
-        raise UsageError(f"Port {wanted} of {HOST} is taken.")
-    raise InfrastructureError(f"No free port of {HOST} between {PORTS.start} and {PORTS.stop - 1}.")
-
-
-def _load_identity(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        found = {}
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read: {error}. Restore it, or take an empty folder.") from error
-    return {"ports": dict(found.get("ports", {})), "secrets": dict(found.get("secrets", {}))}
-
-
-def _save_private(path: Path, content: Mapping[str, Any]) -> None:
-    """Replaces the file in one step; it is never readable by others, not even for a moment."""
-    draft = path.with_name(path.name + ".new")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        json.dump(content, file, ensure_ascii=False, indent=2)
-    os.replace(draft, path)
 
 
 def _named(text: str) -> tuple[str, str]:
@@ -259,14 +216,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="a department and what it subscribes to; may be repeated",
     )
     parser.add_argument(
+        "--channel", type=_named, action="append", default=[], metavar="NAME=CONNECTOR",
+        help="a channel of the map and its connector; may be repeated",
+    )
+    parser.add_argument(
         "--port", type=_port, action="append", default=[], metavar="NAME=PORT",
-        help="a fixed port, by subscription, 'disclosure', 'interface' or 'national'; may be repeated",
+        help="a fixed port, by subscription, 'channel:NAME', 'disclosure', 'interface' or 'national'; may be repeated",
     )
     parser.add_argument("--home", type=Path, help="folder of schemas/ and reference/")
     given = parser.parse_args(arguments)
     try:
         run_sandbox(
-            given.data, given.feedback_url, dict(given.department), dict(given.port), home=given.home
+            given.data, given.feedback_url, dict(given.department), dict(given.port), channels=dict(given.channel),
+            home=given.home,
         )
     except (UsageError, InfrastructureError) as error:
         parser.exit(2, f"{error}\n")

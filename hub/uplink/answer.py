@@ -53,13 +53,17 @@ class UnclearAnswerError(OutletError):
 class Uplink(Protocol):
     """A platform's way back up; a connector gives one by its method ``make_uplink(config)``.
 
-    ``source`` is the name of the source whose tasks it answers. All methods are pure, called in one thread.
-    ``receipt`` gets only what may be final: 2xx and refusals (4xx but 408, 425, 429), and raises
-    ``UnclearAnswerError`` for what it cannot take as either. A secret that is missing is a ``ContractError``.
+    ``source`` is the name of the source whose tasks it answers. ``task_prefix`` is what the numbers of its tasks begin
+    with; ``None`` says that every task is its own, which goes where no other platform is answered. All methods are
+    pure, called in one thread. ``receipt`` gets only what may be final: 2xx and refusals (4xx but 408, 425, 429), and
+    raises ``UnclearAnswerError`` for what it cannot take as either. A secret that is missing is a ``ContractError``.
     """
 
     @property
     def source(self) -> str: ...
+
+    @property
+    def task_prefix(self) -> str | None: ...
 
     def returned_task(self, place: str | None) -> str | None:
         """The number of the task that a refused row sends back; ``place`` is the ``sheet`` that the source gave to

@@ -7,7 +7,8 @@
 ``intake.row.rejected`` of the platform    return (退回)
 =========================================  =========================================================
 
-A lead is the platform's if its channel is ``national`` and its number that of the task. What the source itself says
+A lead is the platform's if its channel is ``national`` and its number that of the task, which begins as the numbers of
+that platform do. What the source itself says
 of its leads is the platform's own word and is not told back.
 """
 
@@ -48,6 +49,7 @@ class Rules:
     def __init__(self, uplink: Uplink, catalog: Catalog) -> None:
         self._uplink, self._catalog = uplink, catalog
         self._own = f"/sources/{uplink.source}".encode()
+        self._prefix = uplink.task_prefix or ""
 
     def answer(self, record: Record) -> tuple[Envelope, LeadAnswer] | None:
         """The answer that a record asks for; ``None`` for none.
@@ -73,7 +75,7 @@ class Rules:
     def _handled(
         self, envelope: Envelope, schema: Schema, value: Mapping[str, Any], action: Action
     ) -> tuple[Envelope, LeadAnswer] | None:
-        if value["channel"] != CHANNEL:
+        if value["channel"] != CHANNEL or not value["record_unique_identity"].startswith(self._prefix):
             return None
         shown = self._catalog.projection(schema, _VIEW).apply(value)
         # The number of the task is not hidden from who gave it, also where the lead is about a person.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -17,26 +18,48 @@ from hub.web.site.headers import SecurityHeaders
 from hub.web.site.parts import SiteParts
 from hub.web.site.render import STATIC
 
+Look = Callable[[], str | None]
 
-def health_router(is_ready: Callable[[], str | None]) -> APIRouter:
-    """``/healthz``: the process lives, touching nothing else. ``/readyz``: it can serve.
 
-    ``is_ready`` gives what is missing, or ``None``; it is called in a thread.
+def _well() -> str | None:
+    return None
+
+
+def health_router(is_ready: Look, *, is_started: Look = _well, is_alive: Look = _well) -> APIRouter:
+    """``/healthz``: the process lives and no loop of it stands still, touching nothing outside. ``/startupz``: its
+    tables have been read. ``/readyz``: it can serve.
+
+    Each function gives what is missing, or ``None``; ``is_ready`` may block, the others must not.
     """
     router = APIRouter(tags=["health"], dependencies=[open_to("everyone: it says nothing but whether the hub serves")])
 
-    @router.get("/healthz")
-    async def healthz() -> dict[str, str]:
-        return {"status": "ok"}
+    @router.get("/healthz", summary="Whether a restart would help", responses=_MISSING)
+    async def healthz() -> JSONResponse:
+        return _told("not alive", is_alive())
 
-    @router.get("/readyz")
+    @router.get("/startupz", summary="Whether it has read what it needs", responses=_MISSING)
+    async def startupz() -> JSONResponse:
+        return _told("starting", is_started())
+
+    @router.get("/readyz", summary="Whether it can serve now", responses=_MISSING)
     def readyz() -> JSONResponse:
-        missing = is_ready()
-        if missing is None:
-            return JSONResponse({"status": "ok"})
-        return JSONResponse({"status": "not ready", "missing": missing}, status_code=503)
+        return _told("not ready", is_started() or is_ready())
 
     return router
+
+
+_MISSING: dict[int | str, dict[str, Any]] = {503: {"description": "Not so, and what is missing", "content": {
+    "application/json": {"schema": {
+        "type": "object", "required": ["status", "missing"],
+        "properties": {"status": {"type": "string"}, "missing": {"type": "string"}},
+    }},
+}}}
+
+
+def _told(status: str, missing: str | None) -> JSONResponse:
+    if missing is None:
+        return JSONResponse({"status": "ok"})
+    return JSONResponse({"status": status, "missing": missing}, status_code=503)
 
 
 def create_app(routers: Sequence[tuple[str, APIRouter]], site: SiteParts | None = None) -> FastAPI:

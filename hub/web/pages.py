@@ -64,7 +64,7 @@ def pages_router(
         except HubError as error:
             if not error.is_retryable:
                 raise
-            _log.warning("pages.unavailable", path=request.url.path, error=type(error).__name__)
+            _log.warning("pages.unavailable", route=request.scope["route"].path, error=type(error).__name__)
             return respond(unavailable("the hub cannot tell right now; try again"), request.url.path)
 
     def paged(

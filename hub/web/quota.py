@@ -51,8 +51,8 @@ class QuotaMiddleware:
         verdict = await self._quotas.take(who, quota)
         told = _headers(quota, verdict)
         if not verdict.is_allowed:
-            # An address stands in no log line.
-            _log.warning("quota.exceeded", policy=quota.name, caller=name or "by address", path=scope["path"])
+            # Neither an address nor a path, in which anything may stand, is logged.
+            _log.warning("quota.exceeded", policy=quota.name, caller=name or "by address")
             await _refusal(quota, verdict, scope["path"], told)(scope, receive, send)
             return
 

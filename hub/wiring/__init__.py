@@ -43,6 +43,7 @@ from hub.wiring.access import plan_cluster as plan_cluster
 from hub.wiring.acts import acts_desk as acts_desk
 from hub.wiring.acts import dead_letter_desk as dead_letter_desk
 from hub.wiring.acts import open_acts as open_acts
+from hub.wiring.acts import replays as replays
 from hub.wiring.api import asyncapi
 from hub.wiring.delivery import address_guard as address_guard
 from hub.wiring.delivery import build_delivery
@@ -55,9 +56,14 @@ from hub.wiring.disclosure import build_disclosure, channel_groups
 from hub.wiring.disclosure import mend as mend
 from hub.wiring.disclosure import public_states as public_states
 from hub.wiring.disclosure import reconcile as reconcile
+from hub.wiring.disclosure import withdraw_again as withdraw_again
 from hub.wiring.guards import sources_guard as sources_guard
+from hub.wiring.health import with_health as with_health
 from hub.wiring.http_intake import http_sources as http_sources
 from hub.wiring.http_intake import keys_desk as keys_desk
+from hub.wiring.ledger import LedgerRebuild as LedgerRebuild
+from hub.wiring.ledger import build_ledger, ledger_groups
+from hub.wiring.ledger import open_ledger as open_ledger
 from hub.wiring.ops import build_ops
 from hub.wiring.ops import lag_watch as lag_watch
 from hub.wiring.parts import Service as Service
@@ -73,12 +79,12 @@ from hub.wiring.site import api_keys_desk as api_keys_desk
 from hub.wiring.site import key_uses as key_uses
 from hub.wiring.topics import topic_specs as topic_specs
 from hub.wiring.uplink import build_uplink
-from hub.wiring.uplink import find_uplink as find_uplink
+from hub.wiring.uplink import find_uplinks as find_uplinks
 from hub.wiring.uplink import uplink_groups as uplink_groups
 from hub.wiring.web import build_web
 from hub.wiring.web import registry_subjects as registry_subjects
 
-STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "uplink", "ops", "web")
+STAGES = ("intake", "routing", "disclosure", "delivery", "clocks", "uplink", "ledger", "ops", "web")
 
 
 def asyncapi_document(
@@ -96,7 +102,7 @@ def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
         "hub-clocks": _CLOCK_INPUTS,
     }
     handed_out = {group_of(name): (f"inbox.{name}", COMMANDS_TOPIC) for name in hub_map.subscriptions}
-    return groups | channel_groups(hub_map) | handed_out | direct_groups(hub_map)
+    return groups | channel_groups(hub_map) | handed_out | direct_groups(hub_map) | ledger_groups(hub_map)
 
 
 def all_groups(settings: Settings, hub_map: HubMap) -> dict[str, tuple[str, ...]]:
@@ -170,6 +176,8 @@ def build_service(settings: Settings, stage: str) -> Service:
     if stage == "web":
         document = partial(asyncapi_document, settings, hub_map, catalog)
         return build_web(settings, hub_map, catalog, document, partial(clocks_view, settings))
+    if stage == "ledger":
+        return build_ledger(settings, hub_map, catalog)
     if stage == "ops":
         return build_ops(settings, hub_map, catalog, all_groups(settings, hub_map))
     if stage == "delivery":

@@ -16,7 +16,7 @@ from hub.disclosure.book import State, fold
 from hub.disclosure.config import ChannelConfig, build_sink
 from hub.disclosure.orders import ORDERS_TOPIC
 from hub.disclosure.receipts import RECEIPTS_TOPIC
-from hub.disclosure.reconcile import Comparison, Difference, compare
+from hub.disclosure.reconcile import Comparison, Difference, compare, refused_withdrawals
 from hub.disclosure.reissue import orders_of, reissue
 from hub.disclosure.service import Means, channel_senders, group_of
 from hub.disclosure.sink import PublicRecord
@@ -43,7 +43,7 @@ def channel_configs(settings: Settings, hub_map: HubMap, endpoints: Endpoints) -
             continue
         try:
             configs[name] = ChannelConfig.of(
-                name, channel.title, channel.view, channel.connector, endpoints.channels[name], base
+                name, channel.title, channel.view, channel.connector, endpoints.channels[name], base, channel.audience
             )
         except ContractError as error:
             faults.append(str(error))
@@ -61,7 +61,8 @@ def build_disclosure(settings: Settings, hub_map: HubMap, catalog: Catalog, endp
         _log.warning("the map knows no such channel", channel=name)
     means = Means(settings.bootstrap, catalog, utc_now, hub_map.version, settings.shutdown_seconds)
     sinks = {name: build_sink(config, catalog, settings.data, utc_now) for name, config in configs.items()}
-    senders = channel_senders(sinks, hub_map.channels, means)
+    audiences = {name: channel.audience for name, channel in hub_map.channels.items()}
+    senders = channel_senders(sinks, hub_map.channels, means, audiences)
     return Together({group_of(name): sender for name, sender in senders.items()})
 
 
@@ -99,6 +100,15 @@ def reconcile(settings: Settings, channel: str) -> Comparison:
     began = utc_now()
     found = asyncio.run(listed())
     return compare(public_states(settings, channel), found, began)
+
+
+def withdraw_again(settings: Settings, channel: str, *, by: str, why: str) -> int:
+    """Gives every withdrawal again that the channel refused; returns how many. Raises UsageError for no channel of the
+    map."""
+    known = open_map(settings, open_catalog(settings)).channels
+    if channel not in known:
+        raise UsageError(f"There is no channel {channel!r}; there are: {', '.join(known)}.")
+    return mend(settings, refused_withdrawals(public_states(settings, channel)), by=by, why=why)
 
 
 def mend(settings: Settings, differences: Sequence[Difference], *, by: str, why: str) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
+from hub.bus.publisher import KafkaPublisher
 from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
 from hub.delivery.service import group_of as delivery_group_of
@@ -11,10 +13,12 @@ from hub.disclosure.service import group_of as channel_group_of
 from hub.domain.direct import group_of as direct_group_of
 from hub.ops.lag_unread import Role
 from hub.ops.lag_watch import Watch
+from hub.ops.probe import LogProbe
 from hub.ops.service import OpsService
+from hub.ops.snapshot import Snapshot
 from hub.settings import Settings
 from hub.state.snapshot_store import SnapshotStore
-from hub.wiring.parts import open_redis, utc_now
+from hub.wiring.parts import Service, Together, open_redis, utc_now
 
 
 def group_roles(hub_map: HubMap) -> dict[str, Role]:
@@ -43,12 +47,28 @@ def lag_watch(
     )  # fmt: skip
 
 
+class Probed:
+    """A watch whose snapshots hold the latest probe."""
+
+    def __init__(self, watch: Watch, probe: LogProbe) -> None:
+        self._watch, self._probe = watch, probe
+
+    def look(self) -> Snapshot:
+        return replace(self._watch.look(), probes=self._probe.latest())
+
+    def close(self) -> None:
+        self._watch.close()
+
+
 def build_ops(
     settings: Settings, hub_map: HubMap, catalog: Catalog, groups: Mapping[str, Sequence[str]]
-) -> OpsService:
+) -> Service:
     """The service, over all groups of the map."""
+    publisher = KafkaPublisher(settings.bootstrap, client_id="probe")
+    probe = LogProbe(settings.bootstrap, publisher, seconds=settings.ops_seconds)
     watch = lag_watch(settings, hub_map, catalog, groups, keeps_clocks=True)
-    return OpsService(
-        watch, SnapshotStore(open_redis(settings)), seconds=settings.ops_seconds, host=settings.metrics_host,
-        port=settings.metrics_port,
+    service = OpsService(
+        Probed(watch, probe), SnapshotStore(open_redis(settings)), seconds=settings.ops_seconds,
+        host=settings.metrics_host, port=settings.metrics_port,
     )  # fmt: skip
+    return Together({"ops": service, "probe": probe})

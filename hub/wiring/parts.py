@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -91,6 +91,10 @@ class Together:
         self._services = dict(services)
         self._error: BaseException | None = None
         self._ended = threading.Event()
+
+    @property
+    def services(self) -> Iterable[Service]:
+        return self._services.values()
 
     def run(self) -> None:
         threads = [

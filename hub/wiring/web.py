@@ -10,6 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from hub.bus.publisher import KafkaPublisher
+from hub.bus.pulse import Pulse
 from hub.bus.reader import read_topics
 from hub.bus.topics import admin, plan
 from hub.clocks.view import ClocksView
@@ -28,9 +29,11 @@ from hub.web.app import create_app, health_router
 from hub.web.asyncapi import asyncapi_router
 from hub.web.feedback import feedback_router
 from hub.web.registry import registry_router
+from hub.web.startup import Startup, StartupGate
 from hub.web.subscriptions import subscriptions_router
 from hub.wiring.api import build_pages, find_callers, limit_requests
 from hub.wiring.delivery import fetched_senders, settings_desk, settings_in_force, settings_table, vault, verify_address
+from hub.wiring.health import Recovery, first_fault, pulses_of
 from hub.wiring.http_intake import build_http_intake
 from hub.wiring.parts import Service, Together, WebService, open_redis, utc_now
 from hub.wiring.site import build_site, key_callers
@@ -107,7 +110,14 @@ def build_app(
     index = NoticeIndex(open_redis(settings))
     # An index that was wiped is told from a notice that never was: it is filled before the first question.
     inboxes = [f"inbox.{name}" for name in hub_map.subscriptions]
-    index.rebuild(read_notices(read_topics(settings.bootstrap, inboxes), catalog))
+    startup = Startup(["notices"])
+    recovery = Recovery({
+        "notices": lambda: index.rebuild(read_notices(read_topics(settings.bootstrap, inboxes), catalog))
+    }, startup)
+    pulses = [pulse for sender in senders.values() for pulse in pulses_of(sender)]
+    health = health_router(
+        missing, is_started=startup.missing, is_alive=lambda: first_fault(pulses, Pulse.why_dead)
+    )
     feedback = feedback_router(publisher.publish, AnswerDesk(catalog, index, keys, utc_now))
     registry = registry_router(catalog, registry_subjects(hub_map, catalog))
     subscriptions = subscriptions_router(
@@ -117,10 +127,11 @@ def build_app(
     site = build_site(settings, hub_map, catalog, publisher)
     callers = find_callers(hub_map, table, [key_callers(hub_map, site.parts.keys)])
     routers = [
-        health_router(missing), *intake.routers, feedback, subscriptions, asyncapi_router(document),
+        health, *intake.routers, feedback, subscriptions, asyncapi_router(document),
         build_pages(settings, hub_map, catalog, callers, clocks), *site.routers,
     ]
     app = create_app([*(("", router) for router in routers), ("/registry", registry)], site.parts)
     limit_requests(app, settings, intake.source_of_key, callers)
-    services: dict[str, Service] = {"settings": table, **intake.services, **site.services}
+    app.add_middleware(StartupGate, startup=startup)
+    services: dict[str, Service] = {"settings": table, "recovery": recovery, **intake.services, **site.services}
     return WebParts(app, services | {group_of(name): sender for name, sender in senders.items()})

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import random
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +31,8 @@ from tests.support_hub import (
     kill,
     public_of,
     read_events,
+    reported_to_the_province,
+    shown_to_the_public,
     stage_of,
     wait_for_nothing_left,
 )
@@ -39,7 +40,7 @@ from tests.support_hub import (
 #: ``make chaos`` sets it: so many kills more, each at a random moment.
 ROUNDS = int(os.environ.get("HUB_CHAOS_ROUNDS", "0"))
 SEED = int(os.environ.get("HUB_CHAOS_SEED", "20260701"))
-INBOXES = ("inbox.government-procurement", "inbox.works-bidding")
+INBOXES = ("inbox.government-procurement", "inbox.works-bidding", "inbox.leads-gannan", "inbox.leads-hezuo")
 Counts = dict[str, int]
 
 
@@ -211,10 +212,8 @@ def _check(run: Run) -> None:
     addresses = run.hub.addresses
     stats = get_json(f"{addresses['sandbox']['disclosure']}/api/v1/stats")
     assert stats["max_publications_per_order"] == 1
-    with sqlite3.connect(run.data / "sandbox" / "disclosure.sqlite") as register:
-        public = set(register.execute("SELECT channel, correlation_id FROM record WHERE is_public").fetchall())
-    register.close()
-    assert public == public_of(manifest)
+    assert shown_to_the_public(run.data) == public_of(manifest)
+    assert reported_to_the_province(run.data)
     for name, found in department_stats(addresses).items():
         ended = tally["delivered"][name]
         assert {"delivered"} <= set(ended) <= {"delivered", "superseded"}

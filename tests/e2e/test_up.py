@@ -7,6 +7,7 @@ import re
 import shutil
 import sqlite3
 import subprocess
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +39,7 @@ from tests.support_hub import (
     hub_json,
     is_at_rest,
     processes_of,
+    reported_to_the_province,
     wait_for_nothing_left,
 )
 
@@ -117,8 +119,8 @@ def test_at_rest_nothing_is_behind_and_everything_has_an_end(season: Season) -> 
     lag = hub_json(season.data, "lag")
     assert {entry["lag"] for entry in lag} == {0}
     assert {entry["group"] for entry in lag} == {
-        "hub-routing", "hub-disclosure-gsxt", "hub-disclosure-creditchina", "hub-clocks",
-        "hub-delivery-government-procurement", "hub-delivery-works-bidding",
+        "hub-routing", *(f"hub-disclosure-{name}" for name in season.map.channels), "hub-clocks",
+        *(f"hub-delivery-{name}" for name in season.map.subscriptions),
     }  # fmt: skip
     tally = hub_json(season.data, "tally")
     assert tally["is_settled"] and tally["dead_letters"] == {}
@@ -260,14 +262,42 @@ def test_no_personal_number_and_no_secret_leaves_its_place(season: Season) -> No
         for record in records
     )
     # What goes to departments' clerks and to the public has been through a view or a mask.
-    hub_own = ("intake.rejections.v1", "disclosure.orders.v1")
-    places["rejections and orders"] = "\n".join(
-        (record.value or b"").decode("utf-8", "replace") for record in records if record.topic in hub_own
+    hub_own = ("intake.rejections.v1", "disclosure.orders.v1", "disclosure.receipts.v1")
+    places["rejections, orders and receipts"] = "\n".join(
+        (record.value or b"").decode("utf-8", "replace") for record in records
+        if record.topic in hub_own and not _is_for_the_province(season, record)
     )
+    channels = season.data / "sandbox" / "channels"
+    places["credit china"] = _dump(channels / "creditchina" / "credit-china.sqlite")
+    places["website"] = "\n".join(page.read_text("utf-8") for page in (channels / "website").rglob("*.html"))
+    assert all(len(places[name]) > 10_000 for name in ("credit china", "website"))
     for place, text in places.items():
         assert not [found for found in _ID_LIKE.findall(text) if is_id_card(found) and not is_uscc(found)], place
         assert not [number for number in numbers if number in text], place
         assert not [name for name, secret in secrets.items() if secret in text], place
+
+
+def test_what_is_reported_to_the_province_names_its_party_and_nobody_else(season: Season) -> None:
+    orders = [record for record in season.read("disclosure.orders.v1") if _is_for_the_province(season, record)]
+    numbers, kept = _certificates(season, season.read()), 0
+    for record in orders:
+        order = season.catalog.decode(record.value or b"")[1]
+        content = dict(season.catalog.decode(order["data"])[1])
+        number = content.pop("party_certificate_number", None)
+        kept += number is not None
+        assert number is None or not content["party_uscc"]
+        assert not [each for each in numbers if each in str(content)]
+    assert kept > 0, "no natural person is among them: this test would look for nothing"
+    assert len(reported_to_the_province(season.data)) > 100
+
+
+def test_the_website_can_be_looked_at(season: Season) -> None:
+    page = season.addresses["sandbox"]["channels"]["website"]
+    with urllib.request.urlopen(page, timeout=20) as answer:
+        assert "涉企信息公示" in answer.read().decode()
+    with urllib.request.urlopen(f"{page}feed.xml", timeout=20) as answer:
+        assert answer.headers["Content-Type"].startswith("application/atom+xml")
+        assert answer.read().count(b"<entry>") == 50
 
 
 def test_a_poison_record_is_set_aside_and_its_followers_pass(season: Season) -> None:
@@ -319,6 +349,13 @@ def _wait_for_public(season: Season, entity: str) -> dict[str, Any]:
 
     season.process.wait_until(is_there, f"{entity} to be public")
     return found[0]
+
+
+def _is_for_the_province(season: Season, record: Record) -> bool:
+    """Whether it is an order of the one channel that may know whose number it is."""
+    if record.topic != "disclosure.orders.v1":
+        return False
+    return bool(season.catalog.decode(record.value or b"")[1]["channel"] == "province")
 
 
 def _inspection_headers(season: Season, subject: str, key: str) -> tuple[Envelope, list[tuple[str, bytes]]]:

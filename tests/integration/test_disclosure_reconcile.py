@@ -9,7 +9,9 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +23,7 @@ from hub.bus.reader import read_topics
 from hub.bus.records import Output, Record
 from hub.cli.main import build
 from hub.contracts.cloudevents import from_headers, to_headers
+from hub.contracts.map import HubMap
 from hub.disclosure.orders import ORDERS_TOPIC
 from hub.disclosure.receipts import RECEIPTS_TOPIC
 from hub.disclosure.service import group_of
@@ -36,7 +39,7 @@ from tests.support_disclosure import platform, serving
 from tests.support_groups import delete_groups
 from tests.support_served import served, wait_until
 from tests.unit.test_clock_rules import READER, RULES
-from tests.unit.test_routing import PENALTIES, PUBLISHED, SUBJECT, hub_map
+from tests.unit.test_routing import PENALTIES, PUBLISHED, SUBJECT, changed_map
 
 if TYPE_CHECKING:
     from tests.conftest import CreateTopics, KafkaLike
@@ -44,6 +47,26 @@ if TYPE_CHECKING:
 CHANNELS = ("gsxt", "creditchina")
 WHY = ["--mend", "--reason", "页面缺失", "--by", "张三"]
 RULE = "withdraw-changed-penalty"
+
+
+@cache
+def two_channels() -> HubMap:
+    """The project's map with two channels of one kind, whose system lists what is public; no others."""
+
+    def change(raw: dict[str, Any]) -> None:
+        raw["channels"] = {name: raw["channels"]["gsxt"] for name in CHANNELS}
+        for route in list(raw["routes"]):
+            left = [name for name in raw["routes"][route]["channels"] if name in CHANNELS]
+            raw["routes"][route]["channels"] = left
+            if not left:
+                del raw["routes"][route]
+        for clock in raw["clocks"].values():
+            clock.pop("channels", None)
+            if "channel" in clock.get("met_where", {}):
+                del clock["met_where"]["channel"]
+
+    with TemporaryDirectory() as folder:
+        return changed_map(Path(folder), change)
 
 
 class World:
@@ -63,7 +86,7 @@ class World:
         value = schema.encode(sample(schema, **{**PUBLISHED, **content}))
         record = Record(PENALTIES, 0, version, int(now.timestamp() * 1000), SUBJECT.encode(), value,
                         to_headers(envelope))  # fmt: skip
-        (outputs,) = RoutingStage(hub_map(), catalog(), lambda: now).handle([record])
+        (outputs,) = RoutingStage(two_channels(), catalog(), lambda: now).handle([record])
         self.write([output for output in outputs if output.topic == ORDERS_TOPIC])
         return list(outputs)
 
@@ -139,7 +162,7 @@ def world(
             monkeypatch.setenv(f"HUB_{name}", value)
         # A second and a half for each command, which has tests of its own.
         monkeypatch.setattr("hub.wiring.disclosure.open_catalog", lambda settings: catalog())
-        monkeypatch.setattr("hub.wiring.disclosure.open_map", lambda settings, of: hub_map())
+        monkeypatch.setattr("hub.wiring.disclosure.open_map", lambda settings, of=None: two_channels())
         sinks = {name: platform(tmp_path, url, channel=name) for name, url in urls.items()}
         with serving(kafka.bootstrap, sinks, CHANNELS):
             yield World(kafka.bootstrap, tmp_path, urls, plans)
@@ -202,7 +225,7 @@ def test_the_end_of_its_term_withdraws_a_record(world: World) -> None:
         schema, rule="end-penalty-publication", title="行政处罚公示期满", ended_on=date(2026, 3, 2), subject=SUBJECT
     ))
     record = Record("clock.terms.v1", 0, 0, int(now.timestamp() * 1000), SUBJECT.encode(), value, to_headers(envelope))
-    (outputs,) = RoutingStage(hub_map(), catalog(), lambda: now).handle([record])
+    (outputs,) = RoutingStage(two_channels(), catalog(), lambda: now).handle([record])
     world.write([output for output in outputs if output.topic == ORDERS_TOPIC])
     world.settle()
     for channel in CHANNELS:
@@ -256,6 +279,31 @@ def test_what_differs_is_found_and_mended_on_record(world: World) -> None:
         "creditchina\tpublic 3, withdrawn 1", "gsxt\tpublic 3, withdrawn 1",
     ]  # fmt: skip
     assert len(world.hub("list", "gsxt").stdout.splitlines()) == 3
+
+
+def test_a_withdrawal_that_is_refused_is_shown_and_keeps_its_clock_open_until_it_is_carried_out(world: World) -> None:
+    world.happen("w", "enforcement.penalty.recorded", 1)
+    world.settle()
+    world.plans["gsxt"].set(Faults(spoiled_subjects=[SUBJECT]))
+    gone = world.happen("w", "enforcement.penalty.withdrawn", 2)
+    world.settle()
+    assert (world.public("gsxt", "w")[0], world.public("creditchina", "w")[0]) == (200, 410)
+    listed = world.hub("list")
+    assert listed.exit_code == 1 and "gsxt\tstuck 1" in listed.stdout.splitlines()
+    (said,) = [line for line in listed.stdout.splitlines() if line.startswith("!")]
+    assert "withdrawal refused, may be public still" in said and "不予受理" in said and SUBJECT in said
+    states = {name: clock_of(gone, world.receipts(), name).status for name in CHANNELS}
+    assert states == {"gsxt": Status.RUNNING, "creditchina": Status.MET}
+
+    assert world.hub("withdraw", "gsxt", "--reason", " ", "--by", "张三").exit_code == 2
+    assert world.hub("withdraw", "radio", "--reason", "已恢复", "--by", "张三").exit_code == 2
+    world.plans["gsxt"].set(Faults())
+    again = world.hub("withdraw", "gsxt", "--reason", "已恢复", "--by", "张三", "--json")
+    assert json.loads(again.stdout) == {"channel": "gsxt", "reissued": 1}
+    world.settle()
+    assert world.public("gsxt", "w")[0] == 410 and world.hub("list").exit_code == 0
+    assert clock_of(gone, world.receipts(), "gsxt").status is Status.MET
+    assert json.loads(world.hub("withdraw", "gsxt", "--reason", "r", "--by", "b", "--json").stdout)["reissued"] == 0
 
 
 def test_a_channel_that_does_not_answer_cannot_be_compared(world: World) -> None:

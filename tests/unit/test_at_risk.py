@@ -37,6 +37,11 @@ def test_an_order_meets_the_disclosure_clock_of_its_kind_of_fact_and_of_no_other
     assert rules_of(recorded) == {"disclose-penalty"}
 
 
+def test_what_goes_to_the_province_meets_no_clock_of_making_public() -> None:
+    for type in ("inspection.result.recorded", "enforcement.penalty.recorded", "enforcement.penalty.amended"):
+        assert rules_of(Task("c-1", PUBLISHED, type, channel="province", action="publish")) == set()
+
+
 def test_a_clock_for_each_channel_is_that_of_the_orders_channel() -> None:
     task = Task("c-1", frozenset(("disclosure.receipt.withdrawn",)), "enforcement.penalty.withdrawn", "creditchina")
     assert ClocksMet(RULES).of(task) == {clock_id("c-1", "withdraw-changed-penalty", "creditchina")}

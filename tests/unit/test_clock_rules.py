@@ -261,7 +261,8 @@ def test_hours_run_from_the_decision_and_not_from_its_entry() -> None:
 
 def test_each_change_of_a_penalty_begins_its_withdrawal_anew_on_each_channel() -> None:
     first = [one for one in signals("enforcement.penalty.amended", **PENALTY) if one.rule == "withdraw-changed-penalty"]
-    assert [one.target for one in first] == ["gsxt", "creditchina"]
+    # The report to the province is none: nothing was public there.
+    assert [one.target for one in first] == ["gsxt", "creditchina", "website"]
     met = signals("disclosure.receipt.replaced", moment(3, 1), **receipt("enforcement.penalty", "amended"))
     again = signals("enforcement.penalty.withdrawn", moment(9, 1), **PENALTY)
     of_gsxt = [one for one in [*first, *met, *again] if one.target == "gsxt"]
@@ -280,8 +281,30 @@ def test_a_changed_penalty_may_be_the_first_that_is_published() -> None:
     for said, status in (("amended", Status.MET), ("recorded", Status.RUNNING)):
         met = signals("disclosure.receipt.published", moment(3, 1), **receipt("enforcement.penalty", said))
         assert clock(rule, [one for one in [*started, *met] if one.target in ("gsxt", None)]).status is status
+    # Nor does it say anything that a withdrawal was refused: what should be gone may be public, and the clock runs on.
+    refused = receipt("enforcement.penalty", "withdrawn") | {"action": "withdraw"}
+    assert signals("disclosure.receipt.refused", moment(3, 1), **refused) == []
     left_out = signals("disclosure.receipt.superseded", moment(3, 1), **receipt("enforcement.penalty", "amended"))
     assert left_out == []
+
+
+@pytest.mark.parametrize(("rule", "noun", "content", "counting"), [
+    ("disclose-inspection-result", "inspection.result", {"is_public": True, "result_date": MONDAY},
+     {"gsxt", "creditchina", "website"}),
+    ("disclose-penalty", "enforcement.penalty", PENALTY, {"gsxt"}),
+    ("disclose-permit", "licensing.permit", {"is_public": True, "decided_date": MONDAY}, {"gsxt"}),
+    ("disclose-support-grant", "support.grant", {"is_public": True, "granted_date": MONDAY}, {"gsxt"}),
+])
+def test_a_report_to_the_government_is_no_publication(
+    rule: str, noun: str, content: dict[str, Any], counting: set[str]
+) -> None:
+    started = signals(f"{noun}.recorded", **content)
+    met = set()
+    for channel in MAP.channels:
+        said = receipt(noun) | {"channel": channel}
+        state = clock(rule, [*started, *signals("disclosure.receipt.published", moment(3, 1), **said)])
+        met |= {channel} if state.status is Status.MET else set()
+    assert met == counting
 
 
 def test_who_leaves_a_list_has_no_term_left() -> None:
@@ -310,3 +333,14 @@ def test_a_recall_and_what_it_takes_back_keep_out_of_each_others_clocks(action: 
             ("register-notice", "start"),
         }  # fmt: skip
         assert answered == {("act-and-answer", "meet"), ("register-notice", "meet")}
+
+
+@pytest.mark.parametrize("action", ["apply", "amend", "lift"])
+def test_a_lead_that_was_pushed_runs_by_the_deadlines_of_leads_alone(action: str) -> None:
+    told: dict[str, Any] = {
+        "subscription": "leads-hezuo", "event_type": "complaint.lead.received", "finished_at": MORNING,
+    }
+    found = {(s.rule, s.kind) for s in signals("delivery.receipt.delivered", MORNING, **told, action=action)}
+    assert not {rule for rule, kind in found if kind == "start"}
+    received = signals("complaint.lead.received", received_date=MONDAY, lead_kind="complaint")
+    assert "accept-lead" in {each.rule for each in received if each.kind == "start"}

@@ -68,7 +68,7 @@ def test_a_new_version_gets_the_next_ids_and_both_are_read(home: Path) -> None:
     with pytest.raises(ContractError, match="is not in"):
         Catalog.load(home)
     assert [(line.id, line.view) for line in update_lock(home)] == [
-        (last + 1, "full"), (last + 2, "public"), (last + 3, "partner"),
+        (last + 1, "full"), (last + 2, "public"), (last + 3, "partner"), (last + 4, "uplink"),
     ]
     assert update_lock(home) == []
     new = Catalog.load(home)
@@ -155,6 +155,7 @@ def test_a_locked_schema_cannot_vanish_and_a_damaged_lock_is_named(home: Path) -
     (home / "schemas/support/grant/v1.avsc").unlink()
     assert {fault.schema for fault in check_schemas(home)} == {
         "support/grant v1", "support/grant v1 (public)", "support/grant v1 (partner)",
+        "support/grant v1 (uplink)",
     }
     (home / LOCK_FILE).write_text("{", encoding="utf-8")
     with pytest.raises(ContractError, match=r"lock\.json"):
@@ -167,9 +168,9 @@ def test_the_command_checks_updates_and_lists(home: Path) -> None:
     _write_next(home, "complaint/lead")
     result = run(app, ["check", "--json"])
     assert result.exit_code == 1
-    assert len(json.loads(result.stdout)["faults"]) == 3
+    assert len(json.loads(result.stdout)["faults"]) == 4
     result = run(app, ["check", "--update-lock", "--json"])
-    assert result.exit_code == 0 and len(json.loads(result.stdout)["added"]) == 3
+    assert result.exit_code == 0 and len(json.loads(result.stdout)["added"]) == 4
     rows = json.loads(run(app, ["list", "--json"]).stdout)
     assert {(row["name"], row["version"], row["view"]) for row in rows} == {
         (schema.name, schema.version, schema.view) for schema in Catalog.load(home).schemas

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +265,22 @@ def test_the_example_of_endpoints_names_what_the_map_has(hub_map: HubMap) -> Non
     assert set(found.subscriptions) == set(hub_map.subscriptions)
 
 
+def test_folders_of_channels_are_mounted_and_their_ledger_is_kept(services: dict[str, dict[str, Any]]) -> None:
+    channels = load_endpoints(PROJECT_ROOT / "deploy" / "endpoints.example.yaml").channels
+    mounted = [mount.split(":")[-1] for mount in services["disclosure"]["volumes"] if not mount.endswith(":ro")]
+    folders = {name: Path(given["folder"]) for name, given in channels.items() if "folder" in given}
+    assert set(folders) == {"creditchina", "website"}
+    for name, folder in folders.items():
+        assert any(folder.is_relative_to(place) for place in mounted), name
+    # A number that was used stays used, whatever becomes of the container.
+    assert services["disclosure"]["environment"]["HUB_DATA"] in mounted
+    for text in (COMPOSE, PROJECT_ROOT / "docs" / "operating.md"):
+        lines = re.findall(r"mkdir -p (.*)", text.read_text(encoding="utf-8"))
+        made = {path for line in lines for path in line.split()}
+        exchange = ".hub-compose/exchange/creditchina"
+        assert made >= {".hub-compose/website", f"{exchange}/out", f"{exchange}/in"}, text
+
+
 def test_the_example_of_sources_is_of_known_departments(
     hub_map: HubMap, services: dict[str, dict[str, Any]]
 ) -> None:
@@ -274,3 +291,13 @@ def test_the_example_of_sources_is_of_known_departments(
         assert (source.department_name, source.region_code) == (department["name"], department["region"])
         assert isinstance(source.settings, ExportFolderSettings)
         assert str(source.settings.folder.parent) in mounted
+
+
+# -- what CI runs --------------------------------------------------------------------------------
+
+
+def test_what_ci_runs_is_a_script_that_ends_with_the_suite() -> None:
+    script = PROJECT_ROOT / ".ci" / "run"
+    done = subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert script.read_text(encoding="utf-8").splitlines()[-1] == "make test"

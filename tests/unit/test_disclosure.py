@@ -196,12 +196,12 @@ def named(seen: Seen) -> Reply:
     return Reply(200, json.dumps({"answers": [{"order_id": r["order_id"], "status": 201, **one} for r in records]}))
 
 
-@pytest.mark.parametrize("view", ["full", "partner"])
+@pytest.mark.parametrize("view", ["full", "partner", "uplink"])
 def test_sensitive_fields_never_reach_a_channel(view: str, tmp_path: Path) -> None:
     with desk_on(tmp_path, lambda seen, before: receipt()) as (desk, server):
         ((letter,),) = desk.handle([order("A", 1, view=view)])
     assert server.seen == [] and letter.topic == "disclosure.dead-letters.v1"
-    assert b"sensitive" in dict(letter.headers)["__streams.errors.message"]
+    assert b"audience is public" in dict(letter.headers)["__streams.errors.message"]
 
 
 @pytest.mark.parametrize(

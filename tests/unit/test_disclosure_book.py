@@ -18,7 +18,7 @@ from hub.disclosure.book import State, fold
 from hub.disclosure.orders import OrderReader
 from hub.disclosure.reasons import withdrawal_reason
 from hub.disclosure.receipts import ReceiptWriter
-from hub.disclosure.reconcile import Comparison, compare
+from hub.disclosure.reconcile import Comparison, compare, refused_withdrawals
 from hub.disclosure.reissue import orders_of, reissue
 from tests.support_contracts import catalog
 from tests.support_disclosure import as_record
@@ -80,6 +80,33 @@ def test_an_order_without_a_receipt_is_open_and_channels_are_apart() -> None:
     state = next(each for each in fold(records, catalog()) if each.channel == "website")
     assert (state.is_public, state.sequence, state.is_open) == (True, 1, True)
     assert [each.channel for each in fold(records, catalog(), "website")] == ["website"]
+
+
+def test_a_withdrawal_that_was_refused_is_named_until_one_is_carried_out() -> None:
+    """Also where nothing was public by our record: the publication that it overtook may have gone through."""
+    for before in (
+        answered(order("A", 1), "published"),
+        answered(order("A", 1), "superseded", None, reason="overtaken by the order x"), [],
+    ):
+        refused = [*before, *answered(order("A", 2, action="withdraw"), "refused", None, reason="权限不足")]
+        state = one(refused)
+        assert state.stuck is not None and (state.stuck.sequence, state.stuck.reason) == (2, "权限不足")
+        (found,) = refused_withdrawals([state])
+        assert (found.kind, found.remedy, found.ours) == ("still-public", "withdraw", 2)
+        wanted = orders_of(refused, {state.stuck.order_id})
+        (again,) = reissue([found], wanted, catalog(), by="张三", why="已恢复权限", now=LATER)
+        # The withdrawal itself comes again, with its version and its reason, and not what it was to take back.
+        read = OrderReader(catalog()).read(as_record(again))
+        assert (read.order.action, read.order.sequence, read.order.is_reissued) == ("withdraw", 2, True)
+        assert read.fields["reissue_of"] == state.stuck.order_id
+        assert one([*refused, as_record(again)]).stuck is None, "under way"
+        assert one([*refused, *answered(as_record(again), "refused", None, reason="r")]).stuck is not None
+        over = one([*refused, *answered(as_record(again), "withdrawn", None)])
+        assert (over.stuck, over.is_public, refused_withdrawals([over])) == (None, False, [])
+
+
+def test_a_publication_that_was_refused_is_not_stuck() -> None:
+    assert one(answered(order("A", 1), "refused", None, reason="r")).stuck is None
 
 
 def differences(records: Sequence[Record], listed: Sequence[PublicRecord], began: datetime = LATER) -> Comparison:

@@ -13,6 +13,7 @@ from hub.bus.records import Output, Record
 from hub.contracts.cloudevents import from_headers
 from hub.delivery.message import read_inbox
 from hub.delivery.receipts import Outcome, ReceiptWriter, Tried
+from hub.delivery.replays import to_replay
 from hub.ops.holdings import Held, fold, holders_of, inboxes_of
 from hub.routing.holdings import HOLDINGS, HoldingCodec
 from tests.support_contracts import catalog
@@ -126,6 +127,26 @@ def test_a_holder_that_the_map_lost_is_stale_from_the_next_recall_on() -> None:
     assert inboxes_of([each for each in story.records if each.topic == HOLDINGS], catalog()) == {
         f"inbox.{PROCUREMENT}", f"inbox.{BIDDING}",
     }  # fmt: skip
+
+
+def test_what_is_sent_again_changes_nothing_of_who_holds_what() -> None:
+    story = Story()
+    story.route(1, "listed")
+    story.end(1, BIDDING)
+    story.route(2, "removed")
+    before = story.held()
+    record, notice = story.notice(1, BIDDING)
+    again = to_replay(record, notice["notice_id"], "request", 0)
+    story._keep([again])
+    replayed = story.records[-1]
+    writer = ReceiptWriter(catalog(), BIDDING, "webhook")
+    story._keep([
+        writer.write(
+            replayed, read_inbox(replayed, catalog()), from_headers(replayed.headers), "delivered",
+            Tried(1, NOW, 200), NOW + timedelta(days=1),
+        )
+    ])  # fmt: skip
+    assert story.held() == before and before[BIDDING].stale is not None
 
 
 def test_a_first_holding_is_the_same_bytes_either_way() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hub.contracts.fields import Field
 from hub.errors import ContractError
-from hub.intake.encoder import row_encoder
+from hub.intake.encoder import RowEncoder
 from tests.support_intake import catalog
 
 NAMES = ["inspection/result", "enforcement/penalty", "blacklist/notice", "complaint/lead", "licensing/permit"]
@@ -41,7 +41,7 @@ def values(fields: tuple[Field, ...]) -> st.SearchStrategy[dict[str, Any]]:
 def test_the_same_bytes(name: str, data: st.DataObject) -> None:
     schema = catalog().schema(name)
     value = data.draw(values(schema.fields))
-    assert row_encoder(schema)(value) == schema.encode(value)
+    assert RowEncoder(schema).encode(value) == schema.encode(value)
 
 
 def _whole() -> dict[str, Any]:
@@ -59,12 +59,12 @@ def _whole() -> dict[str, Any]:
 ])
 def test_what_does_not_fit_is_named_by_the_schema(field: str, content: object) -> None:
     schema = catalog().schema("complaint/lead")
-    assert schema.decode(row_encoder(schema)(_whole()))["summary"] == "x"
+    assert schema.decode(RowEncoder(schema).encode(_whole()))["summary"] == "x"
     with pytest.raises(ContractError, match=field):
-        row_encoder(schema)({**_whole(), field: content})
+        RowEncoder(schema).encode({**_whole(), field: content})
 
 
 def test_long_texts_and_large_amounts() -> None:
     schema = catalog().schema("complaint/lead")
     value = {**_whole(), "summary": "长" * 30_000}
-    assert row_encoder(schema)(value) == schema.encode(value)
+    assert RowEncoder(schema).encode(value) == schema.encode(value)

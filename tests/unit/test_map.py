@@ -118,6 +118,52 @@ def test_a_single_fault_is_a_single_message(load: Load, anchor: str, old: str, n
     assert faults(load, text) == [f"topics.yaml:{line_of(text, part)}: {said}"]
 
 
+#: (text behind which it stands, what it becomes from, what it becomes, part whose line is named, what is said)
+AUDIENCES = [
+    ("  website:", "view: public", "view: uplink", "view: uplink\n    connector: government-website",
+     "channels.website.view: view 'uplink' for everybody to see (view: public, or audience: government for a system of "
+     "the government's own, with its legal basis)"),
+    ("  gsxt:", "view: public", "view: partner", "view: partner\n    connector: collaboration-platform",
+     "channels.gsxt.view: view 'partner' for everybody to see (view: public, or audience: government for a system of "
+     "the government's own, with its legal basis)"),
+    ("  province:", "view: uplink", "view: full", "view: full\n    connector: provincial-uplink",
+     "channels.province.view: Input should be 'public', 'partner' or 'uplink' (found: 'full')"),
+    ("  province:", "audience: government", "audience: gov", "audience: gov\n",
+     "channels.province.audience: Input should be 'public' or 'government' (found: 'gov')"),
+    ("  disclose-support-grant:", "    met_where: {channel: gsxt}\n", "", None,
+     "clocks.disclose-support-grant.met_by: a receipt of province would meet it, and its audience is the government "
+     "(name the channels that count: met_where: {channel: …})"),
+    ("  disclose-support-grant:", "{channel: gsxt}", "{channel: gsx}", "{channel: gsx}",
+     "clocks.disclose-support-grant.met_where.channel: unknown channel 'gsx' (perhaps 'gsxt')"),
+    ("  withdraw-changed-penalty:", "[gsxt, creditchina, website]", "[gsxt, radio]", "[gsxt, radio]",
+     "clocks.withdraw-changed-penalty.channels.1: unknown channel 'radio' "
+     "(known: creditchina, gsxt, province, website)"),
+    ("  withdraw-changed-penalty:", "    channels: [gsxt, creditchina, website]\n", "", None,
+     "clocks.withdraw-changed-penalty.met_by: a receipt of province would meet it, and its audience is the government "
+     "(name the channels that count: channels)"),
+    ("  disclose-permit:", "owner: source", "channels: [website]\n    owner: source", "channels: [website]\n    owner",
+     "clocks.disclose-permit.channels: channels without per: channel (add it, or met_where: {channel: …})"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("anchor", "old", "new", "part", "said"), AUDIENCES)
+def test_who_reads_a_channel_decides_what_it_shows_and_what_it_counts_for(
+    load: Load, anchor: str, old: str, new: str, part: str | None, said: str
+) -> None:
+    text = after(TEXT, anchor, old, new)
+    # Without a part of its own the fault stands at the clock's `met_by`.
+    line = line_of(text, part) if part else text[: text.index("met_by:", text.index(anchor))].count("\n") + 1
+    assert faults(load, text) == [f"topics.yaml:{line}: {said}"]
+
+
+def test_a_channel_is_for_the_public_unless_it_says_so(load: Load) -> None:
+    channels = load(TEXT).channels
+    assert {name: channel.audience for name, channel in channels.items()} == {
+        "gsxt": "public", "creditchina": "public", "website": "public", "province": "government",
+    }
+    assert load(TEXT.replace("    audience: government\n    view: uplink", "    view: public")).channels["province"]
+
+
 #: (clock, text behind it, what it becomes, part of the new text whose line is named, place in the clock, what is said)
 CLOCK_FAULTS = [
     ("end-penalty-publication", "until: publish_until", "until: publish_till", "publish_till", ".until",
@@ -171,6 +217,8 @@ CLOCK_FAULTS = [
     ("disclose-permit", "    warn:", "    subscriptions: [works-bidding]\n    warn:",
      "subscriptions: [works-bidding]\n    warn", ".subscriptions",
      "subscriptions without per: subscription (add it)"),
+    ("recall-notice", "[delivery.receipt.delivered]", "[delivery.receipt.replayed]", "[delivery.receipt.replayed]",
+     ".met_by.0", "'delivery.receipt.replayed' is of a replay (what is sent again is no event)"),
 ]  # fmt: skip
 
 

@@ -214,7 +214,7 @@ def names_in(expression: str) -> set[str]:
     """Metrics that an expression names: identifiers outside of strings and label lists that are not PromQL's own."""
     bare = re.sub(r"\{[^}]*\}|\b(?:by|on)\s*\([^)]*\)|\"[^\"]*\"|\[[^]]*\]", " ", expression)
     words = set(re.findall(r"(?<![\w.+])[a-zA-Z_:][\w:]*", bare))
-    return words - {"sum", "vector", "time", "absent", "delta", "or", "and", "Inf"}
+    return words - {"sum", "vector", "time", "absent", "delta", "or", "and", "unless", "Inf"}
 
 
 def test_alerts_and_dashboard_name_what_the_hub_exports_and_nothing_else() -> None:

@@ -16,7 +16,7 @@ from hub.contracts.calendars import load_calendars
 from hub.contracts.cloudevents import from_headers, to_headers
 from hub.contracts.codec import Schema
 from hub.contracts.map import HubMap
-from hub.domain.events import Envelope, entity_id, event_id, new_traceparent, output_id
+from hub.domain.events import Envelope, child_traceparent, entity_id, event_id, new_traceparent, output_id
 from hub.domain.routing import public_action
 from hub.errors import PoisonError
 from hub.routing.holdings import HOLDINGS
@@ -89,17 +89,19 @@ def test_the_last_word_of_the_type_says_what_happens_in_public() -> None:
     assert actions == ["publish", "publish", "amend", "withdraw", "withdraw"]
 
 
-def test_a_public_penalty_goes_to_both_channels_and_starts_its_clock() -> None:
+def test_a_public_penalty_goes_to_every_channel_in_its_view_and_starts_its_clock() -> None:
     record = event(PENALTIES, "enforcement.penalty.recorded", **PUBLISHED, decided_date=date(2026, 2, 27))
     outputs = handle(record)
     orders = values(outputs, "disclosure.orders.v1")
     assert [(order["channel"], order["action"], order["view"]) for order in orders] == [
         ("gsxt", "publish", "public"),
         ("creditchina", "publish", "public"),
+        ("website", "publish", "public"),
+        ("province", "publish", "uplink"),
     ]
-    public = catalog().projection("enforcement/penalty", "public")
     whole = catalog().schema("enforcement/penalty").decode(record.value or b"")
-    assert {order["data"] for order in orders} == {public.encode(whole)}
+    for order in orders:
+        assert order["data"] == catalog().projection("enforcement/penalty", order["view"]).encode(whole)
     assert {signal["rule"] for signal in values(outputs, "clock.signals.v1")} == {
         "disclose-penalty", "end-penalty-publication",
     }  # fmt: skip
@@ -124,7 +126,8 @@ def test_outputs_are_caused_by_the_event_and_have_ids_of_it_and_the_rule() -> No
     for output in outputs:
         caused = from_headers(output.headers)
         assert (caused.causation_id, caused.correlation_id) == (given.id, given.correlation_id)
-        assert (caused.subject, caused.traceparent, caused.sequence) == (SUBJECT, given.traceparent, 2)
+        assert (caused.subject, caused.sequence) == (SUBJECT, 2)
+        assert caused.traceparent == child_traceparent(given.traceparent or "", caused.id)
     ids = [from_headers(output.headers).id for output in outputs]
     assert len(set(ids)) == len(ids)
     assert ids[0] == output_id(given.id, "route:publish-penalties:gsxt")
@@ -142,12 +145,14 @@ def test_outputs_are_caused_by_the_event_and_have_ids_of_it_and_the_rule() -> No
 )
 def test_what_is_held_back_names_rule_and_field(content: dict[str, Any], field: str) -> None:
     found = decision(handle(event(PENALTIES, "enforcement.penalty.recorded", **content)))
-    assert (found["is_matched"], found["outputs"]) == (False, [])
-    assert found["reason"] == "matched nobody: every rule held it back"
+    # What the public does not see is reported all the same.
+    assert [(output["rule"], output["target"]) for output in found["outputs"]] == [
+        ("route:report-penalties:province", "province")
+    ]
     because = ": 涉及国家秘密" if field == "is_public" else ""
     assert found["withheld"] == [
         {"rule": f"route:publish-penalties:{channel}", "reason": f"{field} does not hold{because}"}
-        for channel in ("gsxt", "creditchina")
+        for channel in ("gsxt", "creditchina", "website")
     ]
 
 
@@ -168,24 +173,28 @@ def test_an_amendment_out_of_the_condition_takes_back_and_cancels_the_clock() ->
     assert [(order["channel"], order["action"]) for order in orders] == [
         ("gsxt", "withdraw"),
         ("creditchina", "withdraw"),
+        ("website", "withdraw"),
+        ("province", "amend"),
     ]
-    assert {order["reason"] for order in orders} == {"no longer public: is_public"}
+    assert [order["reason"] for order in orders] == ["no longer public: is_public"] * 3 + [None]
     [signal] = signals(outputs, "disclose-penalty")
     assert (signal["kind"], signal["counts_from"]) == ("cancel", None)
     found = decision(outputs)
-    assert [output["action"] for output in found["outputs"] if "clock:" not in output["rule"]] == ["withdraw"] * 2
+    assert [output["action"] for output in found["outputs"] if "clock:" not in output["rule"]] == [
+        *["withdraw"] * 3, "amend"
+    ]
     assert all(held["reason"].startswith("is_public does not hold: ") for held in found["withheld"])
 
 
 def test_an_amendment_within_the_condition_amends_and_starts_anew() -> None:
     outputs = handle(event(PENALTIES, "enforcement.penalty.amended", **PUBLISHED))
-    assert [order["action"] for order in values(outputs, "disclosure.orders.v1")] == ["amend", "amend"]
+    assert [order["action"] for order in values(outputs, "disclosure.orders.v1")] == ["amend"] * 4
     assert [signal["kind"] for signal in signals(outputs, "disclose-penalty")] == ["start"]
 
 
 def test_a_withdrawal_asks_no_condition() -> None:
     outputs = handle(event(PENALTIES, "enforcement.penalty.withdrawn", **{**PUBLISHED, "is_public": False}))
-    assert [order["action"] for order in values(outputs, "disclosure.orders.v1")] == ["withdraw", "withdraw"]
+    assert [order["action"] for order in values(outputs, "disclosure.orders.v1")] == ["withdraw"] * 4
     assert [signal["kind"] for signal in signals(outputs, "disclose-penalty")] == ["cancel"]
     assert decision(outputs)["withheld"] == []
 
@@ -253,7 +262,7 @@ def test_the_full_view_is_passed_on_without_being_decoded(tmp_path: Path, monkey
 
 
 def test_who_is_asked_for_by_no_rule_is_on_record() -> None:
-    found = decision(handle(event(LEADS, "complaint.lead.amended")))
+    found = decision(handle(event(LEADS, "complaint.lead.told")))
     assert (found["is_matched"], found["reason"]) == (False, "matched nobody: no rule asks for it")
 
 
@@ -309,6 +318,7 @@ def test_the_end_of_a_term_withdraws_what_it_allowed_and_no_other_end_does() -> 
     assert [(order["channel"], order["action"], order["sequence"]) for order in orders] == [
         ("gsxt", "withdraw", 2),
         ("creditchina", "withdraw", 2),
+        ("website", "withdraw", 2),
     ]
     listing = values(outputs_of("end-serious-listing"), "disclosure.orders.v1")
     assert [(order["channel"], order["action"]) for order in listing] == [("gsxt", "withdraw")]
@@ -335,3 +345,31 @@ def test_a_notice_names_the_end_of_its_period() -> None:
     [outputs] = stage.handle([removed])
     [notice] = values(outputs, "inbox.works-bidding")
     assert (notice["action"], notice["deliver_by"]) == ("lift", datetime(2026, 3, 5, 16, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(("region", "channel", "inboxes"), [
+    ("623001", "national", ["inbox.leads-hezuo"]),
+    ("623000", "12345", ["inbox.leads-gannan"]),
+    ("623025", "national", ["inbox.leads-gannan"]),  # a county that is not connected yet
+    ("623001", "12315", []),  # what market supervision enters itself
+])
+def test_a_lead_reaches_the_department_of_its_place(region: str, channel: str, inboxes: list[str]) -> None:
+    lead = event(LEADS, "complaint.lead.received", region_code=region, channel=channel, status="received")
+    outputs = handle(lead)
+    assert [output.topic for output in outputs if output.topic.startswith("inbox.")] == inboxes
+    for inbox in inboxes:
+        [notice] = values(outputs, inbox)
+        assert (notice["action"], notice["view"]) == ("apply", "full")
+        assert "按照部门职能" in notice["legal_basis"]
+    # What the department does with it is its own word, and nobody's notice.
+    assert not [
+        output for output in handle(event(LEADS, "complaint.lead.accepted", region_code=region, channel=channel))
+        if output.topic.startswith("inbox.")
+    ]
+
+
+def test_every_lead_that_is_to_be_claimed_reaches_one_department() -> None:
+    for region in catalog().codes["region"].entries:
+        for channel in ("national", "12345"):
+            outputs = handle(event(LEADS, "complaint.lead.received", region_code=region, channel=channel))
+            assert len([output for output in outputs if output.topic.startswith("inbox.")]) == 1, region

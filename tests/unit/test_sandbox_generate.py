@@ -66,7 +66,7 @@ def test_a_case_fills_its_headings_and_a_fault_changes_one_cell(kind: str) -> No
     rng, shape, seen = Random(3), KINDS[kind], set()
     for number in range(400):
         case = cases.MAKERS[kind](rng, rng.choice(REGISTER), DEPARTMENTS[0], number, date(2026, 6, 30))
-        assert set(case) == set(shape.headings) - {"序号"}
+        assert set(case) == {*shape.headings, *shape.reported} - {"序号"}
         wrong, fault, heading = spoil(rng, shape, case)
         assert [h for h in case if wrong[h] != case[h]] == [heading]
         seen.add(fault)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from hub.contracts.endpoints import load_endpoints
 from hub.contracts.map import HubMap
 from hub.disclosure import ContractError
 from hub.disclosure.config import ChannelConfig, build_sink
@@ -31,20 +32,31 @@ def example(title: str) -> dict[str, Any]:
 def test_the_channels_of_the_example_are_a_map_with_the_others(tmp_path: Path) -> None:
     channels, routes = example_text("channels of the map").removeprefix("channels:\n").split("routes:\n")
     text = (ROOT / "topics.yaml").read_text(encoding="utf-8")
-    text = text.replace("channels: [gsxt, creditchina]", "channels: [gsxt, creditchina, website, credit-files]")
     text = text.replace("\nchannels:\n", f"\nchannels:\n{channels}").replace("\nroutes:\n", f"\nroutes:\n{routes}")
     path = tmp_path / "topics.yaml"
     path.write_text(text, encoding="utf-8")
     hub_map = HubMap.load(path, catalog(), ROOT / "reference")
-    assert {"gsxt", "creditchina", "website", "credit-files", "province"} == hub_map.channels.keys()
+    added = {"county-website", "platform-files"}
+    assert {"gsxt", "creditchina", "website", "province", *added} == hub_map.channels.keys()
 
 
-@pytest.mark.parametrize("name", ["website", "credit-files", "province"])
+@pytest.mark.parametrize("name", ["county-website", "platform-files"])
 def test_the_endpoints_of_the_example_make_sinks(name: str, tmp_path: Path) -> None:
     channel = example("channels of the map")["channels"][name]
     given = example("channels of endpoints.yaml")["channels"][name]
     config = ChannelConfig.of(name, channel["title"], channel["view"], channel["connector"], given, tmp_path)
     assert build_sink(config, catalog(), tmp_path, lambda: NOW).capabilities.max_concurrent == 1
+    assert not list(tmp_path.iterdir()), "nothing is touched before it is used"
+
+
+@pytest.mark.parametrize("name", ["gsxt", "creditchina", "website", "province"])
+def test_the_deployments_endpoints_make_sinks_of_the_channels_of_the_map(name: str, tmp_path: Path) -> None:
+    hub_map = HubMap.load(ROOT / "topics.yaml", catalog(), ROOT / "reference")
+    channel, given = hub_map.channels[name], load_endpoints(ROOT / "deploy" / "endpoints.example.yaml").channels[name]
+    config = ChannelConfig.of(
+        name, channel.title, channel.view, channel.connector, given, tmp_path, channel.audience
+    )
+    assert build_sink(config, catalog(), tmp_path, lambda: NOW).audience == channel.audience
     assert not list(tmp_path.iterdir()), "nothing is touched before it is used"
 
 

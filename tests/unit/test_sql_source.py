@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from connectors.sql.settings import SqlSettings
 from connectors.sql.snapshot import Difference, reasons
@@ -19,7 +21,7 @@ from hub.intake.build import source_context
 from hub.intake.mapping import RowReader, ValueFault, as_text, layout_of, load_mapping, mapping_names
 from hub.intake.settings import parse_settings
 from hub.intake.sources import load_sources
-from hub.intake.spool import dump, loader
+from hub.intake.spool import dump, loader, values
 from tests.support_intake import catalog
 from tests.support_sql import (
     BLACKLIST_COLUMNS,
@@ -223,3 +225,21 @@ def test_a_wrong_table_is_named_by_check(tmp_path: Path) -> None:
     assert "none.db" in problem and not (tmp_path / "none.db").exists()
     config, faults = SourceConfig.parse({**sql_config(url).flat(), "cursor": None})
     assert config is None and "needs cursor" in faults[0]
+
+
+_SPOOLED = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.integers(-(2**70), 2**70), st.text(),
+    st.sampled_from(["\ud800", "\x7f\x1f\"\\/"]), st.dates(), st.datetimes(),
+    st.decimals(allow_nan=False, allow_infinity=False), st.floats(), st.binary(max_size=4),
+    st.lists(st.one_of(st.floats(), st.text(), st.dates()), max_size=2),
+)  # fmt: skip
+
+
+@given(st.lists(_SPOOLED, max_size=5))
+def test_a_line_of_a_spool_is_the_same_whichever_writer_wrote_it(row: list[Any]) -> None:
+    assert dump(row) == values._encode(row).encode("utf-8", "surrogatepass")
+
+
+@pytest.mark.parametrize("cursor", [7, "甲", date(2026, 3, 1), datetime(2026, 3, 1, 9, 30), Decimal("1.50"), None])
+def test_a_cursor_is_kept_as_json_and_comes_back(cursor: object) -> None:
+    assert loader("utf-8", "Asia/Shanghai")(dump(values.plain(cursor))) == cursor

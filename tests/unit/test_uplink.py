@@ -16,7 +16,9 @@ from hub.sandbox.faults import Fault
 from hub.sandbox.national_platform import PlatformFaults
 from hub.settings import Settings, load
 from hub.uplink import Exchange, LeadAnswer, Receipt, UnclearAnswerError, Uplink
-from hub.wiring.uplink import GROUP, Idle, build_uplink, find_uplink, uplink_groups
+from hub.uplink.rules import Rules
+from hub.wiring.parts import Together
+from hub.wiring.uplink import GROUP, Idle, build_uplink, find_uplinks, uplink_groups
 from tests.support_intake import catalog
 from tests.support_lead_feed import (
     NAME,
@@ -199,6 +201,7 @@ class Picky:
     """Never takes anything of one task; ``asked`` is what it was asked, in order."""
 
     source = NAME
+    task_prefix = None
 
     def __init__(self, uplink: Uplink) -> None:
         self._uplink = uplink
@@ -258,10 +261,12 @@ def test_a_record_that_cannot_be_read_becomes_a_dead_letter(platform: Platform, 
 # -- wiring ------------------------------------------------------------------------------------
 
 
-def settings_with(folder: Path, *names: str) -> Settings:
+def settings_with(folder: Path, *names: str, **prefixes: str) -> Settings:
+    """``prefixes``: of the numbers of tasks, by source."""
     entries = "".join(
         f"  - {{name: {name}, connector: lead-feed, url: 'http://127.0.0.1:1', department_code: '116230009900000171',"
-        " department_name: 甘南州市场监督管理局, region_code: '623000'}\n"
+        " department_name: 甘南州市场监督管理局, region_code: '623000'"
+        + (f", task_prefix: {prefixes[name]}" if name in prefixes else "") + "}\n"
         for name in names
     )
     (folder / "sources.yaml").write_text(f"sources:\n{entries}" if names else "sources: []\n", encoding="utf-8")
@@ -269,9 +274,9 @@ def settings_with(folder: Path, *names: str) -> Settings:
 
 
 def test_the_source_with_a_way_back_up_is_found(tmp_path: Path) -> None:
-    found = find_uplink(settings_with(tmp_path, NAME))
-    assert found is not None and found.source == NAME
-    assert set(uplink_groups(settings_with(tmp_path, NAME))) == {GROUP}
+    (found,) = find_uplinks(settings_with(tmp_path, NAME))
+    assert found.source == NAME
+    assert set(uplink_groups(settings_with(tmp_path, NAME))) == {f"{GROUP}-{NAME}"}
 
 
 def test_without_one_the_stage_is_idle_and_reads_nothing(tmp_path: Path) -> None:
@@ -283,6 +288,29 @@ def test_without_one_the_stage_is_idle_and_reads_nothing(tmp_path: Path) -> None
     service.run()
 
 
-def test_two_of_them_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ContractError, match="one, two"):
-        find_uplink(settings_with(tmp_path, "one", "two"))
+def test_each_of_several_has_a_flow_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_with(tmp_path, "one", "two", one="GJXS", two="SJXS")
+    assert set(uplink_groups(settings)) == {f"{GROUP}-one", f"{GROUP}-two"}
+    made: list[tuple[str, str]] = []
+
+    def flow(uplink: Uplink, *, group: str, **_: Any) -> Idle:
+        made.append((uplink.source, group))
+        return Idle()
+
+    monkeypatch.setattr("hub.wiring.uplink.UplinkEngine", lambda uplink, *_: uplink)
+    monkeypatch.setattr("hub.wiring.uplink.Flow", flow)
+    assert isinstance(build_uplink(settings, catalog()), Together)
+    assert made == [("one", f"{GROUP}-one"), ("two", f"{GROUP}-two")]
+
+
+@pytest.mark.parametrize("prefixes", [{}, {"one": "GJ"}, {"one": "GJ", "two": "GJXS"}, {"one": "GJ", "two": "GJ"}])
+def test_where_a_number_does_not_say_whose_it_is_nothing_starts(tmp_path: Path, prefixes: dict[str, str]) -> None:
+    with pytest.raises(ContractError, match=r"task_prefix: tasks of (one|two) may begin so too"):
+        find_uplinks(settings_with(tmp_path, "one", "two", **prefixes))
+
+
+@pytest.mark.parametrize(("prefix", "expected"), [("GJXS", "claim"), ("SJXS", None)])
+def test_an_answer_goes_to_the_platform_whose_number_it_is(prefix: str, expected: str | None) -> None:
+    uplink = LeadFeed.make_uplink(feed_config("http://127.0.0.1:1", task_prefix=prefix))
+    found = Rules(uplink, catalog()).answer(read_record(lead_output(1, "accepted"), 1))
+    assert (found and found[1].action) == expected

@@ -12,6 +12,7 @@ out once more under new numbers, and the channel would know them by their row.
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -75,6 +76,8 @@ class Ledger:
         with self._lock:
             if self._database is None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
+                # It holds rows as they are sent; what the government may see is for nobody else of this machine.
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
                 self._database = sqlite3.connect(self._path, timeout=30, isolation_level=None, check_same_thread=False)
                 self._database.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_SCHEMA}")
             self._database.execute("BEGIN IMMEDIATE")

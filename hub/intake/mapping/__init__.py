@@ -8,7 +8,8 @@ from hub.intake.mapping.layout import Fit, Layout, fit, heading_form, layout_of
 from hub.intake.mapping.model import RowMapping, load_mapping, mapping_names
 from hub.intake.mapping.natives import as_text
 from hub.intake.mapping.parsers import ValueFault
-from hub.intake.mapping.reader import RowReader, broken_row_fault
+from hub.intake.mapping.reader import RowReader
+from hub.intake.mapping.words import broken_row_fault
 
 __all__ = [
     "Fit",

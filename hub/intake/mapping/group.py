@@ -18,12 +18,15 @@ _CACHE = 4096
 
 GroupWarning = tuple[str, str, str]
 Records = list[dict[str, Any]]
+#: Shared, as all arrays are: nobody changes it.
+_NOTHING: tuple[Records, GroupWarning | None] = ([], None)
 
 
 class CompiledGroup:
     """A group, seen in one table's columns (canonical heading -> index; index -> heading as written).
 
-    ``index`` and ``column`` are those of the leading member; ``index`` is -1 where the file lacks it.
+    ``index`` and ``column`` are those of the leading member; ``members_at`` are the indexes of all, -1 where the
+    file lacks the column. ``is_alone`` says that there is one column, and it is there.
     """
 
     def __init__(
@@ -40,7 +43,8 @@ class CompiledGroup:
         leader = next(iter(group.members.values()))
         self.index = found.get(leader.heading, -1)
         self.column = written.get(self.index, leader.heading)
-        self._others = [index for _, index, _ in self._members[1:]]
+        self.members_at = [index for _, index, _ in self._members]
+        self.is_alone = len(self._members) == 1 and self.index >= 0
         self._parse = lru_cache(maxsize=_CACHE)(self._records)
 
     @property
@@ -54,15 +58,19 @@ class CompiledGroup:
 
         :raises ValueFault: when the columns do not have the same number of parts.
         """
-        lead = cells[self.index] if self.index >= 0 else ""
-        if not lead:
+        texts = tuple([cells[index] if index >= 0 else "" for index in self.members_at])
+        if not texts[0]:
             value[self.field] = []
+        value[self.field], warning = self.records(texts)
+        return warning
+
+    def records(self, texts: tuple[str, ...]) -> tuple[Records, GroupWarning | None]:
+        """What ``read`` makes of these texts, one for each of ``members_at``. Raises as it does."""
+        if not texts[0]:
             if self._group.required:
                 raise ValueFault("required", f"“{self.column}”为空", "此列必须填写")
-            return None
-        texts = (lead, *[cells[index] if index >= 0 else "" for index in self._others])
-        value[self.field], warning = self._parse(texts)
-        return warning
+            return _NOTHING
+        return self._parse(texts)
 
     def _records(self, texts: tuple[str, ...]) -> tuple[Records, GroupWarning | None]:
         if is_nothing(texts[0]):

@@ -8,6 +8,7 @@ cached where working them out costs more than looking them up.
 from __future__ import annotations
 
 import re
+import sys
 import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date, timedelta
@@ -84,9 +85,12 @@ def expect_fit(text: str) -> None:
 def text_parser(max_length: int | None) -> Parser:
     """Free text as it stands; longer than ``max_length`` characters is a fault, never cut."""
 
+    most = sys.maxsize if max_length is None else max_length
+
     def parse(text: str) -> str:
-        expect_fit(text)
-        if max_length is not None and len(text) > max_length:
+        if not text.isprintable():
+            expect_fit(text)
+        if len(text) > most:
             raise ValueFault("too-long", f"内容过长：{len(text)} 个字符", f"最多 {max_length} 个字符")
         return text
 
@@ -96,16 +100,19 @@ def text_parser(max_length: int | None) -> Parser:
 def number_parser(max_length: int | None) -> Parser:
     """A document, plan or item number: half-width, without the white space that copying leaves."""
 
+    most = sys.maxsize if max_length is None else max_length
+
     def parse(text: str) -> str:
         text = text.replace(" ", "") if text.isascii() else "".join(text.split()).translate(_FULL_TO_HALF)
-        expect_fit(text)
+        if not text.isprintable():
+            expect_fit(text)
         if _LONG_FLOAT.match(text):
             raise ValueFault(
                 "lost-digits",
                 "编号被 Excel 转为科学计数法，后几位已丢失",
                 "请将该列设为文本格式后重新填写完整编号",
             )
-        if max_length is not None and len(text) > max_length:
+        if len(text) > most:
             raise ValueFault("too-long", f"内容过长：{len(text)} 个字符", f"最多 {max_length} 个字符")
         return text
 

@@ -5,7 +5,7 @@ The third part of the connectors' SDK, for systems that cannot promise the same 
 
 from hub.intake.spool.cursor import CursorState
 from hub.intake.spool.file import BATCH_ROWS, Spool, SpoolWriter, digest, replace
-from hub.intake.spool.portion import ReadRow, Reports, SpoolPortion, portion_id
+from hub.intake.spool.portion import ReadRows, Reports, SpoolPortion, portion_id
 from hub.intake.spool.spooled_source import SpooledSource
 from hub.intake.spool.table_source import TableSettings, TableSource
 from hub.intake.spool.values import Values, dump, loader, plain
@@ -13,7 +13,7 @@ from hub.intake.spool.values import Values, dump, loader, plain
 __all__ = [
     "BATCH_ROWS",
     "CursorState",
-    "ReadRow",
+    "ReadRows",
     "Reports",
     "Spool",
     "SpoolPortion",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -20,9 +20,9 @@ _BEIJING = timezone(timedelta(hours=8))
 #: Reports in the source's own folder beyond are deleted, oldest first.
 _MOST_REPORTS = 500
 
-#: Reads a row: its columns, its number in the portion from 1, the day of the reading, and whether the
-#: source says that the row is gone.
-ReadRow = Callable[[Values, int, date, bool], Row | RowFault]
+#: Reads some rows: their columns, the number of the first in the portion from 1, the day of the reading, and whether
+#: the source says that these rows are gone.
+ReadRows = Callable[[Sequence[Values], int, date, bool], Sequence[Row | RowFault]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class SpoolPortion:
     and ``began`` (seconds since 1970); ``label`` is the table's name."""
 
     def __init__(
-        self, spool: Spool, label: str, read: ReadRow, reports: Reports, settle: Callable[[Spool], None]
+        self, spool: Spool, label: str, read: ReadRows, reports: Reports, settle: Callable[[Spool], None]
     ) -> None:
         self._spool = spool
         self._label = label
@@ -72,7 +72,7 @@ class SpoolPortion:
         for batch in self._spool.batches(rows_finished):
             start = max(rows_finished - batch.first, 0)
             first, is_removed = batch.first + start + 1, batch.is_removed
-            items = [read(row, number, day, is_removed) for number, row in enumerate(batch.rows[start:], first)]
+            items = read(batch.rows[start:] if start else batch.rows, first, day, is_removed)
             end = batch.first + len(batch.rows)
             yield Batch(items, end, end)
         self._spool.expect_unchanged()

@@ -12,7 +12,7 @@ from hub.errors import ContractError, InputError
 from hub.intake.mapping import RowMapping, check_mapping
 from hub.intake.sources import SourceContext
 from hub.intake.spool.file import Spool
-from hub.intake.spool.portion import ReadRow, Reports, SpoolPortion
+from hub.intake.spool.portion import ReadRows, Reports, SpoolPortion
 from hub.intake.spool.values import loader
 
 _log = structlog.get_logger()
@@ -50,7 +50,7 @@ class SpooledSource:
         """Everything of the spool is acknowledged; said twice after a kill."""
         raise NotImplementedError
 
-    def row_reader(self, spool: Spool) -> ReadRow:
+    def row_reader(self, spool: Spool) -> ReadRows:
         """How its rows are read. Raises ``ContractError`` or ``InputError`` for one of before, which then goes."""
         raise NotImplementedError
 

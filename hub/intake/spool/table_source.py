@@ -19,7 +19,7 @@ from hub.intake.rows import Place, Row, RowFault
 from hub.intake.settings import ConnectorSettings, EncodingName, MappingName, setting
 from hub.intake.sources import SourceContext
 from hub.intake.spool.file import BATCH_ROWS, Spool, SpoolWriter
-from hub.intake.spool.portion import ReadRow, Reports
+from hub.intake.spool.portion import ReadRows, Reports
 from hub.intake.spool.spooled_source import SpooledSource
 from hub.intake.spool.values import Values, dump
 
@@ -105,11 +105,11 @@ class TableSource(SpooledSource):
         temporary.write_text(json.dumps([spool.digest, spool.meta["mapping"]]), encoding="utf-8")
         os.replace(temporary, self._done)
 
-    def row_reader(self, spool: Spool) -> ReadRow:
+    def row_reader(self, spool: Spool) -> ReadRows:
         reader = self._reader(spool.meta["columns"])
 
-        def read(row: Values, number: int, day: date, is_removed: bool) -> Row | RowFault:
-            return reader.read_values(row, Place(self.name, None, number))
+        def read(rows: Sequence[Values], first: int, day: date, is_removed: bool) -> Sequence[Row | RowFault]:
+            return reader.all_values(rows, [Place(self.name, None, first + at) for at in range(len(rows))])
 
         return read
 

@@ -101,6 +101,9 @@ def make_inspection(rng: Random, who: Enterprise, by: Department, number: int, d
         "法定代表人": who.legal_representative,
         "抽查事项": _ITEMS.get(who.trade, "登记事项检查"),
         "事项编码": f"{by.region}{20100000 + number % 37:08d}",
+        # The department's own list: its code, 1, and a serial of the item.
+        "检查实施清单编码": f"{by.code}1{number % 37:05d}",
+        "检查形式": "日常",
         "检查机关": by.name,
         "检查人员": (names.person_name(rng), names.person_name(rng)),
         "检查日期": day - timedelta(days=rng.randrange(6)),
@@ -159,6 +162,14 @@ def make_penalty(
         "处罚机关统一社会信用代码": by.code,
         "数据来源单位": by.name,
         "数据来源单位统一社会信用代码": by.code,
+        "行政处罚名称": f"{violation}案",
+        "行政处罚编号": f"{by.short}罚{day.year}{number:06d}",
+        "案件来源": "检查发现",
+        "检查行为编号": f"{by.short}检{day.year}{number:06d}",
+        "是否听证": "否",
+        "是否涉刑案件": "否",
+        "是否行政复议": "否",
+        "是否行政诉讼": "否",
         "备注": None,
     }
     if rng.random() < 1 / 16 if is_person is None else is_person:

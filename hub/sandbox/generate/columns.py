@@ -20,6 +20,8 @@ class Kind:
 
     ``key``, ``name``, ``required_date``, ``coded`` and ``code`` name the columns whose faults have one
     clear verdict; ``coded`` takes values of a closed list; ``code`` holds the enterprise's code.
+    ``reported`` are columns of a department that reports to the province: the national standard
+    requires them, and a plain template has no place for them.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Kind:
     coded: str
     code: str
     amount: str | None = None
+    reported: tuple[str, ...] = ()
 
 
 INSPECTIONS = Kind(
@@ -48,6 +51,7 @@ INSPECTIONS = Kind(
     required_date="结果形成日期",
     coded="检查结果",
     code="统一社会信用代码/注册号",
+    reported=_headings("检查实施清单编码 检查形式"),
 )
 PENALTIES = Kind(
     "penalties",
@@ -67,6 +71,9 @@ PENALTIES = Kind(
     coded="处罚类别",
     code="统一社会信用代码",
     amount="罚款金额（万元）",
+    reported=_headings(
+        "行政处罚名称 行政处罚编号 案件来源 检查行为编号 是否听证 是否涉刑案件 是否行政复议 是否行政诉讼"
+    ),
 )
 NOTICES = Kind(
     "blacklist-notices",

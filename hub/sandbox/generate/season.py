@@ -110,7 +110,8 @@ class _Season:
         self._rng.shuffle(lines)
         kind, path = KINDS[wave.kind], folder / wave.by.source / wave.file_name
         note = f"填报单位：{wave.by.name}　填报日期：{wave.day}"
-        write_export(path, wave.form, kind.title, note, kind.headings, self._typed(kind, lines, wave.form))
+        headings = (*kind.headings, *kind.reported)
+        write_export(path, wave.form, kind.title, note, headings, self._typed(kind, lines, wave.form))
         # Midnight UTC and one hour: nine in the morning in Gannan.
         arrived = datetime(wave.day.year, wave.day.month, wave.day.day, 1, tzinfo=UTC).timestamp()
         os.utime(path, (arrived, arrived))
@@ -122,7 +123,8 @@ class _Season:
         for number, line in enumerate(lines, 1):
             cells = {"序号": str(number), **line.case}
             dirt = 0.0 if line.what == "rejected" else _DIRT  # a fault stands alone in its row
-            typed.append([write_cell(self._rng, h, cells[h], dirt, is_sheet=is_sheet) for h in kind.headings])
+            row = [write_cell(self._rng, h, cells[h], dirt, is_sheet=is_sheet) for h in kind.headings]
+            typed.append([*row, *(write_cell(self._rng, h, cells[h], 0.0, is_sheet=is_sheet) for h in kind.reported)])
         return typed
 
     def _lines(self, wave: Wave, rows: int) -> list[_Line]:

@@ -1,0 +1,70 @@
+"""What a mapping says of a row whose cells are read: whose it is, what state it is in, by what it is known."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from hub.intake.mapping.columns import Columns
+from hub.intake.mapping.model import RowMapping
+
+#: ``record_unique_identity`` holds 100 characters; longer natural keys end in their digest.
+_IDENTITY_LENGTH = 100
+
+
+class Rules:
+    """Of one mapping; ``value`` are a row's fields throughout."""
+
+    def __init__(self, mapping: RowMapping, columns: Columns) -> None:
+        self.mapping = mapping
+        self.key_fields = mapping.key_fields
+        self._late_defaults = columns.late_defaults
+        self._key = [(entry,) if isinstance(entry, str) else tuple(entry) for entry in mapping.natural_key]
+
+    def fill_late(self, value: dict[str, Any]) -> None:
+        """Fields that take another's value where they are empty."""
+        for field, other in self._late_defaults:
+            if value.get(field) is None and other in value:
+                value[field] = value[other]
+
+    def settle_party(self, value: dict[str, Any]) -> None:
+        """What kind of party it is, where no column says it."""
+        if value["party_kind"] is None:
+            party = self.mapping.party
+            code = value.get("party_uscc")
+            if code:
+                value["party_kind"] = party.household if code.startswith("92") else party.organisation
+            else:
+                value["party_kind"] = party.unknown
+
+    def state_type(self, value: dict[str, Any]) -> str:
+        """The event type of the row's state."""
+        for state in self.mapping.events.states:
+            if state.when.holds(value):
+                return state.type
+        return self.mapping.events.initial
+
+    def natural_key(self, value: dict[str, Any]) -> str | None:
+        """By what the row is known within its source; ``None`` where a part is missing (``key_lack`` says which)."""
+        parts = []
+        for names in self._key:
+            for name in names:
+                found = value.get(name)
+                if found is not None:
+                    parts.append(str(found))
+                    break
+            else:
+                return None
+        return "|".join(parts)
+
+    def key_lack(self, value: dict[str, Any]) -> list[str]:
+        """The first field of each part of the natural key that nothing fills."""
+        return [names[0] for names in self._key if all(value.get(name) is None for name in names)]
+
+
+def identity(natural_key: str) -> str:
+    """The natural key as a record holds it."""
+    if len(natural_key) <= _IDENTITY_LENGTH:
+        return natural_key
+    digest = hashlib.blake2b(natural_key.encode(), digest_size=16).hexdigest()
+    return f"{natural_key[: _IDENTITY_LENGTH - 33]}~{digest}"

@@ -1,0 +1,118 @@
+"""A synthetic record at a rhythm, written and read back: whether the log takes and gives records, and how quickly.
+
+It goes to a topic of its own that nobody routes, says of itself that it is synthetic, and holds nothing. The outlets
+are not probed: see docs/decisions.md.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import structlog
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from hub.bus.clients import new_consumer
+from hub.bus.publisher import Publisher
+from hub.bus.records import Headers, Output
+from hub.contracts.cloudevents import to_headers
+from hub.domain.events import Envelope, new_traceparent
+from hub.domain.plain import whole_millis
+from hub.errors import BrokerError, HubError
+
+TOPIC = "ops.probes.v1"
+#: The outlet that the log itself is to the metrics.
+OUTLET = "log"
+STEPS = ("published", "read")
+#: A probe that has not come back after so many beats never did, as far as anybody can see.
+LATE_BEATS = 3
+log = structlog.get_logger()
+
+
+class LogProbe:
+    """``run`` blocks until ``stop``, which any thread may call, as ``latest``. ``seconds`` is the rhythm.
+
+    A probe that fails is logged and shows as one that did not come back; the next beat tries again.
+    """
+
+    def __init__(
+        self, bootstrap: str, publisher: Publisher, *, seconds: float, topic: str = TOPIC,
+        patience_seconds: float = 10.0, monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._bootstrap, self._publisher, self._topic = bootstrap, publisher, topic
+        self._seconds, self._patience_seconds, self._monotonic = seconds, patience_seconds, monotonic
+        self._consumer: Consumer | None = None
+        self._stopping = threading.Event()
+        self._latest: tuple[float, Mapping[str, float]] | None = None
+
+    def latest(self) -> dict[str, dict[str, float | None]]:
+        """Seconds from the writing of the latest probe until it was acknowledged by all in-sync replicas, and until it
+        was read; ``None`` where none came back of late."""
+        found = self._latest
+        if found is None or self._monotonic() - found[0] > LATE_BEATS * self._seconds:
+            return {OUTLET: dict.fromkeys(STEPS)}
+        return {OUTLET: {step: found[1].get(step) for step in STEPS}}
+
+    def run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                began = self._monotonic()
+                try:
+                    self._latest = began, self.probe()
+                except HubError as error:
+                    log.warning("the probe did not come back", error=str(error))
+                self._stopping.wait(max(self._seconds - (self._monotonic() - began), 0.1))
+        finally:
+            self._close()
+            self._publisher.close()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def probe(self) -> dict[str, float]:
+        """One probe: seconds by step. Raises BrokerError if it is not acknowledged, or not read within the patience."""
+        id = str(uuid.uuid4())
+        try:
+            consumer = self._listening()
+            began = self._monotonic()
+            self._publisher.publish([Output(self._topic, id.encode(), None, _headers(id), 0)])
+            published = self._monotonic() - began
+            while self._monotonic() - began < published + self._patience_seconds:
+                message = consumer.poll(0.2)
+                if message is not None and message.error() is None and message.key() == id.encode():
+                    return {"published": published, "read": self._monotonic() - began}
+        except (KafkaException, BrokerError) as error:
+            self._close()
+            raise BrokerError(f"{self._topic}: {error}") from error
+        self._close()
+        raise BrokerError(f"{self._topic}: the probe was written and not read within {self._patience_seconds:.0f} s")
+
+    def _listening(self) -> Consumer:
+        """A consumer at the end of the topic; its position is fixed before anything is written."""
+        if self._consumer is None:
+            consumer = new_consumer(self._bootstrap, group="hub-probe", client_id="probe")
+            place = TopicPartition(self._topic, 0)
+            try:
+                _, place.offset = consumer.get_watermark_offsets(place, timeout=self._patience_seconds)
+                consumer.assign([place])
+            except KafkaException:
+                consumer.close()
+                raise
+            self._consumer = consumer
+        return self._consumer
+
+    def _close(self) -> None:
+        if self._consumer is not None:
+            self._consumer.close()
+            self._consumer = None
+
+
+def _headers(id: str) -> Headers:
+    envelope = Envelope(
+        id=id, source="/stages/ops", type="ops.probe.sent", subject=OUTLET, time=whole_millis(datetime.now(UTC)),
+        correlation_id=id, traceparent=new_traceparent(id),
+    )
+    return [*to_headers(envelope), ("ce_issynthetic", b"true")]

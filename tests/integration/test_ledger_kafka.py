@@ -1,0 +1,191 @@
+"""The ledger on a real Kafka and Valkey: what it holds is what the log says, and questions are answered from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import redis
+
+from hub.bench.ledger_traffic import FINANCE, FROM, HEZUO, MARKET, SUBSCRIPTION, Traffic
+from hub.domain.desk import Colour, NoticeState
+from hub.domain.events import output_id
+from hub.errors import UsageError
+from hub.ops.ledger import desk_queries, queries
+from hub.state.desk_index import PREFIX, DeskIndex
+from tests.support_contracts import catalog
+from tests.support_ledger import (
+    contents,
+    has_read,
+    held_against_log,
+    ledger_topics,
+    running,
+    service,
+    view,
+    wait_until,
+    write,
+    write_events,
+)
+
+if TYPE_CHECKING:
+    from tests.conftest import KafkaLike
+
+EVENTS = 400
+TODAY = date(2026, 8, 11)
+
+
+@pytest.fixture(scope="module")
+def log(kafka: KafkaLike) -> Iterator[tuple[str, int]]:
+    """A log with some hundred events, and how many records that are."""
+    with ledger_topics(kafka.bootstrap) as bootstrap:
+        yield bootstrap, write_events(bootstrap, TRAFFIC, range(EVENTS))
+
+
+TRAFFIC = Traffic(catalog(), salt="ledger-test")
+
+
+def test_what_is_held_is_what_the_log_says_and_comes_again_after_a_wipe(
+    log: tuple[str, int], redis_client: redis.Redis
+) -> None:
+    bootstrap, count = log
+    with running(service(bootstrap, redis_client)) as stage:
+        wait_until(lambda: has_read(redis_client, count), "all records")
+        first = contents(redis_client)
+        redis_client.flushall()
+        wait_until(lambda: has_read(redis_client, count), "all records anew")
+        assert stage.records >= 2 * count
+    assert contents(redis_client) == first
+    found = held_against_log(bootstrap, redis_client)
+    assert found.is_same, found.examples
+    # Of a met clock the state that it ran is gone from the index, as compaction takes it from the log.
+    assert found.facts == EVENTS and count - EVENTS // 2 == found.records
+    assert found.desks == 2 and found.entries == 5 * EVENTS // 4
+
+
+def test_a_record_that_is_missing_or_strange_is_named(log: tuple[str, int], redis_client: redis.Redis) -> None:
+    bootstrap, count = log
+    with running(service(bootstrap, redis_client)):
+        wait_until(lambda: has_read(redis_client, count), "all records")
+    one, other = (key for key, _ in zip(redis_client.scan_iter(match="hub:ledger:e:*"), range(2), strict=False))
+    redis_client.delete(one)
+    redis_client.append(other, bytes.fromhex("0010000000ffffff00000000"))
+    redis_client.hset(f"hub:desk:{HEZUO}:score", "2026-07-01|disclose-penalty|met", 1)
+    assert redis_client.zremrangebyrank(f"hub:desk:{HEZUO}:open-leads", 0, 0) == 1
+    found = held_against_log(bootstrap, redis_client)
+    assert not found.is_same
+    assert found.differences.keys() == {
+        "missing record", "record that is not on the log", "count", "order: open-leads",
+    }
+
+
+def test_the_way_of_an_event_is_told_from_the_index_to_each_end(
+    log: tuple[str, int], redis_client: redis.Redis
+) -> None:
+    bootstrap, count = log
+    with running(service(bootstrap, redis_client)):
+        wait_until(lambda: has_read(redis_client, count), "all records")
+    penalty, listing, lead, permit = (TRAFFIC.event_id(40 + kind) for kind in range(4))
+    with view(bootstrap, redis_client) as ledger:
+        found = queries.trace(ledger, penalty)
+        assert (found.origin, found.note) == ("index", "")
+        assert [(end.kind, end.target, end.end) for end in found.ends] == [
+            ("channel", "gsxt", "published"), ("channel", "creditchina", "published"),
+            ("clock", "disclose-penalty", "met"),
+        ]
+        assert found.ends[0].rule == "publish-penalties"
+        assert {step.version for step in found.steps if step.topic == "routing.decisions.v1"} == {"bench"}
+        # The fact itself, and by the notice: the same way.
+        assert queries.trace(ledger, found.steps[0].correlation_id) == found
+        notice = output_id(listing, f"subscription:{SUBSCRIPTION}")
+        by_notice = queries.trace(ledger, notice)
+        assert by_notice == queries.trace(ledger, listing)
+        assert ("subscription", SUBSCRIPTION, "answered: acted") in [end[2:4] + end[5:6] for end in by_notice.ends]
+        assert [end.end for end in queries.trace(ledger, lead).ends] == [None]
+        (nobody,) = queries.trace(ledger, permit).ends
+        assert (nobody.end, nobody.reason) == ("matched nobody", "no rule concerns it")
+        # What the index has no name for: a web page is told so, the command line looks on the log.
+        order = found.ends[0].id
+        unknown = queries.trace(ledger, order)
+        assert unknown.steps == [] and "does not know this id" in unknown.note
+        scanned = queries.trace(ledger, order, may_scan=True)
+        assert (scanned.origin, scanned.steps, scanned.ends) == ("log", found.steps, found.ends)
+        # A subject with all its facts.
+        history = queries.history(ledger, TRAFFIC.subject(40))
+        assert {step.correlation_id for step in history.steps} == {
+            queries.trace(ledger, TRAFFIC.event_id(number)).steps[0].correlation_id for number in range(40, 45)
+        }
+        assert queries.history(ledger, TRAFFIC.subject(40), may_scan=True) == history
+        redis_client.flushall()
+        assert queries.trace(ledger, penalty).note.startswith("The index is empty")
+        by_log = queries.trace(ledger, penalty, may_scan=True)
+        assert (by_log.origin, by_log.steps, by_log.ends) == ("log", found.steps, found.ends)
+        assert queries.history(ledger, TRAFFIC.subject(40), may_scan=True).steps == history.steps
+
+
+def test_a_department_reads_its_own_desk_by_deadline_in_pages_that_inserts_do_not_move(
+    log: tuple[str, int], redis_client: redis.Redis
+) -> None:
+    bootstrap, count = log
+    desks = DeskIndex(redis_client)
+    with running(service(bootstrap, redis_client)), view(bootstrap, redis_client) as ledger:
+        wait_until(lambda: has_read(redis_client, count), "all records")
+        first = desk_queries.clocks(ledger, "hezuo-market-supervision", TODAY, limit=30)
+        assert first.total == EVENTS // 4
+        # Another clock comes before all of them.
+        early = Traffic(catalog(), salt="early")
+        write(bootstrap, list(early.of_event(60_002))[-1:])
+        wait_until(lambda: desks.count(HEZUO, "due") > EVENTS // 4, "the clock")
+        seen, cursor = list(first.entries), first.cursor
+        while cursor is not None:
+            page = desk_queries.clocks(ledger, HEZUO, TODAY, cursor=cursor, limit=30)
+            seen, cursor = seen + page.entries, page.cursor
+        assert len({clock.clock_id for clock in seen}) == len(seen) == EVENTS // 4
+        assert [clock.due_on for clock in seen] == sorted(clock.due_on for clock in seen)
+        assert {clock.title for clock in seen} == {"投诉举报受理时限"}
+        colours = {clock.colour: clock.due_on for clock in reversed(seen)}
+        assert colours[Colour.RED] <= TODAY < colours[Colour.AMBER] < colours[Colour.GREEN]
+
+        inbox = desk_queries.notices(ledger, "finance", limit=5)
+        assert inbox.total == EVENTS // 4 and inbox.cursor is not None
+        newest = inbox.entries[0]
+        assert (newest.state, newest.answer, newest.measure, newest.way, newest.end) == (
+            NoticeState.ANSWERED, "acted", "restrict-government-procurement", "http", "delivered",
+        )
+        assert desk_queries.notices(ledger, "finance", is_waiting=True).entries == []
+        shown = desk_queries.notice(ledger, "finance", newest.notice_id, TODAY)
+        assert shown is not None and [clock.status for clock in shown.clocks] == ["met"]
+        # The same notice is on nobody else's desk, and no name reaches another's key.
+        assert desk_queries.notice(ledger, HEZUO, newest.notice_id, TODAY) is None
+        for guess in (f"{FINANCE}:inbox", "*", "", "hub:desk"):
+            with pytest.raises(UsageError):
+                desk_queries.notices(ledger, guess)
+
+        leads = desk_queries.leads(ledger, HEZUO, limit=200)
+        assert len(leads.entries) == EVENTS // 4
+        assert desk_queries.leads(ledger, HEZUO, region="623021").entries == []
+        board = desk_queries.scoreboard(ledger, "finance", (FROM + timedelta(days=20)).date())
+        assert [(title, counts.met, counts.open) for title, counts in board[30]] == [
+            ("采取措施并反馈时限", EVENTS // 4, 0)
+        ]
+        assert desk_queries.scoreboard(ledger, MARKET, TODAY) == {30: [], 90: []}
+    assert all(key.decode().startswith((f"{PREFIX}{HEZUO}:", f"{PREFIX}{FINANCE}:", "hub:desk-of-lead"))
+               for key in redis_client.scan_iter(match="hub:desk*"))
+
+
+def test_what_a_department_had_part_in_is_listed_by_the_index_and_by_the_log(
+    log: tuple[str, int], redis_client: redis.Redis
+) -> None:
+    bootstrap, count = log
+    with running(service(bootstrap, redis_client)), view(bootstrap, redis_client) as ledger:
+        wait_until(lambda: has_read(redis_client, count), "all records")
+        found = queries.part_of(ledger, "finance", limit=EVENTS)
+        assert found.origin == "index"
+        assert len({step.correlation_id for step in found.steps}) == EVENTS // 4
+        some = queries.part_of(ledger, "finance", limit=10)
+        assert len({step.correlation_id for step in some.steps}) == 10 and "10 of 100" in some.note
+        redis_client.flushall()
+        by_log = queries.part_of(ledger, "finance", limit=EVENTS, may_scan=True)
+        assert by_log.origin in ("log", "index")
+        assert by_log.steps == found.steps
