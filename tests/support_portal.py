@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from hub.bus.records import Output, Record
 from hub.clocks.wire import state_to_value
 from hub.delivery.answers import AnswerDesk
 from hub.delivery.message import to_notice
+from hub.delivery.settings import SubscriptionSettings
 from hub.domain.calendar import Calendar
 from hub.domain.clock_fold import apply
 from hub.domain.clocks import ClockState, Signal
@@ -27,10 +29,12 @@ from hub.web.site.portal.answering import Answering
 from hub.web.site.portal.desk_pages import desk_pages
 from hub.web.site.portal.notice import LedgerNotices
 from hub.web.site.portal.notice_pages import notice_pages
+from hub.web.site.portal.subscription_pages import subscription_pages
 from tests.support_contracts import catalog
 from tests.support_http_intake import hub_map
 from tests.support_ledger import calendars
 from tests.support_pages import BIDDING, PROCUREMENT, Season
+from tests.support_site import VAULT
 
 TODAY = date(2026, 3, 4)  # a Wednesday
 NOW = datetime(2026, 3, 4, 2, tzinfo=UTC)
@@ -200,13 +204,34 @@ class Outbox:
         return [catalog().decode(each.value or b"")[1] for each in self.outputs]
 
 
+class MemoryKeeper:
+    """Settings of subscriptions."""
+
+    def __init__(self) -> None:
+        self.settings: dict[str, SubscriptionSettings] = {}
+
+    def read(self) -> dict[str, SubscriptionSettings]:
+        return dict(self.settings)
+
+    def change(
+        self, subscription: str, change: Callable[[SubscriptionSettings], SubscriptionSettings], *, by: str, reason: str
+    ) -> SubscriptionSettings:
+        current = self.settings.get(subscription, SubscriptionSettings(subscription))
+        made = replace(change(current), revision=current.revision + 1, changed_by=by, reason=reason, changed_at=NOW)
+        self.settings[subscription] = made
+        return made
+
+
 def portal_pages(
-    desk: MemoryDesk | None = None, notices: SeasonNotices | None = None, outbox: Outbox | None = None
+    desk: MemoryDesk | None = None, notices: SeasonNotices | None = None, outbox: Outbox | None = None,
+    keeper: MemoryKeeper | None = None,
 ) -> list[Callable[[], PageSet]]:
     """The parts of the portal on what is in memory."""
     desk, notices, outbox = desk or MemoryDesk(), notices or SeasonNotices(), outbox or Outbox()
+    kept = keeper or MemoryKeeper()
     known = Known(notices.known())
     answering = Answering(AnswerDesk(catalog(), known, lambda name: [], lambda: NOW), known, outbox.publish)
     return [
         lambda: desk_pages(desk, lambda: TODAY), lambda: notice_pages(notices, desk, answering, lambda: TODAY),
+        lambda: subscription_pages(hub_map().subscriptions, kept, VAULT, lambda: NOW),
     ]

@@ -17,6 +17,8 @@ from hub.web.site.portal.desk import LedgerDesk
 from hub.web.site.portal.desk_pages import desk_pages, gannan_today
 from hub.web.site.portal.notice import LedgerNotices
 from hub.web.site.portal.notice_pages import notice_pages
+from hub.web.site.portal.subscription_pages import subscription_pages
+from hub.wiring.delivery import settings_desk, vault
 from hub.wiring.ledger import ledger_view
 from hub.wiring.parts import open_redis, utc_now
 
@@ -32,4 +34,8 @@ def portal_parts(settings: Settings, hub_map: HubMap, catalog: Catalog, publishe
     today, desk, index = gannan_today(utc_now), LedgerDesk(ledger), NoticeIndex(open_redis(settings))
     # Who answers is known by his session; nothing that is signed comes this way.
     answering = Answering(AnswerDesk(catalog, index, lambda name: [], utc_now), index, publisher.publish)
-    return desk_pages(desk, today), notice_pages(LedgerNotices(ledger), desk, answering, today)
+    keeper = settings_desk(settings, catalog, publisher)
+    return (
+        desk_pages(desk, today), notice_pages(LedgerNotices(ledger), desk, answering, today),
+        subscription_pages(hub_map.subscriptions, keeper, vault(settings), utc_now),
+    )

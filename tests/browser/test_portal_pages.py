@@ -25,7 +25,7 @@ NOTICES, OUTBOX = SeasonNotices(), Outbox()
 NOTICE = f"/desk/notices/{NOTICES.inbox['notice_id']}"
 PAGES = {
     "home": "/", "deadlines": "/desk/deadlines", "notices": "/desk/notices?show=all", "leads": "/desk/leads",
-    "scoreboard": "/desk/scoreboard", "notice": NOTICE,
+    "scoreboard": "/desk/scoreboard", "notice": NOTICE, "subscriptions": "/desk/subscriptions",
 }
 
 
