@@ -42,6 +42,7 @@ from hub.web.site.sign_in import sign_in_pages
 from hub.wiring.acts import acts_desk
 from hub.wiring.delivery import vault
 from hub.wiring.parts import Service, open_redis, utc_now
+from hub.wiring.portal import portal_parts
 
 #: All parts of the site: a part is added by a line here. Order is said by their entries.
 PARTS: tuple[Callable[[], PageSet], ...] = (
@@ -119,7 +120,9 @@ def build_site(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher:
     client, acts = open_redis(settings), acts_desk(settings, publisher)
     door = Door(accounts, Sessions(client), Throttle(client), vault(settings), acts, utc_now)
     renderer = Renderer({name: str(entry["name"]) for name, entry in hub_map.departments.items()})
-    renderer.registry = Registry(part() for part in PARTS)
+    renderer.registry = Registry(
+        [*(part() for part in PARTS), *portal_parts(settings, hub_map, catalog, publisher)]
+    )
     parts = SiteParts(
         door, desk, accounts, reports, keys, KeyUses(client), acts, renderer, utc_now,
         lambda report: reports.fill([report]),

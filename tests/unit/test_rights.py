@@ -14,6 +14,7 @@ from hub.web.marks import Mark, marks_of
 from hub.web.readers import OWN_SCOPES
 from hub.web.site.messages import LANGUAGES, catalog
 from hub.web.site.pages import PageSet
+from tests.support_portal import portal_pages
 from tests.support_site import Site, site
 
 #: POST routes that change nothing: to look at personal data is a form, because its purpose goes on record.
@@ -23,7 +24,7 @@ LOOKS = {"personal.read"}
 @pytest.fixture(scope="module")
 def application() -> Site:
     """No route is asked for anything: there is no Redis behind it."""
-    return site(redis.Redis(port=1))
+    return site(redis.Redis(port=1), portal_pages())
 
 
 def test_the_document_holds_the_table_that_the_code_has() -> None:
