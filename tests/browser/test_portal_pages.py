@@ -60,6 +60,7 @@ def site(valkey: IndexLike, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def test_a_clerk_answers_in_three_clicks(sign_in: SignIn, site: Pages) -> None:
+    before = len(OUTBOX.outputs)
     page = sign_in("fin-clerk")
     expect(page.get_by_role("heading", name="我的办理")).to_be_visible()
     page.get_by_role("link", name="政府采购限制").first.click()
@@ -69,7 +70,7 @@ def test_a_clerk_answers_in_three_clicks(sign_in: SignIn, site: Pages) -> None:
     assert page.url == site.url + NOTICE
     # It says by itself that the clock is met.
     expect(page.get_by_text("已反馈 · 时限：按期完成")).to_be_visible()
-    (value,) = OUTBOX.values()
+    (value,) = OUTBOX.values()[before:]
     assert (value["status"], value["answered_by"], value["way"]) == ("acted", "fin-clerk", "portal")
 
 

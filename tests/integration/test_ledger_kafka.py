@@ -17,6 +17,8 @@ from hub.ops.ledger import desk_queries, queries
 from hub.settings import load
 from hub.state.desk_index import PREFIX, DeskIndex
 from hub.state.ledger_index import LedgerIndex
+from hub.web.site.portal.desk import LedgerDesk
+from hub.web.site.portal.notice import LedgerNotices
 from hub.wiring import LedgerRebuild
 from tests.support_contracts import catalog
 from tests.support_ledger import (
@@ -179,6 +181,17 @@ def test_a_department_reads_its_own_desk_by_deadline_in_pages_that_inserts_do_no
         assert desk_queries.notices(ledger, "finance", is_waiting=True).entries == []
         shown = desk_queries.notice(ledger, "finance", newest.notice_id, TODAY)
         assert shown is not None and [clock.status for clock in shown.clocks] == ["met"]
+        # What the portal makes of it; the content of this traffic cannot be read, which costs nothing else.
+        portal = LedgerNotices(ledger)
+        seen_by_portal = portal.view("finance", newest.notice_id, TODAY)
+        assert seen_by_portal is not None and portal.content(seen_by_portal) is None
+        kinds = [each.kind for each in portal.passages("finance", seen_by_portal)]
+        assert kinds[:3] == ["event", "notice", "receipt"] and {"answer", "clock"} <= set(kinds)
+        (explained,) = portal.explained(seen_by_portal)
+        assert explained.state.status == "met" and explained.why["rule"]["basis"]
+        assert portal.standing("finance", newest.notice_id, [explained.state.clock_id]) == ("answered", ["met"])
+        assert portal.view(HEZUO, newest.notice_id, TODAY) is None
+        assert portal.standing(HEZUO, newest.notice_id, []) is None and LedgerDesk(ledger).is_filled()
         # The same notice is on nobody else's desk, and no name reaches another's key.
         assert desk_queries.notice(ledger, HEZUO, newest.notice_id, TODAY) is None
         for guess in (f"{FINANCE}:inbox", "*", "", "hub:desk"):

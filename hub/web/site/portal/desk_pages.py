@@ -83,11 +83,12 @@ class _DeskPages:
             return page
 
         entries, cursor = filtered(fetch, keeps, after or None)
+        titles = {each.rule: each.title for each in entries}
         return self._page(
             request, caller, "desk-deadlines.html",
             page=_page(self._rows(entries, today), cursor, CLOCKS, after, colour=colour, rule=rule),
             total=totals[0], colour=colour, rule=rule, colours=list(Colour),
-            rules=sorted({(each.rule, each.title) for each in entries}),
+            rules=sorted((({rule: rule} if rule else {}) | titles).items()),
         )
 
     def notices(self, request: Request, caller: Reader, show: str = "waiting", after: str = "") -> Response:

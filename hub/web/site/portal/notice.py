@@ -6,19 +6,24 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple, Protocol
 
+import structlog
+
 from hub.bus.log_reader import Position
 from hub.clocks.explain import explain
 from hub.clocks.wire import state_from_value
 from hub.contracts.codec import Schema
 from hub.contracts.fields import Field
 from hub.contracts.views import Projection
-from hub.delivery.message import INBOX_SCHEMA
+from hub.delivery.message import read_inbox
 from hub.domain.clocks import ClockState
+from hub.errors import ContractError, PoisonError
 from hub.ops.ledger import desk_queries
 from hub.ops.ledger.desk_queries import NoticeView
 from hub.ops.ledger.view import Ledger
 from hub.ops.trace import Step, seen_by
 from hub.state.desk_index import CLOCKS, NOTICES
+
+_log = structlog.get_logger()
 
 
 class Line(NamedTuple):
@@ -64,7 +69,7 @@ class Notices(Protocol):
     def view(self, department: str, notice_id: str, today: date) -> NoticeView | None: ...
 
     def content(self, view: NoticeView) -> Content | None:
-        """``None`` where the log does not hold the record any more."""
+        """``None`` where the log does not hold the record any more, or it cannot be read."""
 
     def passages(self, department: str, view: NoticeView) -> list[Passage]: ...
 
@@ -92,11 +97,14 @@ class LedgerNotices:
         record = self._ledger.reader.fetch([place]).get(place) if place is not None else None
         if record is None or record.value is None:
             return None
-        envelope, notice = self._ledger.catalog.decode(record.value)
-        if envelope.name != INBOX_SCHEMA:
+        try:
+            notice = read_inbox(record, self._ledger.catalog, view.notice.subscription)
+            schema, content = self._ledger.catalog.decode(notice["data"])
+            public = self._ledger.catalog.schema(schema.name, schema.version, "public")
+        except (ContractError, PoisonError) as error:
+            # Delivery could not send it either and has said so; the rest of the page stands.
+            _log.warning("portal.notice-unreadable", notice_id=wanted, error=str(error))
             return None
-        schema, content = self._ledger.catalog.decode(notice["data"])
-        public = self._ledger.catalog.schema(schema.name, schema.version, "public")
         shown = Projection(schema, public).apply(content)
         lines, whole = self._lines(schema, shown), self._lines(schema, content)
         known = {line.name: line.value for line in lines}
