@@ -1,0 +1,93 @@
+"""Connects the operators' console with the desks of the stages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from hub.bus.publisher import Publisher
+from hub.contracts.catalog import Catalog
+from hub.contracts.map import HubMap
+from hub.delivery.commands import Command, write_command
+from hub.delivery.settings import SubscriptionSettings
+from hub.delivery.settings_desk import Change
+from hub.delivery.waits import Waiting
+from hub.domain.acts import Actor
+from hub.errors import InputError
+from hub.ops.letters import REDRIVE
+from hub.ops.snapshot import Snapshot
+from hub.settings import Settings
+from hub.state.snapshot_store import SnapshotStore
+from hub.web.site.console.desks import Clockwork, ConsoleDesks, Way
+from hub.web.site.console.pages import console_pages
+from hub.web.site.pages import PageSet
+from hub.wiring.acts import REPLAY, acts_desk, dead_letter_desk, replays
+from hub.wiring.delivery import settings_desk, verify_address, waiting_notices
+from hub.wiring.parts import open_redis, utc_now
+
+
+class EndpointDesk:
+    """How departments receive, and what operators do about it; every change is an act of the same kind as by command.
+
+    Methods raise BrokerError where Kafka does not answer, InputError for what is refused.
+    """
+
+    def __init__(self, settings: Settings, catalog: Catalog, publisher: Publisher) -> None:
+        self._settings, self._catalog, self._publisher = settings, catalog, publisher
+        self._acts, self._desk = acts_desk(settings, publisher), settings_desk(settings, catalog, publisher)
+
+    def settings(self) -> Mapping[str, SubscriptionSettings]:
+        return self._desk.read()
+
+    def waiting(self) -> Sequence[Waiting]:
+        return waiting_notices(self._settings)
+
+    def release(self, subscription: str, who: Actor, reason: str) -> None:
+        found = [each for each in self.waiting() if each.subscription == subscription]
+        if not found:
+            raise InputError(f"nothing waits for {subscription} any more")
+        details = [("subscription", subscription), ("notices", str(len(found)))]
+        with self._acts.acting("delivery.release", who, subscription, reason, details=details):
+            asked = Command("release", subscription, None, who.name, reason.strip(), utc_now())
+            partitions = sorted({each.record.partition for each in found})
+            self._publisher.publish(write_command(asked, partitions, self._catalog))
+
+    def pause(self, subscription: str, who: Actor, reason: str) -> None:
+        self._change("pause", subscription, lambda current: replace(current, is_paused=True), who, reason)
+
+    def resume(self, subscription: str, who: Actor, reason: str) -> None:
+        def change(current: SubscriptionSettings) -> SubscriptionSettings:
+            if current.disabled_reason is not None and current.url is not None:
+                asyncio.run(verify_address(self._settings, current, current.url))
+            return replace(current, is_paused=False, disabled_reason=None)
+
+        self._change("resume", subscription, change, who, reason)
+
+    def _change(self, what: str, subscription: str, change: Change, who: Actor, reason: str) -> None:
+        with self._acts.acting(f"subscriptions.{what}", who, subscription, reason):
+            self._desk.change(subscription, change, by=who.name, reason=reason)
+
+
+def console_part(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher) -> PageSet:
+    """The console's pages on the running hub."""
+    letters = dead_letter_desk(settings, publisher)
+    return console_pages(ConsoleDesks(
+        _snapshots(settings), EndpointDesk(settings, catalog, publisher), letters, acts_desk(settings, publisher),
+        {name: Clockwork(rule.title, rule.owner, rule.basis) for name, rule in hub_map.clocks.items()},
+        {
+            name: Way(entry.title, entry.department, entry.delivery, entry.fallback)
+            for name, entry in hub_map.subscriptions.items()
+        },
+        {REDRIVE: letters.redrive, REPLAY: replays(settings, publisher).carry_out},
+    ))
+
+
+def _snapshots(settings: Settings) -> Callable[[], Snapshot | None]:
+    store = SnapshotStore(open_redis(settings))
+
+    def latest() -> Snapshot | None:
+        found = store.get()
+        return Snapshot.from_dict(found) if found else None
+
+    return latest
