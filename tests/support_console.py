@@ -15,10 +15,14 @@ from hub.access.accounts import Account
 from hub.access.sessions import Session, form_token
 from hub.bus.dead_letters import to_dead_letter
 from hub.bus.records import Output, Record
+from hub.delivery.replay_desk import Plan, Range
 from hub.delivery.settings import SealedKey, SubscriptionSettings
 from hub.delivery.waits import Wait, Waiting
-from hub.domain.acts import Actor
-from hub.errors import InputError, PoisonError
+from hub.domain.acts import Actor, Request
+from hub.errors import InputError, PoisonError, UsageError
+from hub.intake.guards.log import Alert
+from hub.intake.guards.watch import Status
+from hub.intake.held import Held, Verdict
 from hub.ops import dead_letters
 from hub.ops.dead_letters import DeadLetterDesk
 from hub.ops.letters import REDRIVE
@@ -127,6 +131,48 @@ class InMemoryEndpoints:
         self.asked.append(("resume", subscription, who.name, reason))
 
 
+class InMemorySources:
+    """One source that is silent, one that nobody watches, and a portion that is held."""
+
+    def __init__(self) -> None:
+        counts = {"withdrawn": 900}
+        self.portions = [("permits", Held("abc123", "export.csv", "2026-03-02T01:00:00+00:00", ["撤回 900 行"], counts,
+                                          ["示例*"]))]  # fmt: skip
+        self.asked: list[tuple[str, ...]] = []
+
+    def status(self) -> tuple[Sequence[Status], Sequence[Alert]]:
+        found = [Status("open", "unwatched", None, None, None), Status("permits", "silent", None, NOW, None)]
+        return found, [Alert("a", "silence-began", "permits", "x", "两个工作日未报送", None, None, NOW)]
+
+    def held(self) -> Sequence[tuple[str, Held]]:
+        return self.portions
+
+    def decide(self, source: str, id_: str, verdict: Verdict, who: Actor, reason: str) -> None:
+        if self.portions[0][1].verdict:
+            raise InputError(f"{id_} is decided already")
+        self.asked.append((source, id_, verdict, who.name, reason))
+        self.portions = [(source, self.portions[0][1]._replace(verdict=verdict))]
+
+
+class InMemoryReplays:
+    """A plan of ``count`` notices; asking for it is a request as the real desk makes it."""
+
+    def __init__(self, acts: Late) -> None:
+        self.acts, self.count = acts, 2
+        self.planned: list[tuple[str, Range]] = []
+
+    def plan(self, subscription: str, wanted: Range) -> Plan:
+        if wanted.since >= wanted.until:
+            raise UsageError("The range ends before it begins")
+        self.planned.append((subscription, wanted))
+        record = (Record(f"inbox.{subscription}", 0, 0, 0, b"k", b"", []), "n")
+        return Plan(subscription, (record,) * self.count, {"a.b.c": self.count}, NOW, NOW, 1, 0, 0, 0, {})
+
+    def ask(self, plan: Plan, wanted: Range, who: Actor, reason: str) -> Request:
+        found: Request = self.acts.ask("notices.replay", who, plan.subscription, reason, needs_second=True)
+        return found
+
+
 def waiting(subscription: str, number: int, state: Any) -> Waiting:
     record = Record(f"inbox.{subscription}", 0, number, 0, b"k", b"", [])
     wait = Wait(state, "HTTP 503", 3, 503, NOW, NOW, NOW + timedelta(hours=1))
@@ -147,6 +193,10 @@ class Stage:
     endpoints: InMemoryEndpoints = field(default_factory=InMemoryEndpoints)
     log: Late = field(default_factory=Late)
     acts: Late = field(default_factory=Late)
+    sources: InMemorySources = field(default_factory=InMemorySources)
+
+    def __post_init__(self) -> None:
+        self.replays = InMemoryReplays(self.acts)
 
     def desks(self) -> ConsoleDesks:
         letters = DeadLetterDesk("", cast(Any, self.log), catalog(), hub_map().topics, cast(Any, self.acts))
@@ -155,7 +205,8 @@ class Stage:
             for name, entry in hub_map().subscriptions.items()
         }
         return ConsoleDesks(
-            lambda: self.snapshot, self.endpoints, letters, cast(Any, self.acts),
+            lambda: self.snapshot, self.endpoints, letters, cast(Any, self.acts), self.replays,
+            self.sources,
             {"penalty-disclosure": Clockwork("行政处罚公示时限", "source", "示例")}, ways, {REDRIVE: letters.redrive},
         )
 

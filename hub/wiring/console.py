@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 
 from hub.bus.publisher import Publisher
@@ -15,6 +16,11 @@ from hub.delivery.settings_desk import Change
 from hub.delivery.waits import Waiting
 from hub.domain.acts import Actor
 from hub.errors import InputError
+from hub.intake.build import held_portions
+from hub.intake.guards.log import Alert
+from hub.intake.guards.watch import Status
+from hub.intake.held import Held, Verdict
+from hub.intake.sources import load_sources
 from hub.ops.letters import REDRIVE
 from hub.ops.snapshot import Snapshot
 from hub.settings import Settings
@@ -24,6 +30,7 @@ from hub.web.site.console.pages import console_pages
 from hub.web.site.pages import PageSet
 from hub.wiring.acts import REPLAY, acts_desk, dead_letter_desk, replays
 from hub.wiring.delivery import settings_desk, verify_address, waiting_notices
+from hub.wiring.guards import sources_guard
 from hub.wiring.parts import open_redis, utc_now
 
 
@@ -69,17 +76,41 @@ class EndpointDesk:
             self._desk.change(subscription, change, by=who.name, reason=reason)
 
 
+class SourcesDesk:
+    """Sources of ``sources.yaml`` and those that hand in by HTTP. Portions are held in the folder of this machine's
+    data, where the connector finds what was decided."""
+
+    def __init__(self, settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher) -> None:
+        self._settings, self._hub_map, self._catalog = settings, hub_map, catalog
+        self._acts = acts_desk(settings, publisher)
+
+    def status(self) -> tuple[Sequence[Status], Sequence[Alert]]:
+        with closing(sources_guard(self._settings, self._hub_map, self._catalog)) as guard:
+            watch = guard.read()
+            return watch.status(utc_now()), watch.open_alerts()
+
+    def held(self) -> Sequence[tuple[str, Held]]:
+        names = load_sources(self._settings.sources)
+        return [(name, each) for name in names for each in held_portions(self._settings.data, name).all()]
+
+    def decide(self, source: str, id_: str, verdict: Verdict, who: Actor, reason: str) -> None:
+        kind = "sources.held-release" if verdict == "released" else "sources.held-discard"
+        with self._acts.acting(kind, who, f"{source}/{id_}", reason):
+            held_portions(self._settings.data, source).decide(id_, verdict, by=who.name, reason=reason)
+
+
 def console_part(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher) -> PageSet:
     """The console's pages on the running hub."""
-    letters = dead_letter_desk(settings, publisher)
+    letters, again = dead_letter_desk(settings, publisher), replays(settings, publisher)
     return console_pages(ConsoleDesks(
         _snapshots(settings), EndpointDesk(settings, catalog, publisher), letters, acts_desk(settings, publisher),
+        again, SourcesDesk(settings, hub_map, catalog, publisher),
         {name: Clockwork(rule.title, rule.owner, rule.basis) for name, rule in hub_map.clocks.items()},
         {
             name: Way(entry.title, entry.department, entry.delivery, entry.fallback)
             for name, entry in hub_map.subscriptions.items()
         },
-        {REDRIVE: letters.redrive, REPLAY: replays(settings, publisher).carry_out},
+        {REDRIVE: letters.redrive, REPLAY: again.carry_out},
     ))
 
 

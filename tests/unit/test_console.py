@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -22,7 +23,8 @@ from tests.support_console import NOW, Stage, client_of, sent, snapshot
 from tests.support_contracts import IDENTITY_NUMBER
 from tests.support_site import Site
 
-READ = ["/console/flow", "/console/risks", "/console/endpoints", "/console/letters", "/console/requests"]
+READ = ["/console/flow", "/console/risks", "/console/endpoints", "/console/letters", "/console/requests",
+        "/console/replay", "/console/sources"]
 
 
 @pytest.fixture
@@ -95,7 +97,7 @@ def test_what_is_stopped_or_waits_stands_first_and_no_secret_is_shown(stage: Sta
     ways = {name: Way(name, "finance", "webhook") for name in ("a", "works-bidding", "government-procurement")}
     found = endpoints_of(ways, stage.endpoints.settings(), stage.endpoints.waiting())
     assert [(each.name, each.state) for each in found] == [
-        ("a", "no-address"), ("government-procurement", "paused"), ("works-bidding", "open"),
+        ("works-bidding", "open"), ("a", "no-address"), ("government-procurement", "paused"),
     ]
 
 
@@ -268,6 +270,61 @@ def test_an_auditor_sees_all_and_changes_nothing(stage: Stage) -> None:
     assert len(posts) >= 6
     for route, right in posts:
         if right != "letters.look":
-            address = route.format(name="works-bidding", what="release", request_id=path.rpartition("/")[2])
+            request_id = path.rpartition("/")[2]
+            address = route.format(
+                name="works-bidding", what="release", request_id=request_id, source="permits", id_="abc123"
+            )
             assert client.post(address, data=sent("over-looker", reason="x")).status_code == 403, route
-    assert stage.endpoints.asked == [] and kinds(stage) == [("dead-letter.redrive", "asked")]
+    assert stage.endpoints.asked == stage.sources.asked == [] and kinds(stage) == [("dead-letter.redrive", "asked")]
+
+
+# -- acts on record --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("query", "expected"), [
+    ("", 2), ("target=rout", 1), ("state=asked", 1), ("state=done", 1), ("state=refused", 0),
+    ("since=2026-03-02&until=2026-03-02", 2), ("since=2026-03-03", 0), ("until=2026-03-01", 0), ("who=LISI&kind=a", 1),
+    ("since=yesterday", 2),
+])  # fmt: skip
+def test_acts_are_found_by_what_is_known_of_them(stage: Stage, query: str, expected: int) -> None:
+    made = stage.site()
+    made.desks.acts.record(new_act("a.b", Actor("lisi", "command"), "routing", "why", NOW))
+    made.desks.acts.record(new_act("b.c", Actor("wang", "console"), "clocks", "why", NOW, state="done"))
+    page = client_of(made, "over-looker").get(f"/audit?{query}").text
+    assert page.count('<td data-label="操作人">') == expected
+
+
+# -- sources, and sending again --------------------------------------------------------------------
+
+
+def test_a_held_portion_is_decided_once_with_who_and_why(stage: Stage) -> None:
+    client = client_of(stage.site(), "night-watch")
+    page = client.get("/console/sources").text
+    assert "撤回 900 行" in page and "示例*" in page and "逾期未报送" in page and "两个工作日未报送" in page
+    path = "/console/sources/permits/held/abc123"
+    assert client.post(f"{path}/release", data=sent("night-watch", reason="已核实")).status_code == 303
+    assert stage.sources.asked == [("permits", "abc123", "released", "night-watch", "已核实")]
+    assert "已放行" in client.get("/console/sources").text
+    assert client.post(f"{path}/discard", data=sent("night-watch", reason="改主意")).status_code == 422
+    for wrong in ("/console/sources/permits/held/other/release", "/console/sources/open/held/abc123/release",
+                  f"{path}/erase"):  # fmt: skip
+        assert client.post(wrong, data=sent("night-watch", reason="x")).status_code == 404, wrong
+    assert len(stage.sources.asked) == 1
+
+
+def test_a_replay_is_looked_at_then_asked_and_waits(stage: Stage) -> None:
+    client = client_of(stage.site(), "night-watch")
+    asked = {"subscription": "works-bidding", "since": "2026-03-01T08:00", "until": "2026-03-02T08:00"}
+    page = client.get("/console/replay", params=asked).text
+    assert 'name="count" value="2"' in page and "已被取代，不发" in page
+    (name, wanted), = stage.replays.planned
+    assert name == "works-bidding" and wanted.since == datetime(2026, 3, 1, 0, 0, tzinfo=UTC)
+    for wrong in ({**asked, "since": "yesterday"}, {**asked, "until": "2026-02-01T08:00"}):
+        assert client.get("/console/replay", params=wrong).status_code == 422
+    moved = client.post("/console/replay", data=sent("night-watch", **asked, count="7", reason="补发"))
+    assert moved.status_code == 200 and "先前 7 条，现在 2 条" in moved.text and kinds(stage) == []
+    done = client.post("/console/replay", data=sent("night-watch", **asked, count="2", reason="补发"))
+    assert done.status_code == 303 and done.headers["location"].startswith("/console/requests/")
+    assert kinds(stage) == [("notices.replay", "asked")]
+    stage.replays.count = 0
+    assert "没有可重发的通知" in client.get("/console/replay", params=asked).text

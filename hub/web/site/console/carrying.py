@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import structlog
 
@@ -18,8 +19,9 @@ class Carrier:
     """At most one thread for a request. A kill leaves the request approved, to be carried out anew: desks write the
     same records with the same ids. How it ended is on record by the desk."""
 
-    def __init__(self) -> None:
-        self._lock, self._running = threading.Lock(), set[str]()
+    def __init__(self, on_end: Callable[[], object] = lambda: None) -> None:
+        """``on_end`` is called when one has ended, however."""
+        self._lock, self._running, self._on_end = threading.Lock(), set[str](), on_end
 
     def is_running(self, request_id: str) -> bool:
         with self._lock:
@@ -45,3 +47,4 @@ class Carrier:
         finally:
             with self._lock:
                 self._running.discard(id_)
+            self._on_end()

@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from hub.bus.records import Record
+from hub.delivery.replay_desk import Plan, Range
 from hub.delivery.settings import SubscriptionSettings
 from hub.delivery.waits import Waiting
 from hub.domain.acts import Actor
 from hub.domain.acts import Request as ActRequest
+from hub.intake.guards.log import Alert
+from hub.intake.guards.watch import Status
+from hub.intake.held import Held, Verdict
 from hub.ops.dead_letters import Preview, Wanted
 from hub.ops.letter_content import Content, View
 from hub.ops.letters import Letter
@@ -80,6 +84,25 @@ class Requests(Protocol):
     def refuse(self, request_id: str, who: Actor, reason: str) -> ActRequest: ...
 
 
+class Replays(Protocol):
+    """Replays as acts: looked at, asked for by one person."""
+
+    def plan(self, subscription: str, wanted: Range) -> Plan: ...
+
+    def ask(self, plan: Plan, wanted: Range, who: Actor, reason: str) -> ActRequest: ...
+
+
+class Sources(Protocol):
+    """Sources, whether they speak, and portions of theirs that wait for a person."""
+
+    def status(self) -> tuple[Sequence[Status], Sequence[Alert]]: ...
+
+    def held(self) -> Sequence[tuple[str, Held]]:
+        """(source, portion), of all sources."""
+
+    def decide(self, source: str, id_: str, verdict: Verdict, who: Actor, reason: str) -> None: ...
+
+
 #: Carries out what was approved.
 Carry = Callable[[ActRequest, Actor], object]
 
@@ -93,6 +116,8 @@ class ConsoleDesks:
     endpoints: Endpoints
     letters: Letters
     requests: Requests
+    replays: Replays
+    sources: Sources
     clocks: Mapping[str, Clockwork] = field(default_factory=dict)
     ways: Mapping[str, Way] = field(default_factory=dict)
     carries: Mapping[str, Carry] = field(default_factory=dict)

@@ -58,7 +58,9 @@ def endpoints_of(
     for each in waiting:
         by_name[each.subscription].append(each)
     found = [_endpoint(name, way, settings.get(name), by_name[name]) for name, way in ways.items()]
-    return sorted(found, key=lambda each: (each.state == "open", -sum(each.waits.values()), each.name))
+    return sorted(
+        found, key=lambda each: (each.state == "open" and not each.waits, -sum(each.waits.values()), each.name)
+    )
 
 
 def endpoint_pages(desks: ConsoleDesks) -> PageSet:

@@ -27,7 +27,7 @@ LOOK_SECONDS = 5.0
 
 def request_pages(desks: ConsoleDesks, fresh: Fresh) -> PageSet:
     """The routes of this module."""
-    router, desk, carrier = APIRouter(include_in_schema=False), desks.requests, Carrier()
+    router, desk, carrier = APIRouter(include_in_schema=False), desks.requests, Carrier(fresh.forget)
 
     def seconded() -> list[ActRequest]:
         return fresh.get("requests", lambda: [each for each in desk.read() if each.asked.needs_second][::-1])
@@ -101,7 +101,7 @@ def request_pages(desks: ConsoleDesks, fresh: Fresh) -> PageSet:
             page = site_of(request).renderer.page(request, "console-request-state.html", caller, **shown)
             return Live(f"{shown['word']}-{shown['is_running']}", bytes(page.body).decode())
 
-        return live(request, look, look_seconds=LOOK_SECONDS)
+        return live(request, look)
 
     def count_live(request: Request, caller: Reader) -> Response:
         def look() -> Live:
