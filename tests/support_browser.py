@@ -25,12 +25,17 @@ from hub.settings import Settings, load
 from hub.wiring import asyncapi_document, clocks_view
 from hub.wiring.delivery import vault
 from hub.wiring.parts import Together, open_catalog, open_map
-from hub.wiring.web import build_app
+from hub.wiring.web import WebParts, build_app
 from tests.support_served import served
 from tests.support_site import PASSWORD, PEOPLE, account
 from tests.support_topics import having
 
 TOPICS = (ACCOUNTS_TOPIC, REPORTS_TOPIC, KEYS_TOPIC, ACTS_TOPIC, SETTINGS_TOPIC, SOURCE_KEYS_TOPIC)
+
+
+#: The application holds its clients of Redis as long as its process lives, and nobody closes them. Collected in the
+#: middle of another test they would fail that one.
+_KEPT: list[WebParts] = []
 
 
 class Pages(NamedTuple):
@@ -76,6 +81,7 @@ def pages(bootstrap: str, redis_url: str, data: Path) -> Iterator[Pages]:
         hub_map = open_map(settings, catalog)
         document = partial(asyncapi_document, settings, hub_map, catalog)
         parts = build_app(settings, hub_map, catalog, publisher, document, partial(clocks_view, settings))
+        _KEPT.append(parts)
         beside = Together(parts.services)
         thread = threading.Thread(target=beside.run)
         thread.start()

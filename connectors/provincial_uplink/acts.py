@@ -101,8 +101,9 @@ def _value(column: Column, content: Mapping[str, Any], standard: Standard) -> An
         is_enterprise = bool(content.get("party_uscc"))
         if column.derive == "certificate-number":
             return content.get("party_uscc") or content.get("party_certificate_number")
-        kind = content.get("party_certificate_kind")
-        return standard.uscc_certificate if is_enterprise else f"0{kind}" if kind else None
+        if is_enterprise:
+            return standard.uscc_certificate
+        return standard.codes["certificate"].get(str(content.get("party_certificate_kind")))
     value = to_plain(content.get(column.field or ""))
     if column.codes is not None and value is not None:
         return standard.codes[column.codes].get(str(value))

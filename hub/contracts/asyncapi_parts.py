@@ -46,6 +46,9 @@ KEYS: Mapping[str, str] = {
     "fact": "Topic and correlation id of the row.",
     "enterprise": "Code of the enterprise.",
     "act": "Id of the request that the act is a step of.",
+    "account": "Name of the account.",
+    "report": "Id of the report.",
+    "access-key": "Id of the key.",
 }
 
 #: Standard Webhooks 1.0.

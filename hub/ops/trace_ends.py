@@ -106,9 +106,10 @@ def _end(
 
 def _end_clock(branches: dict[str, End], step: Step) -> None:
     value = step.details
-    if not value:
+    # What never began is no branch: something that would have met or ended it came without it.
+    if not value or value.get("status") == "awaiting":
         return
-    is_over = value.get("status") not in ("running", "suspended", "awaiting")
+    is_over = value.get("status") not in ("running", "suspended")
     late = "running, overdue" if value.get("breached_at") else None
     target = value["rule"] + (f" for {value['target']}" if value.get("target") else "")
     branches[value["clock_id"]] = End(

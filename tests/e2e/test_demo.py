@@ -61,7 +61,7 @@ def _check_demo(data: Path) -> dict[str, object]:
     reported = reported_to_the_province(data)
     assert {str(row["table"]) for row in reported.values()} == {"inspection", "penalty", "other"}
     # A natural person is known there by its number; whoever has a code by that alone.
-    persons = [row for row in reported.values() if row.get("party_certificate_kind") == "01"]
+    persons = [row for row in reported.values() if row.get("party_certificate_kind") == "111"]
     assert persons and len(reported) == said["channels"]["province"]["currently_public"]
     assert sum(tally["delivered"]["government-procurement"].values()) == sum(
         tally["events"]["blacklist.notices.v1"].values()

@@ -125,9 +125,13 @@ class World:
     def reconcile(self, channel: str, *more: str, code: int) -> dict[str, Any]:
         result = self.hub("reconcile", channel, "--json", *more)
         assert result.exit_code == code, result.output
-        # The channels are served in threads of this process: what they log may stand before it.
-        found: dict[str, Any] = json.loads(result.stdout[result.stdout.index("{\n") :])
-        return found
+        return document_of(result)
+
+
+def document_of(result: Result) -> dict[str, Any]:
+    """What a command printed. Channels are served in threads of this process: what they log may stand before it."""
+    found: dict[str, Any] = json.loads(result.stdout[result.stdout.index("{\n") :])
+    return found
 
 
 def ask(url: str) -> tuple[int, Any]:
@@ -299,11 +303,11 @@ def test_a_withdrawal_that_is_refused_is_shown_and_keeps_its_clock_open_until_it
     assert world.hub("withdraw", "radio", "--reason", "已恢复", "--by", "张三").exit_code == 2
     world.plans["gsxt"].set(Faults())
     again = world.hub("withdraw", "gsxt", "--reason", "已恢复", "--by", "张三", "--json")
-    assert json.loads(again.stdout) == {"channel": "gsxt", "reissued": 1}
+    assert document_of(again) == {"channel": "gsxt", "reissued": 1}
     world.settle()
     assert world.public("gsxt", "w")[0] == 410 and world.hub("list").exit_code == 0
     assert clock_of(gone, world.receipts(), "gsxt").status is Status.MET
-    assert json.loads(world.hub("withdraw", "gsxt", "--reason", "r", "--by", "b", "--json").stdout)["reissued"] == 0
+    assert document_of(world.hub("withdraw", "gsxt", "--reason", "r", "--by", "b", "--json"))["reissued"] == 0
 
 
 def test_a_channel_that_does_not_answer_cannot_be_compared(world: World) -> None:

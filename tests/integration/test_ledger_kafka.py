@@ -14,7 +14,10 @@ from hub.domain.desk import Colour, NoticeState
 from hub.domain.events import output_id
 from hub.errors import UsageError
 from hub.ops.ledger import desk_queries, queries
+from hub.settings import load
 from hub.state.desk_index import PREFIX, DeskIndex
+from hub.state.ledger_index import LedgerIndex
+from hub.wiring import LedgerRebuild
 from tests.support_contracts import catalog
 from tests.support_ledger import (
     contents,
@@ -30,7 +33,7 @@ from tests.support_ledger import (
 )
 
 if TYPE_CHECKING:
-    from tests.conftest import KafkaLike
+    from tests.conftest import IndexLike, KafkaLike
 
 EVENTS = 400
 TODAY = date(2026, 8, 11)
@@ -78,6 +81,26 @@ def test_a_record_that_is_missing_or_strange_is_named(log: tuple[str, int], redi
     assert found.differences.keys() == {
         "missing record", "record that is not on the log", "count", "order: open-leads",
     }
+
+
+def test_it_is_made_anew_by_command_with_and_without_a_stage_and_held_against_the_log(
+    log: tuple[str, int], redis_client: redis.Redis, valkey: IndexLike
+) -> None:
+    bootstrap, count = log
+    settings = load(bootstrap_servers=bootstrap, redis_index_url=valkey.url)
+    work = LedgerRebuild(settings)
+    work.rebuild()
+    assert work.verify().is_same
+    before = contents(redis_client)
+    redis_client.delete(*redis_client.keys("hub:ledger:e:*"))
+    found = work.verify()
+    assert found.differences["missing record"] == found.records > 0
+    with running(service(bootstrap, redis_client, lease_seconds=30)):
+        wait_until(LedgerIndex(redis_client).has_owner, "the stage")
+        work.rebuild()
+        assert has_read(redis_client, count)
+        assert work.verify().is_same
+    assert contents(redis_client) == before
 
 
 def test_the_way_of_an_event_is_told_from_the_index_to_each_end(

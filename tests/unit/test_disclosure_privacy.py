@@ -229,6 +229,14 @@ def test_the_number_of_a_person_arrives_in_the_province() -> None:
     assert (read[PARTY_NUMBER], read["party_uscc"], read["party_name"]) == (IDENTITY_NUMBER, None, "扎西东智")
     row = row_of(schema.name, read, catalog().projection(schema, "uplink").schema.fields, load_standard())
     assert row.values["party_certificate_number"] == IDENTITY_NUMBER
+    # Not 001, which is a unified social credit code.
+    assert load_standard().codes["certificate"]["01"] == "111" != load_standard().uscc_certificate
+    kinds = {
+        kind: row_of(schema.name, {**read, "party_certificate_kind": kind}, catalog().projection(
+            schema, "uplink").schema.fields, load_standard()).values["party_certificate_kind"]
+        for kind in catalog().codes["certificate-kind"].entries
+    }
+    assert len({*kinds.values(), load_standard().uscc_certificate}) == len(kinds) + 1, "no two of one code"
     assert withheld(load_standard().acts[schema.name], read) == []
 
 
