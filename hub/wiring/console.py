@@ -85,12 +85,14 @@ class SourcesDesk:
         self._acts = acts_desk(settings, publisher)
 
     def status(self) -> tuple[Sequence[Status], Sequence[Alert]]:
+        if not self._settings.sources.exists():
+            return (), ()  # a hub without sources of its own, as one that is handed everything
         with closing(sources_guard(self._settings, self._hub_map, self._catalog)) as guard:
             watch = guard.read()
             return watch.status(utc_now()), watch.open_alerts()
 
     def held(self) -> Sequence[tuple[str, Held]]:
-        names = load_sources(self._settings.sources)
+        names = load_sources(self._settings.sources) if self._settings.sources.exists() else ()
         return [(name, each) for name in names for each in held_portions(self._settings.data, name).all()]
 
     def decide(self, source: str, id_: str, verdict: Verdict, who: Actor, reason: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hub.domain.acts import Actor, Request, new_act
-from hub.errors import InputError
+from hub.errors import ContractError, InputError
 from hub.ops.acts import ACTS_TOPIC
 from hub.ops.letters import groups_of
 from hub.web.marks import marks_of
@@ -328,3 +328,12 @@ def test_a_replay_is_looked_at_then_asked_and_waits(stage: Stage) -> None:
     assert kinds(stage) == [("notices.replay", "asked")]
     stage.replays.count = 0
     assert "没有可重发的通知" in client.get("/console/replay", params=asked).text
+
+
+def test_a_faulty_file_of_sources_is_said_and_hides_nothing_else(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def faulty() -> None:
+        raise ContractError("sources.yaml: source permits: there is no connector 'exprot'")
+
+    monkeypatch.setattr(stage.sources, "status", faulty)
+    answer = client_of(stage.site(), "over-looker").get("/console/sources")
+    assert answer.status_code == 200 and "no connector" in answer.text and "来源配置有误" in answer.text

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from fastapi import APIRouter, Request, Response
 
-from hub.errors import InputError, UsageError
+from hub.domain.characters import mask_personal
+from hub.errors import ContractError, InputError, UsageError
 from hub.intake.held import Verdict
 from hub.web.site.answers import go_on
 from hub.web.site.caller import not_here
@@ -26,10 +27,13 @@ def source_pages(desks: ConsoleDesks) -> PageSet:
     router, fresh, desk = APIRouter(include_in_schema=False), Fresh(), desks.sources
 
     def listed(request: Request, caller: Reader) -> Response:
-        found, alerts = fresh.get("status", desk.status)
+        try:
+            (found, alerts), held, fault = fresh.get("status", desk.status), fresh.get("held", desk.held), ""
+        except ContractError as error:  # the file of sources is faulty: it says where
+            found, alerts, held, fault = (), (), (), mask_personal(str(error))
         found = sorted(found, key=lambda each: (_ORDER.index(each.verdict), each.source))
         return site_of(request).renderer.page(
-            request, "console-sources.html", caller, found=found, alerts=alerts, held=fresh.get("held", desk.held),
+            request, "console-sources.html", caller, found=found, alerts=alerts, held=held, fault=fault,
         )
 
     def decide(
