@@ -206,7 +206,7 @@ class Stage:
         }
         return ConsoleDesks(
             lambda: self.snapshot, self.endpoints, letters, cast(Any, self.acts), self.replays,
-            self.sources,
+            self.sources, hub_map(),
             {"penalty-disclosure": Clockwork("行政处罚公示时限", "source", "示例")}, ways, {REDRIVE: letters.redrive},
         )
 

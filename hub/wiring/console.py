@@ -106,7 +106,7 @@ def console_part(settings: Settings, hub_map: HubMap, catalog: Catalog, publishe
     letters, again = dead_letter_desk(settings, publisher), replays(settings, publisher)
     return console_pages(ConsoleDesks(
         _snapshots(settings), EndpointDesk(settings, catalog, publisher), letters, acts_desk(settings, publisher),
-        again, SourcesDesk(settings, hub_map, catalog, publisher),
+        again, SourcesDesk(settings, hub_map, catalog, publisher), hub_map,
         {name: Clockwork(rule.title, rule.owner, rule.basis) for name, rule in hub_map.clocks.items()},
         {
             name: Way(entry.title, entry.department, entry.delivery, entry.fallback)

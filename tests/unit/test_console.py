@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from markupsafe import escape
 
 from hub.domain.acts import Actor, Request, new_act
 from hub.errors import ContractError, InputError
@@ -24,7 +25,7 @@ from tests.support_contracts import IDENTITY_NUMBER
 from tests.support_site import Site
 
 READ = ["/console/flow", "/console/risks", "/console/endpoints", "/console/letters", "/console/requests",
-        "/console/replay", "/console/sources"]
+        "/console/replay", "/console/sources", "/console/map"]
 
 
 @pytest.fixture
@@ -337,3 +338,12 @@ def test_a_faulty_file_of_sources_is_said_and_hides_nothing_else(stage: Stage, m
     monkeypatch.setattr(stage.sources, "status", faulty)
     answer = client_of(stage.site(), "over-looker").get("/console/sources")
     assert answer.status_code == 200 and "no connector" in answer.text and "来源配置有误" in answer.text
+
+
+def test_the_map_is_shown_with_its_version_and_grounds(stage: Stage) -> None:
+    page = client_of(stage.site(), "over-looker").get("/console/map").text
+    found = stage.desks().hub_map
+    assert found.version in page and all(name in page for name in found.topics)
+    bases = [each.basis for each in found.routes.values()] + [each.basis for each in found.subscriptions.values()]
+    assert all(str(escape(basis)) in page for basis in bases)
+    assert all(str(escape(rule.title)) in page for rule in found.clocks.values())

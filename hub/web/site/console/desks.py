@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from hub.bus.records import Record
+from hub.contracts.map import HubMap
 from hub.delivery.replay_desk import Plan, Range
 from hub.delivery.settings import SubscriptionSettings
 from hub.delivery.waits import Waiting
@@ -118,6 +119,7 @@ class ConsoleDesks:
     requests: Requests
     replays: Replays
     sources: Sources
+    hub_map: HubMap
     clocks: Mapping[str, Clockwork] = field(default_factory=dict)
     ways: Mapping[str, Way] = field(default_factory=dict)
     carries: Mapping[str, Carry] = field(default_factory=dict)

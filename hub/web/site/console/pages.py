@@ -9,6 +9,7 @@ from hub.web.site.console.desks import ConsoleDesks
 from hub.web.site.console.endpoint_pages import endpoint_pages
 from hub.web.site.console.flow_pages import flow_pages
 from hub.web.site.console.letter_pages import letter_pages
+from hub.web.site.console.map_pages import map_pages
 from hub.web.site.console.replay_pages import replay_pages
 from hub.web.site.console.request_pages import request_pages
 from hub.web.site.console.source_pages import source_pages
@@ -20,7 +21,7 @@ def console_pages(desks: ConsoleDesks) -> PageSet:
     router, fresh = APIRouter(include_in_schema=False), Fresh()
     found = [
         flow_pages(desks), endpoint_pages(desks), letter_pages(desks, fresh), request_pages(desks, fresh),
-        replay_pages(desks, fresh), source_pages(desks),
+        replay_pages(desks, fresh), source_pages(desks), map_pages(desks),
     ]
     for each in found:
         router.include_router(each.router)
