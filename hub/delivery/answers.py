@@ -57,6 +57,9 @@ class Answer(BaseModel):
     case_number: str | None = Field(default=None, max_length=128)
     reason: str | None = Field(default=None, max_length=2000)
     acted_on: date | None = None
+    #: First and last day on which the measure holds.
+    effective_from: date | None = None
+    effective_until: date | None = None
 
 
 class Signed(NamedTuple):
@@ -101,12 +104,14 @@ class AnswerDesk:
         return Signed(message_id, at, headers[SIGNATURE_HEADER])
 
     def take(
-        self, document: Mapping[str, Any], *, way: Way, source: str, content: bytes | None, signed: Signed | None
+        self, document: Mapping[str, Any], *, way: Way, source: str, content: bytes | None, signed: Signed | None,
+        answered_by: str | None = None,
     ) -> TakenAnswer:
         """The record of an answer, if it fits its notice.
 
         ``content`` is what stands on record, as it came; with ``signed`` the department cannot deny it, and nobody
-        can alter it unseen. ``source`` is who read it, as a URI reference. Blocks for the index. Raises ProblemError
+        can alter it unseen. ``source`` is who read it, as a URI reference; ``answered_by`` the account of a person who
+        answered by a page. Blocks for the index. Raises ProblemError
         for what does not fit, IndexUnavailableError while nobody can tell.
         """
         answer = validated(Answer, document)
@@ -121,6 +126,7 @@ class AnswerDesk:
                 **answer.model_dump(),
                 "department_code": notice.department_code,
                 "action": notice.action,
+                "answered_by": answered_by,
                 "way": way,
                 "content": content,
                 "signed_as": signed.message_id if signed else None,
@@ -161,6 +167,8 @@ def check_answer(answer: Answer, notice: Notice | None) -> Notice:
             faults.append(fault(("measure",), "措施不在通知所列范围内 (not a measure that the notice names)"))
     elif answer.status in ("inapplicable", "objected") and not answer.reason:
         faults.append(fault(("reason",), f"不适用或有异议的须说明理由 ({answer.status} needs a reason)"))
+    if answer.effective_until and answer.effective_until < (answer.effective_from or answer.effective_until):
+        faults.append(fault(("effective_until",), "截止日期早于生效日期 (ends before it begins)"))
     if faults:
         raise ProblemError(422, "invalid", "反馈与通知不符", "the answer does not fit the notice", faults)
     return notice

@@ -51,6 +51,8 @@ class Right(NamedTuple):
 RIGHTS: Mapping[str, Right] = {
     "profile.use": Right("本人账号与会话", True, "self", "self", "self", "self", "self", "self"),
     "portal.read": Right("部门工作台", False, "own", "own", "own", "own", "none", "none"),
+    "notices.answer": Right("反馈通知", True, "own", "own", "none", "none", "none", "none"),
+    "subscriptions.change": Right("管理本部门订阅", True, "none", "own", "own", "own", "none", "none"),
     "console.read": Right("运行控制台", False, "none", "none", "none", "none", "all", "all"),
     "console.change": Right("处置运行事项", True, "none", "none", "none", "none", "all", "none"),
     "letters.look": Right("注明用途后查看死信", False, "none", "none", "none", "none", "all", "all"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -69,6 +69,27 @@ def steps_from(records: Iterable[Record], catalog: Catalog) -> list[Step]:
         _step(record, {name: value.decode("utf-8", "replace") for name, value in record.headers}, catalog)
         for record in records
     )
+
+
+def seen_by(steps: Sequence[Step], department: str, subscriptions: Collection[str]) -> Iterator[Step]:
+    """Steps that are a department's (code) own: notices, receipts and answers of its subscriptions, its clocks, and the
+    events that it was sent. What went to others, and that it did, is theirs."""
+    sent = {
+        each.details.get("event_id") for each in steps
+        if each.topic.startswith("inbox.") and str(each.details.get("subscription")) in subscriptions
+    }
+    for each in steps:
+        is_own_clock = (
+            each.topic in ("clock.states.v1", "clock.alerts.v1")
+            and each.details.get("owner_department") == department
+        )
+        # Of decisions, orders and holdings nothing is shown: they tell of several at once.
+        is_own_notice = (
+            each.topic.startswith(("inbox.", "delivery.receipts.", "discipline.feedback."))
+            and each.details.get("subscription") in subscriptions
+        )
+        if is_own_clock or is_own_notice or each.id in sent:
+            yield each
 
 
 def in_order(steps: Iterable[Step]) -> list[Step]:

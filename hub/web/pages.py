@@ -6,7 +6,7 @@ guessing ids. Lists come in pages: ``limit``, an opaque ``cursor``, ``Link: <…
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlencode
@@ -20,7 +20,7 @@ from hub.domain.plain import to_plain
 from hub.domain.problem import ProblemError, fault
 from hub.errors import HubError
 from hub.ops.notices import NoticeState
-from hub.ops.trace import Step
+from hub.ops.trace import Step, seen_by
 from hub.web import readers
 from hub.web.cursor import MAX_LENGTH, Cursors
 from hub.web.marks import open_to
@@ -168,7 +168,9 @@ def pages_router(
                 if own is None:
                     raise _unknown("event")
                 subject = own.subject
-            steps = list(_seen_by(caller, found.traces.of(event_id, subject)))
+            steps = list(found.traces.of(event_id, subject))
+            if not caller.sees_all:
+                steps = list(seen_by(steps, caller.department, caller.subscriptions))
             if not steps:
                 raise _unknown("event")
             return JSONResponse({
@@ -179,27 +181,6 @@ def pages_router(
         return answer(request, work)
 
     return router
-
-
-def _seen_by(caller: Caller, steps: Sequence[Step]) -> Iterator[Step]:
-    """Steps that are the caller's own: notices, receipts and answers of its subscriptions, clocks of its department,
-    and the events that it was sent. What went to others, and that it did, is theirs."""
-    sent = {
-        each.details.get("event_id") for each in steps
-        if each.topic.startswith("inbox.") and caller.has(str(each.details.get("subscription")))
-    }
-    for each in steps:
-        is_own_clock = (
-            each.topic in ("clock.states.v1", "clock.alerts.v1")
-            and each.details.get("owner_department") == caller.department
-        )
-        # Of decisions, orders and holdings nothing is shown: they tell of several at once.
-        is_own_notice = (
-            each.topic.startswith(("inbox.", "delivery.receipts.", "discipline.feedback."))
-            and each.details.get("subscription") in caller.subscriptions
-        )
-        if caller.sees_all or is_own_clock or is_own_notice or each.id in sent:
-            yield each
 
 
 def _notice(each: NoticeState) -> dict[str, Any]:

@@ -43,6 +43,7 @@ from hub.wiring.acts import acts_desk
 from hub.wiring.console import console_part
 from hub.wiring.delivery import vault
 from hub.wiring.parts import Service, open_redis, utc_now
+from hub.wiring.portal import portal_parts
 
 #: All parts of the site: a part is added by a line here. Order is said by their entries.
 PARTS: tuple[Callable[[], PageSet], ...] = (
@@ -121,7 +122,7 @@ def build_site(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher:
     door = Door(accounts, Sessions(client), Throttle(client), vault(settings), acts, utc_now)
     renderer = Renderer({name: str(entry["name"]) for name, entry in hub_map.departments.items()})
     renderer.registry = Registry([
-        *(part() for part in PARTS),
+        *(part() for part in PARTS), *portal_parts(settings, hub_map, catalog, publisher),
         console_part(settings, hub_map, catalog, publisher),
     ])
     parts = SiteParts(

@@ -1,0 +1,1 @@
+"""Pages of the department portal: what lies on a department's desk, its notices, its punctuality."""

@@ -1,0 +1,164 @@
+"""One notice as its department sees it: what it says, how it came, how its clocks are counted. No page, no rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any, NamedTuple, Protocol
+
+from hub.bus.log_reader import Position
+from hub.clocks.explain import explain
+from hub.clocks.wire import state_from_value
+from hub.contracts.codec import Schema
+from hub.contracts.fields import Field
+from hub.contracts.views import Projection
+from hub.delivery.message import INBOX_SCHEMA
+from hub.domain.clocks import ClockState
+from hub.ops.ledger import desk_queries
+from hub.ops.ledger.desk_queries import NoticeView
+from hub.ops.ledger.view import Ledger
+from hub.ops.trace import Step, seen_by
+from hub.state.desk_index import CLOCKS, NOTICES
+
+
+class Line(NamedTuple):
+    """A field for people: its title, its value with the titles of codes."""
+
+    name: str
+    title: str
+    value: str
+
+
+class Content(NamedTuple):
+    """What the subscription's view holds: the lines that anybody of the department sees, and the names of fields that
+    are shown for a purpose alone, because they speak of persons. ``whole`` are all lines."""
+
+    lines: list[Line]
+    withheld: list[str]
+    whole: list[Line]
+
+
+class Passage(NamedTuple):
+    """A step of the history. ``kind`` is event, notice, receipt, answer, clock or alert; ``status`` its code."""
+
+    at: datetime
+    kind: str
+    status: str
+    title: str
+    measure: str | None
+    due_on: date | None
+    reason: str | None
+    by: str | None
+
+
+class Explained(NamedTuple):
+    """A clock, and all that its due day rests on (:func:`hub.clocks.explain.explain`)."""
+
+    state: ClockState
+    why: dict[str, Any]
+
+
+class Notices(Protocol):
+    """Raises IndexUnavailableError, BrokerError."""
+
+    def view(self, department: str, notice_id: str, today: date) -> NoticeView | None: ...
+
+    def content(self, view: NoticeView) -> Content | None:
+        """``None`` where the log does not hold the record any more."""
+
+    def passages(self, department: str, view: NoticeView) -> list[Passage]: ...
+
+    def explained(self, view: NoticeView) -> list[Explained]: ...
+
+    def standing(self, department: str, notice_id: str, clock_ids: Sequence[str]) -> tuple[str, list[str]] | None:
+        """State of the notice and of clocks of the department now; ``None`` for another's."""
+
+
+class LedgerNotices:
+    """Notices out of the ledger. The record is fetched by its place on the log."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def view(self, department: str, notice_id: str, today: date) -> NoticeView | None:
+        return desk_queries.notice(self._ledger, department, notice_id, today)
+
+    def content(self, view: NoticeView) -> Content | None:
+        wanted = view.notice.notice_id
+        place = next((
+            Position(step.topic, step.partition, step.offset) for step in view.trace.steps
+            if step.topic.startswith("inbox.") and step.details.get("notice_id") == wanted
+        ), None)
+        record = self._ledger.reader.fetch([place]).get(place) if place is not None else None
+        if record is None or record.value is None:
+            return None
+        envelope, notice = self._ledger.catalog.decode(record.value)
+        if envelope.name != INBOX_SCHEMA:
+            return None
+        schema, content = self._ledger.catalog.decode(notice["data"])
+        public = self._ledger.catalog.schema(schema.name, schema.version, "public")
+        shown = Projection(schema, public).apply(content)
+        lines, whole = self._lines(schema, shown), self._lines(schema, content)
+        known = {line.name: line.value for line in lines}
+        return Content(lines, [line.name for line in whole if known.get(line.name) != line.value], whole)
+
+    def passages(self, department: str, view: NoticeView) -> list[Passage]:
+        code = self._ledger.code_of(department)
+        steps = seen_by(view.trace.steps, code, [view.notice.subscription])
+        return [self._passage(step) for step in steps]
+
+    def explained(self, view: NoticeView) -> list[Explained]:
+        states = {
+            str(step.details["clock_id"]): state_from_value(step.details)
+            for step in view.trace.steps if step.topic == "clock.states.v1"
+        }
+        found = [states[each.clock_id] for each in view.clocks if each.clock_id in states]
+        rules, calendars = self._ledger.map.clocks, self._ledger.calendars
+        return [
+            Explained(state, explain(state, rules.get(state.rule), calendars.get(state.calendar))) for state in found
+        ]
+
+    def standing(self, department: str, notice_id: str, clock_ids: Sequence[str]) -> tuple[str, list[str]] | None:
+        code = self._ledger.code_of(department)
+        entry = self._ledger.desks.entries(code, NOTICES, [notice_id]).get(notice_id)
+        if entry is None:
+            return None
+        clocks = self._ledger.desks.entries(code, CLOCKS, clock_ids)
+        return entry.state, [each.status for each in clocks.values()]
+
+    def _lines(self, schema: Schema, content: Mapping[str, Any]) -> list[Line]:
+        return [
+            Line(field.name, field.title, self._text(field, content[field.name]))
+            for field in schema.fields if content.get(field.name) not in (None, "", [])
+        ]
+
+    def _text(self, field: Field, value: Any) -> str:
+        if isinstance(value, list):
+            return "；".join(self._text(field, each) for each in value)
+        if isinstance(value, Mapping):
+            inner = {each.name: each for each in field.items}
+            return "，".join(
+                f"{inner[name].title} {self._text(inner[name], each)}"
+                for name, each in value.items() if each not in (None, "", []) and name in inner
+            )
+        if isinstance(value, bool):
+            return "是" if value else "否"
+        if field.code_list is not None and field.code_list in self._ledger.catalog.codes:
+            return self._ledger.catalog.codes[field.code_list].title_of(str(value))
+        return str(value)
+
+    def _passage(self, step: Step) -> Passage:
+        details = step.details
+        kind = next((
+            kind for start, kind in (
+                ("inbox.", "notice"), ("delivery.receipts", "receipt"), ("discipline.feedback", "answer"),
+                ("clock.states", "clock"), ("clock.alerts", "alert"),
+            ) if step.topic.startswith(start)
+        ), "event")
+        status = {"notice": "action", "alert": "kind"}.get(kind, "status")
+        rule = self._ledger.map.clocks.get(str(details.get("rule")))
+        return Passage(
+            step.at, kind, str(details.get(status) or ("apply" if kind == "notice" else "")),
+            rule.title if rule is not None else step.type, details.get("measure"),
+            details.get("due_on"), step.reason, details.get("answered_by"),
+        )
