@@ -54,6 +54,8 @@ RIGHTS: Mapping[str, Right] = {
     "notices.answer": Right("反馈通知", True, "own", "own", "none", "none", "none", "none"),
     "subscriptions.change": Right("管理本部门订阅", True, "none", "own", "own", "own", "none", "none"),
     "console.read": Right("运行控制台", False, "none", "none", "none", "none", "all", "all"),
+    "console.change": Right("处置运行事项", True, "none", "none", "none", "none", "all", "none"),
+    "letters.look": Right("注明用途后查看死信", False, "none", "none", "none", "none", "all", "all"),
     "accounts.read": Right("查看账号", False, "none", "own", "own", "all", "none", "all"),
     "accounts.change": Right("管理账号", True, "none", "none", "own", "all", "none", "none"),
     "reports.read": Right("查看变动报备", False, "none", "own", "own", "all", "none", "all"),

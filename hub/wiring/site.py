@@ -40,6 +40,7 @@ from hub.web.site.render import Renderer
 from hub.web.site.reports_pages import reports_pages
 from hub.web.site.sign_in import sign_in_pages
 from hub.wiring.acts import acts_desk
+from hub.wiring.console import console_part
 from hub.wiring.delivery import vault
 from hub.wiring.parts import Service, open_redis, utc_now
 from hub.wiring.portal import portal_parts
@@ -120,9 +121,10 @@ def build_site(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher:
     client, acts = open_redis(settings), acts_desk(settings, publisher)
     door = Door(accounts, Sessions(client), Throttle(client), vault(settings), acts, utc_now)
     renderer = Renderer({name: str(entry["name"]) for name, entry in hub_map.departments.items()})
-    renderer.registry = Registry(
-        [*(part() for part in PARTS), *portal_parts(settings, hub_map, catalog, publisher)]
-    )
+    renderer.registry = Registry([
+        *(part() for part in PARTS), *portal_parts(settings, hub_map, catalog, publisher),
+        console_part(settings, hub_map, catalog, publisher),
+    ])
     parts = SiteParts(
         door, desk, accounts, reports, keys, KeyUses(client), acts, renderer, utc_now,
         lambda report: reports.fill([report]),

@@ -12,19 +12,21 @@ from hub.domain.rights import KEY_SCOPES, RIGHTS, ROLES, STANDINGS, as_table, re
 from hub.settings import PROJECT_ROOT
 from hub.web.marks import Mark, marks_of
 from hub.web.readers import OWN_SCOPES
+from hub.web.site.console.pages import console_pages
 from hub.web.site.messages import LANGUAGES, catalog
 from hub.web.site.pages import PageSet
+from tests.support_console import Stage
 from tests.support_portal import portal_pages
 from tests.support_site import Site, site
 
 #: POST routes that change nothing: to look at personal data is a form, because its purpose goes on record.
-LOOKS = {"personal.read"}
+LOOKS = {"personal.read", "letters.look"}
 
 
 @pytest.fixture(scope="module")
 def application() -> Site:
     """No route is asked for anything: there is no Redis behind it."""
-    return site(redis.Redis(port=1), portal_pages())
+    return site(redis.Redis(port=1), [*portal_pages(), lambda: console_pages(Stage().desks())])
 
 
 def test_the_document_holds_the_table_that_the_code_has() -> None:

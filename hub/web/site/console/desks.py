@@ -1,0 +1,125 @@
+"""What the console's pages work with: desks of the stages, as values and as calls.
+
+What changes something puts itself on record as an act before it takes effect. A desk that refuses raises InputError or
+UsageError, whose sentence the page shows; BrokerError and IndexUnavailableError where the hub cannot do it now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from hub.bus.records import Record
+from hub.contracts.map import HubMap
+from hub.delivery.replay_desk import Plan, Range
+from hub.delivery.settings import SubscriptionSettings
+from hub.delivery.waits import Waiting
+from hub.domain.acts import Actor
+from hub.domain.acts import Request as ActRequest
+from hub.intake.guards.log import Alert
+from hub.intake.guards.watch import Status
+from hub.intake.held import Held, Verdict
+from hub.ops.dead_letters import Preview, Wanted
+from hub.ops.letter_content import Content, View
+from hub.ops.letters import Letter
+from hub.ops.snapshot import Snapshot
+
+
+class Clockwork(NamedTuple):
+    """A rule of deadlines as pages name it. ``owner`` is ``source``, ``subscriber`` or a department's id."""
+
+    title: str
+    owner: str
+    basis: str
+
+
+class Way(NamedTuple):
+    """A subscription of the map: whose it is, and how it is handed over."""
+
+    title: str
+    department: str
+    delivery: str
+    fallback: str | None = None
+
+
+class Endpoints(Protocol):
+    """How departments receive, and what waits for them."""
+
+    def settings(self) -> Mapping[str, SubscriptionSettings]: ...
+
+    def waiting(self) -> Sequence[Waiting]: ...
+
+    def release(self, subscription: str, who: Actor, reason: str) -> None:
+        """Tries again now what waits for it."""
+
+    def pause(self, subscription: str, who: Actor, reason: str) -> None: ...
+
+    def resume(self, subscription: str, who: Actor, reason: str) -> None:
+        """Goes on; an endpoint that had said that it is no more is asked first."""
+
+
+class Letters(Protocol):
+    """The part of DeadLetterDesk that pages need."""
+
+    def letters(self, *, stage: str | None = None, class_name: str | None = None) -> list[Letter]: ...
+
+    def find(self, place: str) -> tuple[Letter, Record]: ...
+
+    def look(self, place: str, who: Actor, why: str, view: View) -> Content: ...
+
+    def preview(self, wanted: Wanted) -> Preview: ...
+
+    def ask(self, wanted: Wanted, preview: Preview, who: Actor, reason: str) -> ActRequest: ...
+
+    def redrive(self, request: ActRequest, who: Actor) -> int: ...
+
+
+class Requests(Protocol):
+    """The part of ActsDesk that pages need."""
+
+    def read(self) -> list[ActRequest]: ...
+
+    def approve(self, request_id: str, who: Actor, reason: str) -> ActRequest: ...
+
+    def refuse(self, request_id: str, who: Actor, reason: str) -> ActRequest: ...
+
+
+class Replays(Protocol):
+    """Replays as acts: looked at, asked for by one person."""
+
+    def plan(self, subscription: str, wanted: Range) -> Plan: ...
+
+    def ask(self, plan: Plan, wanted: Range, who: Actor, reason: str) -> ActRequest: ...
+
+
+class Sources(Protocol):
+    """Sources, whether they speak, and portions of theirs that wait for a person."""
+
+    def status(self) -> tuple[Sequence[Status], Sequence[Alert]]: ...
+
+    def held(self) -> Sequence[tuple[str, Held]]:
+        """(source, portion), of all sources."""
+
+    def decide(self, source: str, id_: str, verdict: Verdict, who: Actor, reason: str) -> None: ...
+
+
+#: Carries out what was approved.
+Carry = Callable[[ActRequest, Actor], object]
+
+
+@dataclass(frozen=True)
+class ConsoleDesks:
+    """``snapshot`` gives the latest look at the hub, ``None`` where none is good any more. ``clocks`` and ``ways`` are
+    the map's; ``carries`` says by kind of act what the console itself carries out after an approval."""
+
+    snapshot: Callable[[], Snapshot | None]
+    endpoints: Endpoints
+    letters: Letters
+    requests: Requests
+    replays: Replays
+    sources: Sources
+    hub_map: HubMap
+    clocks: Mapping[str, Clockwork] = field(default_factory=dict)
+    ways: Mapping[str, Way] = field(default_factory=dict)
+    carries: Mapping[str, Carry] = field(default_factory=dict)

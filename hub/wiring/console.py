@@ -1,0 +1,126 @@
+"""Connects the operators' console with the desks of the stages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+
+from hub.bus.publisher import Publisher
+from hub.contracts.catalog import Catalog
+from hub.contracts.map import HubMap
+from hub.delivery.commands import Command, write_command
+from hub.delivery.settings import SubscriptionSettings
+from hub.delivery.settings_desk import Change
+from hub.delivery.waits import Waiting
+from hub.domain.acts import Actor
+from hub.errors import InputError
+from hub.intake.build import held_portions
+from hub.intake.guards.log import Alert
+from hub.intake.guards.watch import Status
+from hub.intake.held import Held, Verdict
+from hub.intake.sources import load_sources
+from hub.ops.letters import REDRIVE
+from hub.ops.snapshot import Snapshot
+from hub.settings import Settings
+from hub.state.snapshot_store import SnapshotStore
+from hub.web.site.console.desks import Clockwork, ConsoleDesks, Way
+from hub.web.site.console.pages import console_pages
+from hub.web.site.pages import PageSet
+from hub.wiring.acts import REPLAY, acts_desk, dead_letter_desk, replays
+from hub.wiring.delivery import settings_desk, verify_address, waiting_notices
+from hub.wiring.guards import sources_guard
+from hub.wiring.parts import open_redis, utc_now
+
+
+class EndpointDesk:
+    """How departments receive, and what operators do about it; every change is an act of the same kind as by command.
+
+    Methods raise BrokerError where Kafka does not answer, InputError for what is refused.
+    """
+
+    def __init__(self, settings: Settings, catalog: Catalog, publisher: Publisher) -> None:
+        self._settings, self._catalog, self._publisher = settings, catalog, publisher
+        self._acts, self._desk = acts_desk(settings, publisher), settings_desk(settings, catalog, publisher)
+
+    def settings(self) -> Mapping[str, SubscriptionSettings]:
+        return self._desk.read()
+
+    def waiting(self) -> Sequence[Waiting]:
+        return waiting_notices(self._settings)
+
+    def release(self, subscription: str, who: Actor, reason: str) -> None:
+        found = [each for each in self.waiting() if each.subscription == subscription]
+        if not found:
+            raise InputError(f"nothing waits for {subscription} any more")
+        details = [("subscription", subscription), ("notices", str(len(found)))]
+        with self._acts.acting("delivery.release", who, subscription, reason, details=details):
+            asked = Command("release", subscription, None, who.name, reason.strip(), utc_now())
+            partitions = sorted({each.record.partition for each in found})
+            self._publisher.publish(write_command(asked, partitions, self._catalog))
+
+    def pause(self, subscription: str, who: Actor, reason: str) -> None:
+        self._change("pause", subscription, lambda current: replace(current, is_paused=True), who, reason)
+
+    def resume(self, subscription: str, who: Actor, reason: str) -> None:
+        def change(current: SubscriptionSettings) -> SubscriptionSettings:
+            if current.disabled_reason is not None and current.url is not None:
+                asyncio.run(verify_address(self._settings, current, current.url))
+            return replace(current, is_paused=False, disabled_reason=None)
+
+        self._change("resume", subscription, change, who, reason)
+
+    def _change(self, what: str, subscription: str, change: Change, who: Actor, reason: str) -> None:
+        with self._acts.acting(f"subscriptions.{what}", who, subscription, reason):
+            self._desk.change(subscription, change, by=who.name, reason=reason)
+
+
+class SourcesDesk:
+    """Sources of ``sources.yaml`` and those that hand in by HTTP. Portions are held in the folder of this machine's
+    data, where the connector finds what was decided."""
+
+    def __init__(self, settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher) -> None:
+        self._settings, self._hub_map, self._catalog = settings, hub_map, catalog
+        self._acts = acts_desk(settings, publisher)
+
+    def status(self) -> tuple[Sequence[Status], Sequence[Alert]]:
+        if not self._settings.sources.exists():
+            return (), ()  # a hub without sources of its own, as one that is handed everything
+        with closing(sources_guard(self._settings, self._hub_map, self._catalog)) as guard:
+            watch = guard.read()
+            return watch.status(utc_now()), watch.open_alerts()
+
+    def held(self) -> Sequence[tuple[str, Held]]:
+        names = load_sources(self._settings.sources) if self._settings.sources.exists() else ()
+        return [(name, each) for name in names for each in held_portions(self._settings.data, name).all()]
+
+    def decide(self, source: str, id_: str, verdict: Verdict, who: Actor, reason: str) -> None:
+        kind = "sources.held-release" if verdict == "released" else "sources.held-discard"
+        with self._acts.acting(kind, who, f"{source}/{id_}", reason):
+            held_portions(self._settings.data, source).decide(id_, verdict, by=who.name, reason=reason)
+
+
+def console_part(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher) -> PageSet:
+    """The console's pages on the running hub."""
+    letters, again = dead_letter_desk(settings, publisher), replays(settings, publisher)
+    return console_pages(ConsoleDesks(
+        _snapshots(settings), EndpointDesk(settings, catalog, publisher), letters, acts_desk(settings, publisher),
+        again, SourcesDesk(settings, hub_map, catalog, publisher), hub_map,
+        {name: Clockwork(rule.title, rule.owner, rule.basis) for name, rule in hub_map.clocks.items()},
+        {
+            name: Way(entry.title, entry.department, entry.delivery, entry.fallback)
+            for name, entry in hub_map.subscriptions.items()
+        },
+        {REDRIVE: letters.redrive, REPLAY: again.carry_out},
+    ))
+
+
+def _snapshots(settings: Settings) -> Callable[[], Snapshot | None]:
+    store = SnapshotStore(open_redis(settings))
+
+    def latest() -> Snapshot | None:
+        found = store.get()
+        return Snapshot.from_dict(found) if found else None
+
+    return latest

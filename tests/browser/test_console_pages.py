@@ -1,0 +1,97 @@
+"""Operators at the console: the flow, deadlines, endpoints, dead letters and the second person; desks in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import redis
+from playwright.sync_api import BrowserContext, expect
+
+from tests.browser.conftest import SignIn, faults_of, is_scrolled_sideways, shot
+from tests.conftest import IndexLike
+from tests.support_console import Stage
+from tests.support_served import served
+
+
+class Console:
+    """``url`` is the root of the running pages, ``stage`` their desks."""
+
+    def __init__(self, url: str, stage: Stage) -> None:
+        self.url, self.stage = url, stage
+
+
+@pytest.fixture(scope="module")
+def site(valkey: IndexLike) -> Iterator[Console]:
+    stage = Stage()
+    with pytest.MonkeyPatch.context() as patch, redis.Redis.from_url(valkey.url) as client:
+        for key in client.scan_iter("hub:tries:*"):
+            client.delete(key)
+        stage.use_memory(patch)
+        made = stage.site(client)
+        stage.fill_letters()
+        with served(made.app) as url:
+            yield Console(url, stage)
+            made.parts.ending.set()
+
+
+def test_the_flow_changes_by_itself(sign_in: SignIn, site: Console) -> None:
+    page = sign_in("night-watch", path="/console/flow")
+    expect(page.locator(".flow-picture .flow-stopped")).to_have_count(1)
+    expect(page.get_by_role("row", name="hub-clocks")).to_contain_text("积压")
+    found = site.stage.snapshot
+    assert found is not None
+    calm = [replace(each, verdict="ok", unread=0, lag_seconds=0.0) for each in found.groups]
+    site.stage.snapshot = replace(found, at=found.at.replace(minute=1), groups=calm)
+    try:
+        expect(page.get_by_role("row", name="hub-clocks")).to_contain_text("已追平")
+        expect(page.locator(".flow-picture .flow-stopped")).to_have_count(0)
+    finally:
+        site.stage.snapshot = found
+
+
+def test_letters_are_looked_at_and_put_back_by_two(sign_in: SignIn, context: BrowserContext, site: Console) -> None:
+    page = sign_in("night-watch", path="/console/letters")
+    page.get_by_role("link", name="routing-PoisonError").click()
+    page.locator("tbody a").first.click()
+    page.fill("#purpose", "核查代码缺失")
+    page.get_by_role("button", name="注明用途并查看").click()
+    expect(page.locator("h2")).to_have_text("内容")
+    shot(page, "console-letter-content")
+    assert faults_of(page) == []
+    page.goto(f"{site.url}/console/letters")
+    page.get_by_role("link", name="重新投递全部").focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="重新投递").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_contain_text("第二人复核")
+    dialog.get_by_label("原因").fill("代码表已补")
+    shot(page, "console-redrive-dialog")
+    assert faults_of(page) == []
+    dialog.get_by_role("button", name="提交复核").click()
+    expect(page.locator("main")).to_contain_text("须由另一人批准")
+    address = page.url
+    context.clear_cookies()
+    other = sign_in("day-watch", path=address.removeprefix(site.url))
+    other.get_by_role("button", name="批准").click()
+    other.get_by_role("dialog").get_by_label("原因").fill("已核对")
+    other.get_by_role("dialog").get_by_role("button", name="批准").click()
+    other.get_by_role("button", name="执行").click()
+    expect(other.locator("main")).to_contain_text("4 put back")
+    shot(other, "console-request-done")
+    assert faults_of(other) == []
+    assert len(site.stage.log.records("inspection.results.v1")) == 4
+
+
+@pytest.mark.parametrize("width", ["desk", "phone"])
+@pytest.mark.parametrize("name", ["night-watch", "over-looker"])
+def test_pages_of_the_console_can_be_read_by_all(sign_in: SignIn, site: Console, name: str, width: str) -> None:
+    page = sign_in(name, width=width)
+    for path in ("flow", "risks", "endpoints", "letters", "letters/redrive?every=true", "requests", "replay",
+                 "sources", "map"):
+        page.goto(f"{site.url}/console/{path}")
+        shot(page, f"{width}-{name}-{path.partition('?')[0].replace('/', '-')}")
+        # What axe looks at is the same at both widths and for both roles but for the layout and the buttons.
+        assert width == "phone" or name == "over-looker" or faults_of(page) == [], path
+        assert not is_scrolled_sideways(page), path

@@ -1,0 +1,246 @@
+"""The console on desks in memory: a snapshot with every verdict, and a client that is signed in without Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+import redis
+from fastapi.testclient import TestClient
+
+from hub.access.accounts import Account
+from hub.access.sessions import Session, form_token
+from hub.bus.dead_letters import to_dead_letter
+from hub.bus.records import Output, Record
+from hub.delivery.replay_desk import Plan, Range
+from hub.delivery.settings import SealedKey, SubscriptionSettings
+from hub.delivery.waits import Wait, Waiting
+from hub.domain.acts import Actor, Request
+from hub.errors import InputError, PoisonError, UsageError
+from hub.intake.guards.log import Alert
+from hub.intake.guards.watch import Status
+from hub.intake.held import Held, Verdict
+from hub.ops import dead_letters
+from hub.ops.dead_letters import DeadLetterDesk
+from hub.ops.letters import REDRIVE
+from hub.ops.snapshot import GroupState, NamedRisk, PlaceState, RiskCount, Snapshot
+from hub.web.site.console.desks import Clockwork, ConsoleDesks, Way
+from hub.web.site.console.pages import console_pages
+from tests.support_contracts import catalog, sample
+from tests.support_http_intake import hub_map
+from tests.support_site import Site, account, site
+
+NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
+ORIGIN = "http://testserver"
+HTML = {"accept": "text/html", "origin": ORIGIN}
+
+
+def group(name: str, verdict: str = "ok", *, unread: int = 0, topics: tuple[str, ...] = ("a.b.v1",)) -> GroupState:
+    places = [
+        PlaceState(topic, 0, 5, 0, 5 + unread, unread, 0, 40.0 if unread else 0.0, False) for topic in topics
+    ]
+    stage = "delivery" if name.startswith(("hub-delivery", "hub-direct")) else name.split("-")[1]
+    return GroupState(
+        name, stage, verdict, 0 if verdict == "stopped" else 1, False, unread, 0, 40.0 if unread else 0.0, 60.0,
+        12.5, 1500.0, None, None if verdict in ("stopped", "stalled") else 4000.0, [], 0, places,
+    )
+
+
+def snapshot() -> Snapshot:
+    """Every verdict, and two deadlines at risk; one of a natural person."""
+    return Snapshot(
+        NOW,
+        [
+            group("hub-routing", topics=("inspection.results.v1", "blacklist.notices.v1")),
+            group("hub-clocks", "behind", unread=1200, topics=("clock.signals.v1",)),
+            group("hub-disclosure-gsxt", "stalled", unread=30, topics=("disclosure.orders.v1",)),
+            group("hub-delivery-works-bidding", "stopped", unread=7, topics=("inbox.works-bidding",)),
+            group("hub-delivery-government-procurement", topics=("inbox.government-procurement",)),
+        ],
+        [RiskCount("penalty-disclosure", "hub-disclosure-gsxt", 2, 1)],
+        [
+            NamedRisk("c-1", "penalty-disclosure", "91623000MA0000000X", NOW, "hub-disclosure-gsxt", None, True),
+            NamedRisk("c-2", "penalty-disclosure", "id-0a1b2c3d", NOW + timedelta(days=2), "hub-disclosure-gsxt",
+                      NOW + timedelta(days=3), False),
+        ],
+        dead_letters={"routing.dead-letters.v1": 3}, silent_sources=["示例来源"],
+    )  # fmt: skip
+
+
+class StandInDoor:
+    """Knows people by the cookie alone: whoever says that he is somebody is."""
+
+    def __init__(self, made: Site) -> None:
+        self._accounts = made.parts.accounts
+
+    def who(self, id_: str) -> tuple[Session, Account] | None:
+        found = self._accounts.get(id_)
+        at = datetime.now(UTC)
+        return None if found is None else (_session(found, at), found)
+
+
+def _session(found: Account, at: datetime) -> Session:
+    return Session("h", found.name, found.epoch, at.timestamp(), at.timestamp(), "127.0.0.1", "test")
+
+
+class Late:
+    """Stands for what is only known once the site is made."""
+
+    def __init__(self) -> None:
+        self.target: Any = None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.target, name)
+
+
+class InMemoryEndpoints:
+    """Settings and waits as a test puts them; what was asked is in ``asked``."""
+
+    def __init__(self) -> None:
+        self.in_force: dict[str, SubscriptionSettings] = {
+            "works-bidding": SubscriptionSettings(
+                "works-bidding", 3, url="https://user:s3cret@example.invalid/in?key=s3cret", is_verified=True,
+                keys=(SealedKey("k", "ed25519", b"", None, NOW),), changed_by="night-watch", changed_at=NOW,
+            ),
+            "government-procurement": SubscriptionSettings("government-procurement", 1, is_paused=True, changed_at=NOW),
+        }
+        self.waits: list[Waiting] = [
+            waiting("works-bidding", number, state) for number, state in enumerate(("parked", "behind", "behind"))
+        ]
+        self.asked: list[tuple[str, ...]] = []
+
+    def settings(self) -> Mapping[str, SubscriptionSettings]:
+        return self.in_force
+
+    def waiting(self) -> Sequence[Waiting]:
+        return self.waits
+
+    def release(self, subscription: str, who: Actor, reason: str) -> None:
+        if not self.waits:
+            raise InputError(f"nothing waits for {subscription} any more")
+        self.asked.append(("release", subscription, who.name, reason))
+        self.waits = []
+
+    def pause(self, subscription: str, who: Actor, reason: str) -> None:
+        self.asked.append(("pause", subscription, who.name, reason))
+
+    def resume(self, subscription: str, who: Actor, reason: str) -> None:
+        self.asked.append(("resume", subscription, who.name, reason))
+
+
+class InMemorySources:
+    """One source that is silent, one that nobody watches, and a portion that is held."""
+
+    def __init__(self) -> None:
+        counts = {"withdrawn": 900}
+        self.portions = [("permits", Held("abc123", "export.csv", "2026-03-02T01:00:00+00:00", ["撤回 900 行"], counts,
+                                          ["示例*"]))]  # fmt: skip
+        self.asked: list[tuple[str, ...]] = []
+
+    def status(self) -> tuple[Sequence[Status], Sequence[Alert]]:
+        found = [Status("open", "unwatched", None, None, None), Status("permits", "silent", None, NOW, None)]
+        return found, [Alert("a", "silence-began", "permits", "x", "两个工作日未报送", None, None, NOW)]
+
+    def held(self) -> Sequence[tuple[str, Held]]:
+        return self.portions
+
+    def decide(self, source: str, id_: str, verdict: Verdict, who: Actor, reason: str) -> None:
+        if self.portions[0][1].verdict:
+            raise InputError(f"{id_} is decided already")
+        self.asked.append((source, id_, verdict, who.name, reason))
+        self.portions = [(source, self.portions[0][1]._replace(verdict=verdict))]
+
+
+class InMemoryReplays:
+    """A plan of ``count`` notices; asking for it is a request as the real desk makes it."""
+
+    def __init__(self, acts: Late) -> None:
+        self.acts, self.count = acts, 2
+        self.planned: list[tuple[str, Range]] = []
+
+    def plan(self, subscription: str, wanted: Range) -> Plan:
+        if wanted.since >= wanted.until:
+            raise UsageError("The range ends before it begins")
+        self.planned.append((subscription, wanted))
+        record = (Record(f"inbox.{subscription}", 0, 0, 0, b"k", b"", []), "n")
+        return Plan(subscription, (record,) * self.count, {"a.b.c": self.count}, NOW, NOW, 1, 0, 0, 0, {})
+
+    def ask(self, plan: Plan, wanted: Range, who: Actor, reason: str) -> Request:
+        found: Request = self.acts.ask("notices.replay", who, plan.subscription, reason, needs_second=True)
+        return found
+
+
+def waiting(subscription: str, number: int, state: Any) -> Waiting:
+    record = Record(f"inbox.{subscription}", 0, number, 0, b"k", b"", [])
+    wait = Wait(state, "HTTP 503", 3, 503, NOW, NOW, NOW + timedelta(hours=1))
+    return Waiting(f"n-{number}", subscription, record, wait, "91623000MA0000000X", NOW + timedelta(days=3))
+
+
+def letter_record(offset: int, error: Exception, value: bytes) -> Output:
+    record = Record("inspection.results.v1", 0, 100 + offset, 0, b"k", value, [("ce_id", b"e%d" % offset)])
+    return to_dead_letter(record, "routing", error, attempts=1, first_failed_at=NOW, rule_version="m1")
+
+
+@dataclass
+class Stage:
+    """The console on desks in memory, to be changed by a test: the desk of dead letters and that of acts are the real
+    ones on a log in memory (``use_memory``)."""
+
+    snapshot: Snapshot | None = field(default_factory=snapshot)
+    endpoints: InMemoryEndpoints = field(default_factory=InMemoryEndpoints)
+    log: Late = field(default_factory=Late)
+    acts: Late = field(default_factory=Late)
+    sources: InMemorySources = field(default_factory=InMemorySources)
+
+    def __post_init__(self) -> None:
+        self.replays = InMemoryReplays(self.acts)
+
+    def desks(self) -> ConsoleDesks:
+        letters = DeadLetterDesk("", cast(Any, self.log), catalog(), hub_map().topics, cast(Any, self.acts))
+        ways = {
+            name: Way(entry.title, entry.department, entry.delivery, entry.fallback)
+            for name, entry in hub_map().subscriptions.items()
+        }
+        return ConsoleDesks(
+            lambda: self.snapshot, self.endpoints, letters, cast(Any, self.acts), self.replays,
+            self.sources, hub_map(),
+            {"penalty-disclosure": Clockwork("行政处罚公示时限", "source", "示例")}, ways, {REDRIVE: letters.redrive},
+        )
+
+    def site(self, client: redis.Redis | None = None) -> Site:
+        """Without a client nobody can sign in, and everybody is whom his cookie says."""
+        made = site(client or redis.Redis(port=1), [lambda: console_pages(self.desks())])
+        self.log.target, self.acts.target = made.desks.log, made.desks.acts
+        made.add(account("day-watch", "market-supervision", "operator"))
+        if client is None:
+            made.parts.door = StandInDoor(made)  # type: ignore[assignment]  # it knows the one call that pages make
+        return made
+
+    def use_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The desk of dead letters reads the log in memory."""
+
+        def read(bootstrap: str, topics: Sequence[str], partition: int | None = None) -> Iterator[Record]:
+            for topic in topics:
+                yield from self.log.records(topic)
+
+        monkeypatch.setattr(dead_letters, "read_topics", read)
+
+    def fill_letters(self, count: int = 3) -> None:
+        """``count`` letters of one class, and one that no schema can read."""
+        schema = catalog().schema("inspection/result")
+        value = schema.encode(sample(schema))
+        made = [letter_record(each, PoisonError(f"there is no code {each}"), value) for each in range(count)]
+        self.log.publish([*made, letter_record(count, InputError("header ce_time is no time: '合作'"), b"no schema")])
+
+
+def client_of(made: Site, name: str) -> TestClient:
+    """Somebody at the pages; redirects are answers."""
+    return TestClient(made.app, headers=HTML, cookies={"hub-session": name}, follow_redirects=False)
+
+
+def sent(name: str, /, **fields: str) -> dict[str, str]:
+    """What a form of ``name`` sends."""
+    return {"_token": form_token(name), **fields}
