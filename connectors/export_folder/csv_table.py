@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
@@ -13,8 +12,9 @@ from connectors.export_folder.table import MAX_CELL_CHARACTERS, BrokenRow, Sheet
 DELIMITERS = (",", "\t", ";", "|")
 #: Lines that one record may span by quoted line breaks; more is a quote that was never closed.
 _MAX_LINES = 200
-#: Lines that are cut at once.
-_BLOCK = 500
+#: Lines are cut at once up to so many characters, some 500 of a usual export; by lines alone, wide ones would fill the
+#: memory.
+_BLOCK_CHARACTERS = 128 * 1024
 
 csv.field_size_limit(MAX_CELL_CHARACTERS)
 
@@ -77,7 +77,7 @@ class CsvSheet:
         with self._path.open("r", encoding=self._encoding, newline="") as file:
             self._file = file
             number = 0
-            while block := list(islice(file, _BLOCK)):
+            while block := file.readlines(_BLOCK_CHARACTERS):
                 plain = self._plain(block)
                 if plain is not None:
                     yield from enumerate(plain, number + 1)

@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import dropwhile, islice
+from itertools import dropwhile
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +37,8 @@ from hub.intake.mapping import RowMapping, RowReader, broken_row_fault, check_ma
 MAPPINGS = Path(__file__).parent / "mappings"
 #: Rows of a batch: enough to spread the cost of a broker's and an index's answer, small in memory.
 BATCH_ROWS = 1000
+#: A batch ends sooner where its rows have more cells than these together: blank ones of 65,536 columns fill memory too.
+_BATCH_CELLS = 200_000
 #: Ends of names that are our own, or a file that another program is still writing.
 _NOT_OURS = (
     ".tmp",
@@ -51,6 +53,18 @@ _NOT_OURS = (
     ".refused.txt",
     ".refused.json",
 )
+
+
+def _chunk(rows: Iterator[tuple[int, list[str] | BrokenRow]]) -> list[tuple[int, list[str] | BrokenRow]]:
+    """The next rows of a sheet, as many as make a batch; none at its end."""
+    found = []
+    cells = 0
+    for row in rows:
+        found.append(row)
+        cells += 1 if isinstance(row[1], BrokenRow) else len(row[1])
+        if len(found) >= BATCH_ROWS or cells >= _BATCH_CELLS:
+            break
+    return found
 
 
 def is_an_export(name: str) -> bool:
@@ -189,7 +203,7 @@ class ExportFile:
         read = skipped = 0
         last = Batch([], 0)
         rows = dropwhile(lambda row: row[0] <= heading.row, heading.sheet.rows())
-        while chunk := list(islice(rows, BATCH_ROWS)):
+        while chunk := _chunk(rows):
             found = self._items(chunk, heading.sheet.name, reader)
             items = [item for item in found if item is not None]
             skipped += len(found) - len(items)

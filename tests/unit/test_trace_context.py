@@ -44,7 +44,8 @@ def way_of(event: Record) -> list[tuple[str, str, str]]:
     orders = [output for output in routed if output.topic == "disclosure.orders.v1"]
     desk = ChannelDesk(InMemorySink(), channel="gsxt")
     try:
-        receipts = [output for each in desk.handle([as_record(order) for order in orders]) for output in each]
+        read = [as_record(order, offset) for offset, order in enumerate(orders)]
+        receipts = [output for each in desk.handle(read) for output in each]
     finally:
         desk.close()
     signals = [output for output in routed if output.topic == "clock.signals.v1"]
