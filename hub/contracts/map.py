@@ -79,7 +79,9 @@ class HubMap:
         """All topics by name, those that follow from the subscriptions among them."""
         inboxes = {
             f"inbox.{name}": TopicModel(
-                title=f"{subscription.title} 收件箱", schema="hub/inbox-record", owner=subscription.department
+                title=f"{subscription.title} 收件箱", schema="hub/inbox-record", owner=subscription.department,
+                # A notice has the partition of its subject, and what is known of it is looked up by that number.
+                partitions=self.model.topics[subscription.from_].partitions,
             )
             for name, subscription in self.model.subscriptions.items()
         }

@@ -120,7 +120,7 @@ def test_at_rest_nothing_is_behind_and_everything_has_an_end(season: Season) -> 
     assert {entry["lag"] for entry in lag} == {0}
     assert {entry["group"] for entry in lag} == {
         "hub-routing", *(f"hub-disclosure-{name}" for name in season.map.channels), "hub-clocks",
-        *(f"hub-delivery-{name}" for name in season.map.subscriptions),
+        *(f"hub-delivery-{name}" for name in season.map.subscriptions), "hub-ledger",
     }  # fmt: skip
     tally = hub_json(season.data, "tally")
     assert tally["is_settled"] and tally["dead_letters"] == {}
@@ -189,12 +189,14 @@ def test_an_event_by_hand_is_disclosed(season: Season, tmp_path: Path) -> None:
 def test_a_registry_client_decodes_every_topic(season: Season) -> None:
     with SchemaRegistryClient({"url": f"{season.web}/registry"}) as client:
         subjects = set(client.get_subjects())
-        described = {name for name in season.map.topics if not name.endswith(".dead-letters.v1")}
+        described = {name for name, topic in season.map.topics.items() if topic.schema_ is not None}
         assert subjects >= {f"{name}-value" for name in described}
         decode = AvroDeserializer(client)
         firsts = season.firsts()
         assert set(firsts) >= described - UNUSED - {"support.grants.v1"}
         for topic, record in firsts.items():
+            if topic in season.map.topics and topic not in described:
+                continue
             value = decode(record.value, SerializationContext(topic, MessageField.VALUE))
             assert value is not None and record.value is not None
             # Confluent's own reader and the hub's make the same of it.
@@ -218,7 +220,8 @@ def test_the_cloudevents_sdk_reads_every_topic(season: Season) -> None:
         name for name in season.map.topics if name.endswith(".dead-letters.v1")
     }
     for topic, record in firsts.items():
-        assert record.key is not None and record.value is not None
+        # A probe of the log has no content; the other records of its kind are those that nobody could process.
+        assert record.key is not None and (record.value is not None or topic == "ops.probes.v1")
         event = from_binary_event(KafkaMessage(dict(record.headers), record.key, record.value))
         assert event.get_specversion() == "1.0"
         assert event.get_id() and event.get_source().startswith("/")

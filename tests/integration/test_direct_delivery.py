@@ -89,8 +89,8 @@ def values(bootstrap: str, topic: str) -> list[dict[str, Any]]:
 def hub(tmp_path_factory: pytest.TempPathFactory, valkey: IndexLike) -> Iterator[Hub]:
     data = tmp_path_factory.mktemp("direct")
     raw = yaml.safe_load((ROOT / "topics.yaml").read_text(encoding="utf-8"))
-    for name in (NAME, OTHER):
-        raw["subscriptions"][name]["delivery"] = "kafka"
+    # Those that have no Kafka would be without an address here.
+    raw["subscriptions"] = {name: raw["subscriptions"][name] | {"delivery": "kafka"} for name in (NAME, OTHER)}
     for topic in raw["topics"].values():
         # Few partitions: what is tested does not depend on their number, the time for it does.
         topic["partitions"] = min(topic.get("partitions", 12), 2)

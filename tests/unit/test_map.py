@@ -340,3 +340,9 @@ def test_who_reads_kafka_himself_has_topics_to_answer_on(load: Load) -> None:
     groups = consumer_groups(found)
     assert groups[f"hub-delivery-{name}"] == (f"inbox.{name}",)
     assert groups["hub-direct-answers"] == (f"answers.{name}",)
+
+
+def test_an_inbox_has_as_many_partitions_as_the_topic_of_its_notices(load: Load) -> None:
+    text = TEXT.replace("  blacklist.notices.v1:\n", "  blacklist.notices.v1:\n    partitions: 5\n", 1)
+    found = load(text).topics
+    assert found["inbox.works-bidding"].partitions == found["blacklist.notices.v1"].partitions == 5
