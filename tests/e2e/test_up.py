@@ -222,7 +222,7 @@ def test_the_cloudevents_sdk_reads_every_topic(season: Season) -> None:
     for topic, record in firsts.items():
         # A probe of the log has no content; the other records of its kind are those that nobody could process.
         assert record.key is not None and (record.value is not None or topic == "ops.probes.v1")
-        event = from_binary_event(KafkaMessage(dict(record.headers), record.key, record.value))
+        event = from_binary_event(KafkaMessage(dict(record.headers), record.key, record.value or b""))
         assert event.get_specversion() == "1.0"
         assert event.get_id() and event.get_source().startswith("/")
         assert event.get_datacontenttype() == "application/avro"

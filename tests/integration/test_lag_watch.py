@@ -46,8 +46,9 @@ class Hub:
         ])
 
     def route(self, *facts: Record) -> None:
+        """What comes of facts, as far as it is for the channels that are watched here."""
         for outputs in Log().stage().handle(list(facts)):
-            self.write(outputs)
+            self.write([output for output in outputs if _channel_of(output) in (None, "gsxt", "creditchina")])
 
     def clock(
         self, row: str, rule: str, due_at: datetime, *, target: str | None = None, status: str = "running"
@@ -99,6 +100,13 @@ def hub(kafka: KafkaLike, create_topics: CreateTopics, topic_name: Callable[...,
     found = Hub(kafka.bootstrap, topics)
     yield found
     found.close()
+
+
+def _channel_of(output: Output) -> str | None:
+    """The channel of an order; ``None`` for anything else."""
+    if output.topic != "disclosure.orders.v1":
+        return None
+    return str(catalog().decode(output.value or b"")[1]["channel"])
 
 
 def results(*rows: str) -> list[Record]:
