@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import datetime
@@ -28,7 +29,7 @@ class Signed(Revised, Protocol):
 T = TypeVar("T", bound=Signed)
 
 
-class RevisionCodec(Generic[T]):
+class RevisionCodec(ABC, Generic[T]):
     """``from_value`` makes a revision of a decoded record; its fields are those of the schema."""
 
     def __init__(
@@ -59,8 +60,9 @@ class RevisionCodec(Generic[T]):
             raise ContractError(f"{self._topic} holds {self._schema.name}, not {schema.name}")
         return self.from_value(found)
 
+    @abstractmethod
     def from_value(self, value: dict[str, Any]) -> T:
-        raise NotImplementedError
+        """The revision that a decoded record is."""
 
 
 def _listed(value: object) -> object:

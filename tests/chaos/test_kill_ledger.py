@@ -71,7 +71,10 @@ def test_what_it_holds_is_what_the_log_says_however_often_it_is_killed_and_wiped
         written += write_events(kafka.bootstrap, traffic, range(round, events, kills))
         before = sum(index.offsets().values())
         processes.start()
-        wait_until(lambda behind=before: sum(index.offsets().values()) > behind, "a beginning")  # type: ignore[misc]
+        wait_until(
+            lambda behind=before: sum(index.offsets().values()) > behind,  # type: ignore[misc]  # a default has no type
+            "a beginning",
+        )
         time.sleep(chance.uniform(0.0, 0.2))
         if round % 2:
             redis_client.flushall()
