@@ -27,6 +27,8 @@ from hub.state.notice_index import Notice
 from hub.web.site.pages import PageSet
 from hub.web.site.portal.answering import Answering
 from hub.web.site.portal.desk_pages import desk_pages
+from hub.web.site.portal.entry_pages import entry_pages
+from hub.web.site.portal.event_pages import event_pages
 from hub.web.site.portal.notice import LedgerNotices
 from hub.web.site.portal.notice_pages import notice_pages
 from hub.web.site.portal.subscription_pages import subscription_pages
@@ -235,4 +237,5 @@ def portal_pages(
     return [
         lambda: desk_pages(desk, lambda: TODAY), lambda: notice_pages(notices, desk, answering, lambda: TODAY),
         lambda: subscription_pages(hub_map().subscriptions, kept, VAULT, lambda: NOW), lambda: upload_pages({}),
+        lambda: entry_pages({}), lambda: event_pages(cast(Any, None), {}),
     ]

@@ -15,7 +15,7 @@ from hub.contracts.codec import Schema
 from hub.contracts.fields import Field
 from hub.contracts.views import Projection
 from hub.delivery.message import read_inbox
-from hub.domain.clocks import ClockState
+from hub.domain.clocks import ClockRule, ClockState
 from hub.errors import ContractError, PoisonError
 from hub.ops.ledger import desk_queries
 from hub.ops.ledger.desk_queries import NoticeView
@@ -44,7 +44,8 @@ class Content(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """A step of the history. ``kind`` is event, notice, receipt, answer, clock or alert; ``status`` its code."""
+    """A step of the history. ``kind`` is event, notice, receipt, disclosed, answer, clock or alert; ``status`` its
+    code."""
 
     at: datetime
     kind: str
@@ -113,7 +114,7 @@ class LedgerNotices:
     def passages(self, department: str, view: NoticeView) -> list[Passage]:
         code = self._ledger.code_of(department)
         steps = seen_by(view.trace.steps, code, [view.notice.subscription])
-        return [self._passage(step) for step in steps]
+        return [passage_of(step, self._ledger.map.clocks) for step in steps]
 
     def explained(self, view: NoticeView) -> list[Explained]:
         states = {
@@ -155,18 +156,21 @@ class LedgerNotices:
             return self._ledger.catalog.codes[field.code_list].title_of(str(value))
         return str(value)
 
-    def _passage(self, step: Step) -> Passage:
-        details = step.details
-        kind = next((
-            kind for start, kind in (
-                ("inbox.", "notice"), ("delivery.receipts", "receipt"), ("discipline.feedback", "answer"),
-                ("clock.states", "clock"), ("clock.alerts", "alert"),
-            ) if step.topic.startswith(start)
-        ), "event")
-        status = {"notice": "action", "alert": "kind"}.get(kind, "status")
-        rule = self._ledger.map.clocks.get(str(details.get("rule")))
-        return Passage(
-            step.at, kind, str(details.get(status) or ("apply" if kind == "notice" else "")),
-            rule.title if rule is not None else step.type, details.get("measure"),
-            details.get("due_on"), step.reason, details.get("answered_by"),
-        )
+
+def passage_of(step: Step, rules: Mapping[str, ClockRule]) -> Passage:
+    """A step as a line of a history; ``rules`` are the map's clocks, for their titles."""
+    details = step.details
+    kind = next((
+        kind for start, kind in (
+            ("inbox.", "notice"), ("delivery.receipts", "receipt"), ("disclosure.receipts", "disclosed"),
+            ("discipline.feedback", "answer"), ("clock.states", "clock"), ("clock.alerts", "alert"),
+        ) if step.topic.startswith(start)
+    ), "event")
+    status = {"notice": "action", "alert": "kind"}.get(kind, "status")
+    rule = rules.get(str(details.get("rule")))
+    title = str(details.get("channel")) if kind == "disclosed" else step.type
+    return Passage(
+        step.at, kind, str(details.get(status) or ("apply" if kind == "notice" else "")),
+        rule.title if rule is not None else title, details.get("measure"),
+        details.get("due_on"), step.reason, details.get("answered_by"),
+    )
