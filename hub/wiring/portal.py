@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
 
@@ -11,6 +12,8 @@ from hub.contracts.calendars import load_calendars
 from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
 from hub.delivery.answers import AnswerDesk
+from hub.delivery.rehearsal import Receipt
+from hub.delivery.settings import SubscriptionSettings
 from hub.errors import HubError
 from hub.intake.forms import FormDesk
 from hub.settings import Settings
@@ -24,12 +27,27 @@ from hub.web.site.portal.event_pages import event_pages
 from hub.web.site.portal.notice import LedgerNotices
 from hub.web.site.portal.notice_pages import notice_pages
 from hub.web.site.portal.own_events import LedgerEvents
+from hub.web.site.portal.replay_pages import replay_pages
 from hub.web.site.portal.subscription_pages import subscription_pages
 from hub.web.site.portal.upload_pages import upload_pages
-from hub.wiring.delivery import settings_desk, vault
+from hub.wiring.acts import acts_desk, replays
+from hub.wiring.delivery import send_test, settings_desk, vault, verify_address
 from hub.wiring.ledger import ledger_view
 from hub.wiring.parts import open_redis, utc_now
 from hub.wiring.uploads import read_sources, upload_desks
+
+
+class _Endpoint:
+    """Endpoints of departments, asked under the rules of delivery."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def verify(self, current: SubscriptionSettings, url: str) -> None:
+        asyncio.run(verify_address(self._settings, current, url))
+
+    def send_test(self, current: SubscriptionSettings) -> Receipt:
+        return asyncio.run(send_test(self._settings, current))
 
 
 def portal_parts(
@@ -59,7 +77,8 @@ def portal_parts(
     events = LedgerEvents(ledger, {name: frozenset(found) for name, found in sources.items()})
     return (
         desk_pages(desk, today), notice_pages(LedgerNotices(ledger), desk, answering, today),
-        subscription_pages(hub_map.subscriptions, keeper, vault(settings), utc_now),
+        subscription_pages(hub_map.subscriptions, keeper, vault(settings), utc_now, _Endpoint(settings)),
+        replay_pages(hub_map.subscriptions, replays(settings, publisher), acts_desk(settings, publisher)),
         entry_pages(own_forms), event_pages(events, own_forms),
         upload_pages(upload_desks(settings, hub_map, catalog)),
     )
