@@ -22,6 +22,7 @@ from hub.domain.clock_fold import apply
 from hub.domain.clocks import ClockState, Signal
 from hub.domain.desk import Colour, NoticeState, Score
 from hub.errors import BrokerError, IndexUnavailableError, InputError, UsageError
+from hub.intake.forms import Filled, Form
 from hub.ops.ledger.desk_queries import DeskClock, DeskLead, DeskNotice, DeskPage, NoticeView
 from hub.ops.ledger.queries import Trace
 from hub.ops.ledger.view import Ledger
@@ -32,6 +33,8 @@ from hub.web.site.portal.answering import Answering
 from hub.web.site.portal.desk_pages import desk_pages
 from hub.web.site.portal.entry_pages import entry_pages
 from hub.web.site.portal.event_pages import event_pages
+from hub.web.site.portal.lead_pages import lead_pages
+from hub.web.site.portal.leads import LeadView
 from hub.web.site.portal.notice import LedgerNotices
 from hub.web.site.portal.notice_pages import notice_pages
 from hub.web.site.portal.replay_pages import replay_pages
@@ -108,6 +111,9 @@ class MemoryDesk:
 
     def title_of_code(self, code_list: str, code: str) -> str:
         return catalog().codes[code_list].title_of(code)
+
+    def title_of_rule(self, rule: str) -> str:
+        return hub_map().clocks[rule].title
 
     def _page(self, found: Sequence[Any], cursor: str | None, limit: int) -> DeskPage:
         self._answers()
@@ -251,6 +257,16 @@ class MemoryEndpoint:
         return Receipt("test-1", NOW, 12, 204, True, "")
 
 
+class NoLeads:
+    """No lead lies on any desk."""
+
+    def view(self, department: str, correlation_id: str) -> LeadView | None:
+        return None
+
+    def filled(self, found: LeadView, form: Form) -> Filled | None:
+        return None
+
+
 class NoReplays:
     """Nobody asks for any."""
 
@@ -278,5 +294,6 @@ def portal_pages(
         lambda: subscription_pages(hub_map().subscriptions, kept, VAULT, lambda: NOW, endpoint or MemoryEndpoint()),
         lambda: replay_pages(hub_map().subscriptions, replays or NoReplays(), replays or NoReplays()),
         lambda: upload_pages({}),
-        lambda: entry_pages({}), lambda: event_pages(cast(Any, None), {}),
+        lambda: entry_pages({}), lambda: lead_pages(NoLeads(), desk, {}, lambda: TODAY),
+        lambda: event_pages(cast(Any, None), {}),
     ]

@@ -24,6 +24,8 @@ from hub.web.site.portal.desk import LedgerDesk
 from hub.web.site.portal.desk_pages import desk_pages, gannan_today
 from hub.web.site.portal.entry_pages import entry_pages
 from hub.web.site.portal.event_pages import event_pages
+from hub.web.site.portal.lead_pages import lead_pages
+from hub.web.site.portal.leads import LedgerLeads
 from hub.web.site.portal.notice import LedgerNotices
 from hub.web.site.portal.notice_pages import notice_pages
 from hub.web.site.portal.own_events import LedgerEvents
@@ -79,6 +81,7 @@ def portal_parts(
         desk_pages(desk, today), notice_pages(LedgerNotices(ledger), desk, answering, today),
         subscription_pages(hub_map.subscriptions, keeper, vault(settings), utc_now, _Endpoint(settings)),
         replay_pages(hub_map.subscriptions, replays(settings, publisher), acts_desk(settings, publisher)),
-        entry_pages(own_forms), event_pages(events, own_forms),
+        entry_pages(own_forms), lead_pages(LedgerLeads(ledger, own_forms), desk, own_forms, today),
+        event_pages(events, own_forms),
         upload_pages(upload_desks(settings, hub_map, catalog)),
     )

@@ -65,7 +65,7 @@ class EntryPages:
         nonce = sent.text("_nonce", 100)
         try:
             desk.check(type_, filled)
-            answer = self._submit(request, caller, source, desk, form, filled, nonce)
+            answer = hand_in(request, caller, source, desk, form, filled, nonce)
         except ProblemError as problem:
             if problem.status >= 500:
                 raise
@@ -85,24 +85,6 @@ class EntryPages:
             word=_word(form), back=_back(desk, form),
         )
 
-    def _submit(
-        self, request: Request, caller: Caller, source: str, desk: FormDesk, form: Form, filled: Filled, nonce: str
-    ) -> Answer:
-        """On record with who it is, before it is handed in. Raises InfrastructureError where it is not known to be
-        safe: then sending it again is right."""
-        with site_of(request).acts.acting(
-            "records.enter", caller.actor, source, f"{form.title} {filled.number}", details=[("type", form.type)]
-        ) as outcome:
-            future = desk.submit(form.type, filled, key_of(caller.account.name, form, filled, nonce))
-            try:
-                answer = future.result(WAIT_SECONDS)
-            except LateError:
-                future.cancel()
-                raise InfrastructureError("Kafka or Redis does not answer in time.") from None
-            said = json.loads(answer.body)
-            outcome.append(" ".join(str(said.get(name, "")) for name in ("status", "event_id")).strip())
-        return answer
-
     def _form(self, caller: Caller, source: str, type_: str) -> tuple[FormDesk, Form]:
         department, desk = self._desks.get(source, (None, None))
         caller.must_see(department)
@@ -112,6 +94,25 @@ class EntryPages:
             return desk, desk.form(type_)
         except UsageError:
             raise not_here() from None
+
+
+def hand_in(
+    request: Request, caller: Caller, source: str, desk: FormDesk, form: Form, filled: Filled, nonce: str
+) -> Answer:
+    """Hands a form in, on record with who it is before that. Raises ProblemError for its faults, InfrastructureError
+    where it is not known to be safe: then sending it again is right."""
+    with site_of(request).acts.acting(
+        "records.enter", caller.actor, source, f"{form.title} {filled.number}", details=[("type", form.type)]
+    ) as outcome:
+        future = desk.submit(form.type, filled, key_of(caller.account.name, form, filled, nonce))
+        try:
+            answer = future.result(WAIT_SECONDS)
+        except LateError:
+            future.cancel()
+            raise InfrastructureError("Kafka or Redis does not answer in time.") from None
+        said = json.loads(answer.body)
+        outcome.append(" ".join(str(said.get(name, "")) for name in ("status", "event_id")).strip())
+    return answer
 
 
 def form_page(

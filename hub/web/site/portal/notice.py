@@ -12,6 +12,7 @@ from hub.bus.log_reader import Position
 from hub.clocks.explain import explain
 from hub.clocks.wire import state_from_value
 from hub.contracts.codec import Schema
+from hub.contracts.codes import CodeList
 from hub.contracts.fields import Field
 from hub.contracts.views import Projection
 from hub.delivery.message import read_inbox
@@ -107,7 +108,8 @@ class LedgerNotices:
             _log.warning("portal.notice-unreadable", notice_id=wanted, error=str(error))
             return None
         shown = Projection(schema, public).apply(content)
-        lines, whole = self._lines(schema, shown), self._lines(schema, content)
+        codes = self._ledger.catalog.codes
+        lines, whole = lines_of(schema, shown, codes), lines_of(schema, content, codes)
         known = {line.name: line.value for line in lines}
         return Content(lines, [line.name for line in whole if known.get(line.name) != line.value], whole)
 
@@ -135,26 +137,29 @@ class LedgerNotices:
         clocks = self._ledger.desks.entries(code, CLOCKS, clock_ids)
         return entry.state, [each.status for each in clocks.values()]
 
-    def _lines(self, schema: Schema, content: Mapping[str, Any]) -> list[Line]:
-        return [
-            Line(field.name, field.title, self._text(field, content[field.name]))
-            for field in schema.fields if content.get(field.name) not in (None, "", [])
-        ]
 
-    def _text(self, field: Field, value: Any) -> str:
-        if isinstance(value, list):
-            return "；".join(self._text(field, each) for each in value)
-        if isinstance(value, Mapping):
-            inner = {each.name: each for each in field.items}
-            return "，".join(
-                f"{inner[name].title} {self._text(inner[name], each)}"
-                for name, each in value.items() if each not in (None, "", []) and name in inner
-            )
-        if isinstance(value, bool):
-            return "是" if value else "否"
-        if field.code_list is not None and field.code_list in self._ledger.catalog.codes:
-            return self._ledger.catalog.codes[field.code_list].title_of(str(value))
-        return str(value)
+def lines_of(schema: Schema, content: Mapping[str, Any], codes: Mapping[str, CodeList]) -> list[Line]:
+    """The fields of a record for people, those that say nothing left out."""
+    return [
+        Line(field.name, field.title, _text(field, content[field.name], codes))
+        for field in schema.fields if content.get(field.name) not in (None, "", [])
+    ]
+
+
+def _text(field: Field, value: Any, codes: Mapping[str, CodeList]) -> str:
+    if isinstance(value, list):
+        return "；".join(_text(field, each, codes) for each in value)
+    if isinstance(value, Mapping):
+        inner = {each.name: each for each in field.items}
+        return "，".join(
+            f"{inner[name].title} {_text(inner[name], each, codes)}"
+            for name, each in value.items() if each not in (None, "", []) and name in inner
+        )
+    if isinstance(value, bool):
+        return "是" if value else "否"
+    if field.code_list is not None and field.code_list in codes:
+        return codes[field.code_list].title_of(str(value))
+    return str(value)
 
 
 def passage_of(step: Step, rules: Mapping[str, ClockRule]) -> Passage:

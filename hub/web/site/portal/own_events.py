@@ -84,18 +84,9 @@ class LedgerEvents:
         if record is None or record.value is None:
             return None
         try:
-            _, value = self._ledger.catalog.decode(record.value)
+            return filled_of(self._ledger.catalog.decode(record.value)[1], form)
         except (ContractError, PoisonError):
             return None
-        number = str(value.get(_IDENTITY) or "")
-        if not number or (len(number) == _IDENTITY_LENGTH and "~" in number):
-            return None
-        plain = to_plain(value)
-        assert isinstance(plain, dict)
-        return Filled(number, {
-            field.name: _typed(plain[field.name], field.kind) for field in form.fields
-            if plain.get(field.name) is not None
-        })
 
     def _is_own(self, department: str, record: Record) -> bool:
         uri = _said(record.headers, "ce_source")
@@ -107,6 +98,18 @@ class LedgerEvents:
         except (ContractError, PoisonError):
             return record.topic
         return str(schema.definition["title"])
+
+
+def filled_of(value: Mapping[str, Any], form: Form) -> Filled | None:
+    """What a record holds as its form has it; ``None`` where its number is not the whole of it."""
+    number = str(value.get(_IDENTITY) or "")
+    if not number or (len(number) == _IDENTITY_LENGTH and "~" in number):
+        return None
+    plain = to_plain(dict(value))
+    assert isinstance(plain, dict)
+    return Filled(number, {
+        field.name: _typed(plain[field.name], field.kind) for field in form.fields if plain.get(field.name) is not None
+    })
 
 
 def _said(headers: Any, name: str) -> str:
