@@ -12,18 +12,24 @@ from playwright.sync_api import expect
 from hub.intake.forms import FormDesk
 from hub.settings import load
 from hub.web.site.portal.entry_pages import entry_pages
+from hub.web.site.portal.event_pages import event_pages
+from hub.web.site.portal.lead_pages import lead_pages
+from hub.web.site.portal.leads import LedgerLeads
+from hub.web.site.portal.own_events import LedgerEvents
 from tests.browser.conftest import SignIn, faults_of, is_scrolled_sideways, shot
 from tests.integration.test_entry_pages import NAME, PATH, TYPE, OnceDesk, filled
+from tests.integration.test_lead_pages import FEED, OWN, Leads, forms_of, ledger_of
 from tests.support_browser import Pages
 from tests.support_contracts import catalog
 from tests.support_http_intake import receiver, source
+from tests.support_portal import TODAY, MemoryDesk
 from tests.support_served import served
 from tests.support_site import site as made_site
 
 if TYPE_CHECKING:
     from tests.conftest import IndexLike
 
-DESK = OnceDesk()
+DESK, LEADS = OnceDesk(), Leads()
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +39,12 @@ def site(valkey: IndexLike, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     forms = FormDesk(receiver(source(NAME)), DESK, schemas, catalog())
     with redis.Redis.from_url(valkey.url) as client:
         client.flushdb()
-        made = made_site(client, [lambda: entry_pages({NAME: ("finance", forms)})])
+        ledger, desks = ledger_of(LEADS), forms_of(DESK)
+        made = made_site(client, [
+            lambda: entry_pages({NAME: ("finance", forms), **desks}),
+            lambda: event_pages(LedgerEvents(ledger, {"finance": frozenset([OWN])}), desks),
+            lambda: lead_pages(LedgerLeads(ledger, desks), MemoryDesk(), desks, lambda: TODAY),
+        ])
         with served(made.app) as url:
             yield Pages(url, made.app, load(data=tmp_path_factory.mktemp("portal")))
             made.parts.ending.set()
@@ -75,3 +86,19 @@ def test_an_inspection_is_entered_mended_and_taken(sign_in: SignIn, site: Pages,
     page.reload()
     expect(page.get_by_text("已入库")).to_be_visible()
     assert len(DESK.taken) == before + 1 and page.url == site.url + PATH
+
+
+@pytest.mark.parametrize("width", ["desk", "phone"])
+def test_leads_and_the_way_of_an_event_are_fit_for_all(sign_in: SignIn, site: Pages, width: str) -> None:
+    page = sign_in("fin-clerk", width=width)
+    event = LEADS.entries[LEADS.of(OWN)].event_id
+    paths = {
+        "lead-own": f"/desk/leads/{LEADS.of(OWN)}", "lead-national": f"/desk/leads/{LEADS.of(FEED)}",
+        "lead-elsewhere": f"/desk/leads/{LEADS.of('exports')}", "event": f"/desk/events/{event}",
+        "event-none": "/desk/events/none",
+    }
+    for name, path in paths.items():
+        page.goto(site.url + path)
+        assert not is_scrolled_sideways(page), path
+        assert faults_of(page) == [], path
+        shot(page, f"{name}-{width}")

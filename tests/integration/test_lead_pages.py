@@ -86,15 +86,23 @@ def desk() -> OnceDesk:
     return OnceDesk()
 
 
-@pytest.fixture
-def here(redis_client: redis.Redis, leads: Leads, desk: OnceDesk) -> Site:
-    ledger = Ledger(
+def ledger_of(leads: Leads) -> Ledger:
+    return Ledger(
         cast(Any, SeasonIndex(cast(Any, leads))), cast(Any, Desks(leads)), cast(Any, MemoryReader(leads.records)),
         cast(Any, None), catalog(), hub_map(), calendars(),
     )
+
+
+def forms_of(desk: OnceDesk) -> dict[str, tuple[str, FormDesk]]:
+    """The department's own source, with the forms of a lead."""
     given = source(OWN, events=["complaint.lead.*"], department_code=FINANCE, department_name="甘南州财政局")
-    desks = {OWN: ("finance", FormDesk(receiver(given), desk, dict.fromkeys((CLAIM, CLOSE), "complaint/lead"),
-                                       catalog()))}
+    types = (CLAIM, CLOSE, "complaint.lead.amended")
+    return {OWN: ("finance", FormDesk(receiver(given), desk, dict.fromkeys(types, "complaint/lead"), catalog()))}
+
+
+@pytest.fixture
+def here(redis_client: redis.Redis, leads: Leads, desk: OnceDesk) -> Site:
+    ledger, desks = ledger_of(leads), forms_of(desk)
     return site(redis_client, [
         lambda: lead_pages(LedgerLeads(ledger, desks), MemoryDesk(), desks, lambda: TODAY)
     ])
