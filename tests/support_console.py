@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -15,14 +16,20 @@ from hub.access.accounts import Account
 from hub.access.sessions import Session, form_token
 from hub.bus.dead_letters import to_dead_letter
 from hub.bus.records import Output, Record
+from hub.clocks.calendar_desk import Comparison, Difference
+from hub.clocks.calendar_preview import Moved, Preview
+from hub.clocks.calendars import CalendarChange, CalendarLog
+from hub.contracts.calendars import load_calendars
 from hub.delivery.replay_desk import Plan, Range
 from hub.delivery.settings import SealedKey, SubscriptionSettings
 from hub.delivery.waits import Wait, Waiting
-from hub.disclosure.reconcile import Difference
+from hub.disclosure.reconcile import Difference as ChannelDifference
 from hub.disclosure.status import ChannelStatus, Reconciled
 from hub.domain.acts import Actor, Request
+from hub.domain.calendar import Calendar
+from hub.domain.calendar_table import differences
 from hub.domain.disclosed import ChannelEntry, join_channel
-from hub.errors import InputError, PoisonError, UsageError
+from hub.errors import ContractError, InputError, PoisonError, UsageError
 from hub.intake.guards.log import Alert
 from hub.intake.guards.watch import Status
 from hub.intake.held import Held, Verdict
@@ -33,7 +40,7 @@ from hub.ops.snapshot import GroupState, NamedRisk, PlaceState, RiskCount, Snaps
 from hub.state.desk_index import Page
 from hub.web.site.console.desks import Clockwork, ConsoleDesks, Way
 from hub.web.site.console.pages import console_pages
-from tests.support_contracts import catalog, sample
+from tests.support_contracts import ROOT, catalog, sample
 from tests.support_http_intake import hub_map
 from tests.support_site import Site, account, site
 
@@ -182,7 +189,7 @@ class InMemoryChannels:
         ]
         self.found: Reconciled | None = Reconciled(
             NOW, 1200, 3, {"still-public": 1},
-            (Difference("still-public", "record-1", SUBJECT, 2, 1, "GS-1"),),
+            (ChannelDifference("still-public", "record-1", SUBJECT, 2, 1, "GS-1"),),
         )
         self.asked: list[tuple[Any, ...]] = []
 
@@ -211,6 +218,45 @@ class InMemoryChannels:
         found = len(records) or len(self.stuck)
         self.stuck = [each for each in self.stuck if records and each.correlation_id not in records]
         return found
+
+
+class InMemoryCalendars:
+    """Both calendars of the files are in force; of Gannan one day more is entered and not published."""
+
+    def __init__(self) -> None:
+        self.now_in_force = load_calendars(ROOT)
+        gannan = self.now_in_force["gannan"]
+        self.entered = Calendar(
+            "gannan", gannan.title, {**gannan.off, date(2026, 8, 3): "香浪节"}, gannan.worked, gannan.first_year,
+            gannan.last_year, gannan.base,
+        )
+        self.published = [
+            CalendarChange(f"c-{name}", found, 1, None, "首次启动时文件所载", "hub", NOW)
+            for name, found in self.now_in_force.items()
+        ]
+        self.fault = ""
+        #: A test that holds it back sets it off by itself.
+        self.may_compare = threading.Event()
+        self.may_compare.set()
+
+    def files(self) -> Mapping[str, Calendar]:
+        if self.fault:
+            raise ContractError(self.fault)
+        return {**self.now_in_force, "gannan": self.entered}
+
+    def log(self) -> CalendarLog:
+        return CalendarLog(self.published)
+
+    def compare(self, name: str | None = None) -> Comparison:
+        self.may_compare.wait(20)
+        current = self.now_in_force["gannan"]
+        days = differences(current, self.entered)
+        moved = tuple(
+            Moved(f"clock-{number}", "act-and-answer", SUBJECT if number else "id-0a1b2c3d", "gannan",
+                  date(2026, 8, 3), date(2026, 8, 4), False, False) for number in range(21)
+        )
+        found = Preview(40, frozenset(str(each) for each in range(30)), moved)
+        return Comparison(self.log(), [Difference("gannan", current, self.entered, days, [], [])], found, {})
 
 
 class InMemoryReplays:
@@ -254,6 +300,7 @@ class Stage:
     acts: Late = field(default_factory=Late)
     sources: InMemorySources = field(default_factory=InMemorySources)
     channels: InMemoryChannels = field(default_factory=InMemoryChannels)
+    calendars: InMemoryCalendars = field(default_factory=InMemoryCalendars)
 
     def __post_init__(self) -> None:
         self.replays = InMemoryReplays(self.acts)
@@ -266,7 +313,7 @@ class Stage:
         }
         return ConsoleDesks(
             lambda: self.snapshot, self.endpoints, letters, cast(Any, self.acts), self.replays,
-            self.sources, self.channels, hub_map(),
+            self.sources, self.channels, self.calendars, hub_map(),
             {"penalty-disclosure": Clockwork("行政处罚公示时限", "source", "示例")}, ways, {REDRIVE: letters.redrive},
         )
 

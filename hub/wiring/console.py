@@ -8,6 +8,9 @@ from contextlib import closing
 from dataclasses import replace
 
 from hub.bus.publisher import Publisher
+from hub.clocks.calendar_desk import CalendarDesk, Comparison
+from hub.clocks.calendars import CalendarLog, CalendarReader
+from hub.contracts.calendars import load_calendars
 from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
 from hub.delivery.commands import Command, write_command
@@ -15,6 +18,7 @@ from hub.delivery.settings import SubscriptionSettings
 from hub.delivery.settings_desk import Change
 from hub.delivery.waits import Waiting
 from hub.domain.acts import Actor
+from hub.domain.calendar import Calendar
 from hub.errors import InputError
 from hub.intake.build import held_portions
 from hub.intake.guards.log import Alert
@@ -102,13 +106,30 @@ class SourcesDesk:
             held_portions(self._settings.data, source).decide(id_, verdict, by=who.name, reason=reason)
 
 
+class CalendarFiles:
+    """Calendars in force, and those of the files as they are when somebody asks."""
+
+    def __init__(self, settings: Settings, hub_map: HubMap, catalog: Catalog) -> None:
+        self._settings, self._hub_map, self._catalog = settings, hub_map, catalog
+
+    def files(self) -> Mapping[str, Calendar]:
+        return load_calendars(self._settings.home)
+
+    def log(self) -> CalendarLog:
+        return CalendarReader(self._settings.bootstrap, self._catalog).read()
+
+    def compare(self, name: str | None = None) -> Comparison:
+        desk = CalendarDesk(self._settings.bootstrap, self._catalog, self._hub_map.clocks, self.files())
+        return desk.compare(name)
+
+
 def console_part(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher) -> PageSet:
     """The console's pages on the running hub."""
     letters, again = dead_letter_desk(settings, publisher), replays(settings, publisher)
     return console_pages(ConsoleDesks(
         _snapshots(settings), EndpointDesk(settings, catalog, publisher), letters, acts_desk(settings, publisher),
         again, SourcesDesk(settings, hub_map, catalog, publisher),
-        channel_desk(settings, hub_map, catalog, publisher), hub_map,
+        channel_desk(settings, hub_map, catalog, publisher), CalendarFiles(settings, hub_map, catalog), hub_map,
         {name: Clockwork(rule.title, rule.owner, rule.basis) for name, rule in hub_map.clocks.items()},
         {
             name: Way(entry.title, entry.department, entry.delivery, entry.fallback)

@@ -28,7 +28,7 @@ from tests.support_site import site
 from tests.support_topics import having
 
 PAGES = ("flow", "risks", "endpoints", "letters", "letters/redrive?every=true", "requests", "replay", "sources", "map",
-         "channels", "channels/gsxt")
+         "channels", "channels/gsxt", "calendars", "calendars/gannan")
 NAME, RESULTS = "government-procurement", "inspection.results.v1"
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from hub.bus.records import Record
+from hub.clocks.calendar_desk import Comparison
+from hub.clocks.calendars import CalendarLog
 from hub.contracts.map import HubMap
 from hub.delivery.replay_desk import Plan, Range
 from hub.delivery.settings import SubscriptionSettings
@@ -18,6 +20,7 @@ from hub.delivery.waits import Waiting
 from hub.disclosure.status import ChannelStatus, Reconciled
 from hub.domain.acts import Actor
 from hub.domain.acts import Request as ActRequest
+from hub.domain.calendar import Calendar
 from hub.domain.disclosed import ChannelEntry
 from hub.intake.guards.log import Alert
 from hub.intake.guards.watch import Status
@@ -126,6 +129,18 @@ class Channels(Protocol):
         """Gives refused withdrawals again, of some records or (none named) of all; returns how many."""
 
 
+class Calendars(Protocol):
+    """The part of CalendarDesk that pages need; what is changed is changed by command."""
+
+    def files(self) -> Mapping[str, Calendar]:
+        """The calendars of the files as they are now. Raises ContractError."""
+
+    def log(self) -> CalendarLog: ...
+
+    def compare(self, name: str | None = None) -> Comparison:
+        """What publishing would move: reads all clocks, some seconds a hundred thousand."""
+
+
 #: Carries out what was approved.
 Carry = Callable[[ActRequest, Actor], object]
 
@@ -142,6 +157,7 @@ class ConsoleDesks:
     replays: Replays
     sources: Sources
     channels: Channels
+    calendars: Calendars
     hub_map: HubMap
     clocks: Mapping[str, Clockwork] = field(default_factory=dict)
     ways: Mapping[str, Way] = field(default_factory=dict)
