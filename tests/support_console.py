@@ -36,9 +36,10 @@ from hub.intake.held import Held, Verdict
 from hub.ops import dead_letters
 from hub.ops.dead_letters import DeadLetterDesk
 from hub.ops.letters import REDRIVE
+from hub.ops.map_log import MapVersion, content_of
 from hub.ops.snapshot import GroupState, NamedRisk, PlaceState, RiskCount, Snapshot
 from hub.state.desk_index import Page
-from hub.web.site.console.desks import Clockwork, ConsoleDesks, Way
+from hub.web.site.console.desks import Clockwork, ConsoleDesks, Promise, Way
 from hub.web.site.console.pages import console_pages
 from tests.support_contracts import ROOT, catalog, sample
 from tests.support_http_intake import hub_map
@@ -157,6 +158,14 @@ class InMemorySources:
         found = [Status("open", "unwatched", None, None, None), Status("permits", "silent", None, NOW, None)]
         return found, [Alert("a", "silence-began", "permits", "x", "两个工作日未报送", None, None, NOW)]
 
+    def manifests(self) -> Sequence[Promise]:
+        day = date(2026, 3, 2)
+        return [
+            Promise("permits", day, "differs", 1200, 900, 3, True, NOW, "1 of 3 files have not come: c.csv"),
+            Promise("permits", day - timedelta(days=1), "missing"), Promise("open", day, "open", 7, received_at=NOW),
+            *(Promise("open", day - timedelta(days=each), "agrees", 7, 7, 1) for each in range(1, 26)),
+        ]
+
     def held(self) -> Sequence[tuple[str, Held]]:
         return self.portions
 
@@ -259,6 +268,25 @@ class InMemoryCalendars:
         return Comparison(self.log(), [Difference("gannan", current, self.entered, days, [], [])], found, {})
 
 
+class InMemoryMaps:
+    """Two versions: the second takes a subscription away and changes a deadline."""
+
+    def __init__(self) -> None:
+        now = content_of(hub_map())
+        gone = {"title": "示例订阅", "department": "finance"}
+        before = {
+            **now, "subscriptions": {**now["subscriptions"], "former": gone},
+            "clocks": {**now["clocks"], "accept-lead": {**now["clocks"]["accept-lead"], "due": {"working_days": 9}}},
+        }
+        self.versions = [
+            MapVersion("v-1", "0123456789ab", 1, None, before, "首次记录", "hub", NOW),
+            MapVersion("v-2", hub_map().version, 2, "0123456789ab", now, "令20第十四条：七日", "night-watch", NOW),
+        ]
+
+    def read(self) -> list[MapVersion]:
+        return self.versions
+
+
 class InMemoryReplays:
     """A plan of ``count`` notices; asking for it is a request as the real desk makes it."""
 
@@ -301,6 +329,7 @@ class Stage:
     sources: InMemorySources = field(default_factory=InMemorySources)
     channels: InMemoryChannels = field(default_factory=InMemoryChannels)
     calendars: InMemoryCalendars = field(default_factory=InMemoryCalendars)
+    maps: InMemoryMaps = field(default_factory=InMemoryMaps)
 
     def __post_init__(self) -> None:
         self.replays = InMemoryReplays(self.acts)
@@ -313,7 +342,7 @@ class Stage:
         }
         return ConsoleDesks(
             lambda: self.snapshot, self.endpoints, letters, cast(Any, self.acts), self.replays,
-            self.sources, self.channels, self.calendars, hub_map(),
+            self.sources, self.channels, self.calendars, self.maps, hub_map(),
             {"penalty-disclosure": Clockwork("行政处罚公示时限", "source", "示例")}, ways, {REDRIVE: letters.redrive},
         )
 

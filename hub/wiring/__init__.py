@@ -64,6 +64,8 @@ from hub.wiring.http_intake import keys_desk as keys_desk
 from hub.wiring.ledger import LedgerRebuild as LedgerRebuild
 from hub.wiring.ledger import build_ledger, ledger_groups
 from hub.wiring.ledger import open_ledger as open_ledger
+from hub.wiring.maps import MapNote
+from hub.wiring.maps import open_map_log as open_map_log
 from hub.wiring.ops import build_ops
 from hub.wiring.ops import lag_watch as lag_watch
 from hub.wiring.parts import Service as Service
@@ -196,7 +198,8 @@ def build_service(settings: Settings, stage: str) -> Service:
     group = f"hub-{stage}"
     topics = consumer_groups(hub_map)[group]
     if stage != "clocks":
-        return _lane(settings, hub_map, stage, builders[stage](), group, topics)
+        lane = _lane(settings, hub_map, stage, builders[stage](), group, topics)
+        return Together({stage: lane, "map-note": MapNote(settings, hub_map)})
     # What falls due is said within a part of a second, and by a time that nobody's hand can step.
     clock = SteadyClock()
     return _lane(settings, hub_map, stage, builders[stage](), group, topics, tick_seconds=0.25, now=clock)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import NamedTuple, Protocol
 
 from hub.bus.records import Record
@@ -28,6 +29,7 @@ from hub.intake.held import Held, Verdict
 from hub.ops.dead_letters import Preview, Wanted
 from hub.ops.letter_content import Content, View
 from hub.ops.letters import Letter
+from hub.ops.map_log import MapVersion
 from hub.ops.snapshot import Snapshot
 from hub.state.desk_index import Page
 
@@ -47,6 +49,25 @@ class Way(NamedTuple):
     department: str
     delivery: str
     fallback: str | None = None
+
+
+class Promise(NamedTuple):
+    """A day of a source: what its manifest announces and what was taken of it.
+
+    ``verdict`` is ``agrees``, ``differs``, ``missing`` (no manifest came) or ``open``: nothing was found to differ so
+    far, of events counted once their day is over. ``files`` is ``None`` where events are counted, ``taken`` where
+    nobody has counted yet.
+    """
+
+    source: str
+    day: date
+    verdict: str
+    announced: int | None = None
+    taken: int | None = None
+    files: int | None = None
+    is_signed: bool = False
+    received_at: datetime | None = None
+    says: str = ""
 
 
 class Endpoints(Protocol):
@@ -104,6 +125,9 @@ class Sources(Protocol):
 
     def status(self) -> tuple[Sequence[Status], Sequence[Alert]]: ...
 
+    def manifests(self) -> Sequence[Promise]:
+        """What sources said of their days, the newest first, and the days of which nothing was said."""
+
     def held(self) -> Sequence[tuple[str, Held]]:
         """(source, portion), of all sources."""
 
@@ -141,6 +165,13 @@ class Calendars(Protocol):
         """What publishing would move: reads all clocks, some seconds a hundred thousand."""
 
 
+class Maps(Protocol):
+    """Which versions of the map were in use."""
+
+    def read(self) -> list[MapVersion]:
+        """The oldest first."""
+
+
 #: Carries out what was approved.
 Carry = Callable[[ActRequest, Actor], object]
 
@@ -158,6 +189,7 @@ class ConsoleDesks:
     sources: Sources
     channels: Channels
     calendars: Calendars
+    maps: Maps
     hub_map: HubMap
     clocks: Mapping[str, Clockwork] = field(default_factory=dict)
     ways: Mapping[str, Way] = field(default_factory=dict)
