@@ -29,6 +29,7 @@ from hub.web.site.console.desks import Clockwork, ConsoleDesks, Way
 from hub.web.site.console.pages import console_pages
 from hub.web.site.pages import PageSet
 from hub.wiring.acts import REPLAY, acts_desk, dead_letter_desk, replays
+from hub.wiring.channels import channel_desk
 from hub.wiring.delivery import settings_desk, verify_address, waiting_notices
 from hub.wiring.guards import sources_guard
 from hub.wiring.parts import open_redis, utc_now
@@ -106,7 +107,8 @@ def console_part(settings: Settings, hub_map: HubMap, catalog: Catalog, publishe
     letters, again = dead_letter_desk(settings, publisher), replays(settings, publisher)
     return console_pages(ConsoleDesks(
         _snapshots(settings), EndpointDesk(settings, catalog, publisher), letters, acts_desk(settings, publisher),
-        again, SourcesDesk(settings, hub_map, catalog, publisher), hub_map,
+        again, SourcesDesk(settings, hub_map, catalog, publisher),
+        channel_desk(settings, hub_map, catalog, publisher), hub_map,
         {name: Clockwork(rule.title, rule.owner, rule.basis) for name, rule in hub_map.clocks.items()},
         {
             name: Way(entry.title, entry.department, entry.delivery, entry.fallback)
