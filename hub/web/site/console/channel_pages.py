@@ -74,7 +74,7 @@ def channel_pages(desks: ConsoleDesks) -> PageSet:
     def listed(request: Request, caller: Reader) -> Response:
         found = sorted((shown_of(name) for name in channels), key=lambda each: not each.is_troubled)
         return site_of(request).renderer.page(
-            request, "console-channels.html", caller, found=found, standings=STANDINGS
+            request, "console-channels.html", caller, found=found, standings=STANDINGS, clocks=desks.clocks
         )
 
     def one(request: Request, caller: Reader, name: str, show: str = "stuck", after: str = "") -> Response:
@@ -87,7 +87,7 @@ def channel_pages(desks: ConsoleDesks) -> PageSet:
             "shown": shown_of(name), "show": show, "lists": LISTED, "entries": page.entries, "standings": STANDINGS,
             "page": {"next": following, "is_first": not after}, "base": base, "receipts": desk.page(name, "receipts"),
             "reconciled": desk.reconciled(name), "deadlines": deadlines_of(desks.hub_map, name),
-            "is_person": is_person,
+            "is_person": is_person, "clocks": desks.clocks,
         }
         return site_of(request).renderer.page(request, "console-channel.html", caller, **context)
 
