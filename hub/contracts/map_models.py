@@ -57,7 +57,7 @@ class FactModel(Model):
 #: What a topic's records are keyed by; each is put into words in ``asyncapi_parts.KEYS``.
 KeyKind = Literal[
     "subject", "clock", "source", "endpoint", "calendar", "subscription", "notice", "fact", "enterprise", "act",
-    "account", "report", "access-key",
+    "account", "report", "access-key", "map",
 ]
 
 
