@@ -18,7 +18,7 @@ from hub.intake.forms import FormDesk
 from hub.intake.submissions import Submission
 from hub.web.site.messages import has
 from hub.web.site.portal.entry_pages import entry_pages
-from hub.wiring.http_intake import department_facts
+from hub.wiring.sources_http import department_facts
 from tests.integration.test_site import quick_hashes, signed_in  # noqa: F401  # the fixture counts for these too
 from tests.support_contracts import catalog
 from tests.support_http_intake import MemoryDesk, data, hub_map, receiver, source
