@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 import redis
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import SignIn, faults_of, is_scrolled_sideways, shot
 from tests.conftest import IndexLike
@@ -51,6 +51,18 @@ def test_the_flow_changes_by_itself(sign_in: SignIn, site: Console) -> None:
         site.stage.snapshot = found
 
 
+def carried_out_by_another(page: Page, sign_in: SignIn, context: BrowserContext, site: Console) -> Page:
+    """The request that ``page`` stands on, approved and carried out by the other operator."""
+    address = page.url
+    context.clear_cookies()
+    other = sign_in("day-watch", path=address.removeprefix(site.url))
+    other.get_by_role("button", name="批准").click()
+    other.get_by_role("dialog").get_by_label("原因").fill("已核对")
+    other.get_by_role("dialog").get_by_role("button", name="批准").click()
+    other.get_by_role("button", name="执行").click()
+    return other
+
+
 def test_letters_are_looked_at_and_put_back_by_two(sign_in: SignIn, context: BrowserContext, site: Console) -> None:
     page = sign_in("night-watch", path="/console/letters")
     page.get_by_role("link", name="routing-PoisonError").click()
@@ -71,13 +83,7 @@ def test_letters_are_looked_at_and_put_back_by_two(sign_in: SignIn, context: Bro
     assert faults_of(page) == []
     dialog.get_by_role("button", name="提交复核").click()
     expect(page.locator("main")).to_contain_text("须由另一人批准")
-    address = page.url
-    context.clear_cookies()
-    other = sign_in("day-watch", path=address.removeprefix(site.url))
-    other.get_by_role("button", name="批准").click()
-    other.get_by_role("dialog").get_by_label("原因").fill("已核对")
-    other.get_by_role("dialog").get_by_role("button", name="批准").click()
-    other.get_by_role("button", name="执行").click()
+    other = carried_out_by_another(page, sign_in, context, site)
     expect(other.locator("main")).to_contain_text("4 put back")
     shot(other, "console-request-done")
     assert faults_of(other) == []
@@ -124,13 +130,7 @@ def test_a_range_is_sent_again_by_two(sign_in: SignIn, context: BrowserContext, 
     dialog.get_by_label("原因").fill("对端丢失数据")
     dialog.get_by_role("button", name="提交复核").click()
     expect(page.locator("main")).to_contain_text("须由另一人批准")
-    address = page.url
-    context.clear_cookies()
-    other = sign_in("day-watch", path=address.removeprefix(site.url))
-    other.get_by_role("button", name="批准").click()
-    other.get_by_role("dialog").get_by_label("原因").fill("已核对")
-    other.get_by_role("dialog").get_by_role("button", name="批准").click()
-    other.get_by_role("button", name="执行").click()
+    other = carried_out_by_another(page, sign_in, context, site)
     expect(other.locator("main")).to_contain_text("2 put into the inbox again")
     assert [each.name for each in site.stage.replays.carried] == ["day-watch"]
     assert faults_of(other) == []

@@ -62,7 +62,7 @@ def test_an_answer_by_a_page_meets_the_clock_and_the_page_says_so(
     ):
         monkeypatch.setattr(portal, "ledger_view", lambda *given: kept.enter_context(closing(ledger_view(*given))))
         made = site(redis_client, [
-            lambda part=part: part for part in portal_parts(settings, hub_map, catalog(), publisher)  # type: ignore[misc]
+            lambda part=part: part for part in portal_parts(settings, hub_map, catalog(), publisher, {})  # type: ignore[misc]
         ])
         made.parts.door = StandInDoor(made)  # type: ignore[assignment]  # it knows the one call that pages make
         NoticeIndex(redis_client).rebuild([to_notice(inbox)])
