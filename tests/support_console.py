@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
@@ -41,6 +41,7 @@ from hub.ops.snapshot import GroupState, NamedRisk, PlaceState, RiskCount, Snaps
 from hub.state.desk_index import Page
 from hub.web.site.console.desks import Clockwork, ConsoleDesks, Promise, Way
 from hub.web.site.console.pages import console_pages
+from hub.web.site.pages import PageSet
 from tests.support_contracts import ROOT, catalog, sample
 from tests.support_http_intake import hub_map
 from tests.support_site import Site, account, site
@@ -293,6 +294,7 @@ class InMemoryReplays:
     def __init__(self, acts: Late) -> None:
         self.acts, self.count = acts, 2
         self.planned: list[tuple[str, Range]] = []
+        self.carried: list[Actor] = []
 
     def plan(self, subscription: str, wanted: Range) -> Plan:
         if wanted.since >= wanted.until:
@@ -304,6 +306,11 @@ class InMemoryReplays:
     def ask(self, plan: Plan, wanted: Range, who: Actor, reason: str) -> Request:
         found: Request = self.acts.ask("notices.replay", who, plan.subscription, reason, needs_second=True)
         return found
+
+    def carry_out(self, request: Request, who: Actor) -> None:
+        with self.acts.carrying_out(request, who) as outcome:
+            self.carried.append(who)
+            outcome.append(f"{self.count} put into the inbox again")
 
 
 def waiting(subscription: str, number: int, state: Any) -> Waiting:
@@ -343,12 +350,13 @@ class Stage:
         return ConsoleDesks(
             lambda: self.snapshot, self.endpoints, letters, cast(Any, self.acts), self.replays,
             self.sources, self.channels, self.calendars, self.maps, hub_map(),
-            {"penalty-disclosure": Clockwork("行政处罚公示时限", "source", "示例")}, ways, {REDRIVE: letters.redrive},
+            {"penalty-disclosure": Clockwork("行政处罚公示时限", "source", "示例")}, ways,
+            {REDRIVE: letters.redrive, "notices.replay": self.replays.carry_out},
         )
 
-    def site(self, client: redis.Redis | None = None) -> Site:
+    def site(self, client: redis.Redis | None = None, extra: Sequence[Callable[[], PageSet]] = ()) -> Site:
         """Without a client nobody can sign in, and everybody is whom his cookie says."""
-        made = site(client or redis.Redis(port=1), [lambda: console_pages(self.desks())])
+        made = site(client or redis.Redis(port=1), [*extra, lambda: console_pages(self.desks())])
         self.log.target, self.acts.target = made.desks.log, made.desks.acts
         made.add(account("day-watch", "market-supervision", "operator"))
         if client is None:
