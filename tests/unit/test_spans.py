@@ -5,17 +5,23 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import structlog
 
 from hub.bus.dead_letters import redriven, to_dead_letter
 from hub.bus.records import Output, Record
 from hub.contracts.cloudevents import from_headers, to_headers
 from hub.domain.events import Envelope, child_traceparent, derive_id, new_traceparent, read_traceparent, span_of
 from hub.errors import PoisonError, UsageError
+from hub.ops.spans.figures import SpanFigures
 from hub.ops.spans.otlp import encode
 from hub.ops.spans.reading import SpanReader, service_of
+from hub.ops.spans.service import SpanService
 from hub.ops.spans.span import Place, Span
 from hub.settings import load
+from hub.wiring.ops import build_ops
+from hub.wiring.parts import Together
 from hub.wiring.spans import checked_endpoint, span_groups, span_topics
+from tests.support_contracts import catalog
 from tests.support_routing import SUBJECT, hub_map
 from tests.support_spans import fact, outputs_of, seen
 
@@ -280,3 +286,41 @@ def test_an_address_with_a_password_is_refused_without_saying_it() -> None:
         checked_endpoint("https://tempo:swordfish@127.0.0.1")
     assert "swordfish" not in str(caught.value) and "HUB_OTLP_ENDPOINT" in str(caught.value)
     assert checked_endpoint("https://127.0.0.1/tempo") == "https://127.0.0.1/tempo"
+
+
+def test_ops_has_the_service_where_a_receiver_is_named_and_refuses_an_address_that_is_none() -> None:
+    def services(endpoint: str) -> list[type]:
+        settings = load(
+            bootstrap_servers="127.0.0.1:1", redis_index_url="redis://127.0.0.1:1", otlp_endpoint=endpoint
+        )
+        built = build_ops(settings, hub_map(), catalog(), {})
+        assert isinstance(built, Together)
+        return [type(each) for each in built.services]
+
+    assert SpanService not in services("")
+    assert services("http://127.0.0.1:4318").count(SpanService) == 1
+    with pytest.raises(UsageError):
+        services("127.0.0.1")
+
+
+def test_no_fault_ends_the_service_and_one_that_lasts_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nobody:
+        async def take(self, spans: object) -> int:
+            raise AssertionError("nothing was read")
+
+        async def close(self) -> None: ...
+
+    service = SpanService("127.0.0.1:1", [], Nobody(), SpanFigures(), backoff_seconds=(0.001, 0.001))
+    calls: list[int] = []
+
+    def session(runner: object) -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            service.stop()
+        raise RuntimeError("what nobody foresaw")
+
+    monkeypatch.setattr(service, "_session", session)
+    with structlog.testing.capture_logs() as lines:
+        service.run()
+    assert len(calls) == 3
+    assert [line["error"] for line in lines] == ["what nobody foresaw"]
