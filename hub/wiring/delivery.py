@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from hub.bus.address_guard import AddressGuard, parse_networks
 from hub.bus.follower import Follower
@@ -23,6 +24,7 @@ from hub.delivery.filedrop.columns import Columns
 from hub.delivery.filedrop.sender import Drop, FileSender, WebhookOrFileSender
 from hub.delivery.handshake import shake_hands
 from hub.delivery.message import read_notices
+from hub.delivery.outlet_probes import OutletProbes
 from hub.delivery.pull import PullBox
 from hub.delivery.rehearsal import Receipt, rehearse
 from hub.delivery.service import Means, Puller, PullSender, Sender, WebhookSender, group_of
@@ -155,7 +157,11 @@ def build_delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoi
     direct = build_direct(settings, hub_map, catalog, means, table)
     table.fill(settings_in_force(settings, hub_map, catalog, endpoints))
     handed_out = {group_of(name): sender for name, sender in senders.items()}
-    return Together({**handed_out, **direct.services, "settings": table})
+    probes = OutletProbes(
+        {name: entry.probe_minutes for name, entry in hub_map.subscriptions.items() if entry.probe_minutes},
+        table.get, partial(send_test, settings), KafkaPublisher(settings.bootstrap, client_id="outlet-probes"), utc_now,
+    )
+    return Together({**handed_out, **direct.services, "settings": table, "probes": probes})
 
 
 def file_drop(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Drop:
