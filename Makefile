@@ -43,6 +43,7 @@ bench: $(STAMP) ## what the README claims, measured beside a reference
 	@$(BIN)/hub bench clocks --clocks $(if $(COUNT),$(COUNT),1000000)
 	@$(BIN)/hub bench delivery $(if $(COUNT),--notices $(COUNT))
 	@$(BIN)/hub bench ledger $(if $(COUNT),--events $(COUNT))
+	@$(BIN)/hub bench web $(if $(COUNT),--events $(COUNT))
 
 chaos: $(STAMP) ## the fault tests in full: kill -9 again and again
 	@HUB_CHAOS_ROUNDS=$${HUB_CHAOS_ROUNDS:-12} $(BIN)/python -m pytest tests/chaos -m "slow or not slow"
