@@ -34,7 +34,7 @@ def portal_parts(settings: Settings, hub_map: HubMap, catalog: Catalog, publishe
     today, desk, index = gannan_today(utc_now), LedgerDesk(ledger), NoticeIndex(open_redis(settings))
     # Who answers is known by his session; nothing that is signed comes this way.
     answering = Answering(AnswerDesk(catalog, index, lambda name: [], utc_now), index, publisher.publish)
-    keeper = settings_desk(settings, catalog, publisher)
+    keeper = settings_desk(settings, catalog, publisher, is_kept=True)
     return (
         desk_pages(desk, today), notice_pages(LedgerNotices(ledger), desk, answering, today),
         subscription_pages(hub_map.subscriptions, keeper, vault(settings), utc_now),
