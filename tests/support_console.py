@@ -18,7 +18,10 @@ from hub.bus.records import Output, Record
 from hub.delivery.replay_desk import Plan, Range
 from hub.delivery.settings import SealedKey, SubscriptionSettings
 from hub.delivery.waits import Wait, Waiting
+from hub.disclosure.reconcile import Difference
+from hub.disclosure.status import ChannelStatus, Reconciled
 from hub.domain.acts import Actor, Request
+from hub.domain.disclosed import ChannelEntry, join_channel
 from hub.errors import InputError, PoisonError, UsageError
 from hub.intake.guards.log import Alert
 from hub.intake.guards.watch import Status
@@ -27,6 +30,7 @@ from hub.ops import dead_letters
 from hub.ops.dead_letters import DeadLetterDesk
 from hub.ops.letters import REDRIVE
 from hub.ops.snapshot import GroupState, NamedRisk, PlaceState, RiskCount, Snapshot
+from hub.state.desk_index import Page
 from hub.web.site.console.desks import Clockwork, ConsoleDesks, Way
 from hub.web.site.console.pages import console_pages
 from tests.support_contracts import catalog, sample
@@ -35,6 +39,8 @@ from tests.support_site import Site, account, site
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 ORIGIN = "http://testserver"
+#: A code that no registry gave.
+SUBJECT = "91623000MA0000000X"
 HTML = {"accept": "text/html", "origin": ORIGIN}
 
 
@@ -154,6 +160,59 @@ class InMemorySources:
         self.portions = [(source, self.portions[0][1]._replace(verdict=verdict))]
 
 
+def channel_entry(number: int, action: str, status: str | None, *, subject: str = SUBJECT) -> ChannelEntry:
+    """A record with one order on a channel, and its receipt."""
+    at = NOW + timedelta(minutes=number)
+    value = {
+        "order_id": f"{number:08x}-0000", "correlation_id": f"record-{number}", "subject": subject, "action": action,
+        "sequence": 2, "ordered_at": at, "status": status, "received_at": at, "reason": "权限不足",
+        "public_reference": None,
+    }
+    ordered = ChannelEntry.ordered(value)
+    return ordered if status is None else join_channel(ordered, ChannelEntry.ended(value))
+
+
+class InMemoryChannels:
+    """The disclosure system is down and has 30 withdrawals that it refused; nothing else was ever ordered."""
+
+    def __init__(self) -> None:
+        persons = {3: "id-0a1b2c3d"}
+        self.stuck = [
+            channel_entry(number, "withdraw", "refused", subject=persons.get(number, SUBJECT)) for number in range(30)
+        ]
+        self.found: Reconciled | None = Reconciled(
+            NOW, 1200, 3, {"still-public": 1},
+            (Difference("still-public", "record-1", SUBJECT, 2, 1, "GS-1"),),
+        )
+        self.asked: list[tuple[Any, ...]] = []
+
+    def counts(self, channel: str) -> Mapping[str, int]:
+        return {"public": 1200, "stuck": len(self.stuck), "waiting": 1} if channel == "gsxt" else {}
+
+    def status(self, channel: str) -> ChannelStatus | None:
+        return ChannelStatus("open", 30.0, 4, "HTTP 503") if channel == "gsxt" else None
+
+    def reconciled(self, channel: str) -> Reconciled | None:
+        return self.found if channel == "gsxt" else None
+
+    def page(self, channel: str, order: str, cursor: str | None = None) -> Page[ChannelEntry]:
+        if channel != "gsxt" or order == "refused":
+            return Page([], None)
+        if order == "waiting":
+            return Page([channel_entry(40, "publish", None)], None)
+        if order == "receipts":
+            return Page(self.stuck[::-1][:25], None)
+        return Page(self.stuck[25:], None) if cursor else Page(self.stuck[:25], "24")
+
+    def give_again(self, channel: str, records: Sequence[str], who: Actor, reason: str) -> int:
+        if not self.stuck:
+            raise InputError(f"nothing that was asked for is stuck on {channel} any more")
+        self.asked.append((channel, *records, who.name, reason))
+        found = len(records) or len(self.stuck)
+        self.stuck = [each for each in self.stuck if records and each.correlation_id not in records]
+        return found
+
+
 class InMemoryReplays:
     """A plan of ``count`` notices; asking for it is a request as the real desk makes it."""
 
@@ -194,6 +253,7 @@ class Stage:
     log: Late = field(default_factory=Late)
     acts: Late = field(default_factory=Late)
     sources: InMemorySources = field(default_factory=InMemorySources)
+    channels: InMemoryChannels = field(default_factory=InMemoryChannels)
 
     def __post_init__(self) -> None:
         self.replays = InMemoryReplays(self.acts)
@@ -206,7 +266,7 @@ class Stage:
         }
         return ConsoleDesks(
             lambda: self.snapshot, self.endpoints, letters, cast(Any, self.acts), self.replays,
-            self.sources, hub_map(),
+            self.sources, self.channels, hub_map(),
             {"penalty-disclosure": Clockwork("行政处罚公示时限", "source", "示例")}, ways, {REDRIVE: letters.redrive},
         )
 

@@ -30,6 +30,7 @@ from hub.web.site.portal.desk_pages import desk_pages
 from hub.web.site.portal.notice import LedgerNotices
 from hub.web.site.portal.notice_pages import notice_pages
 from hub.web.site.portal.subscription_pages import subscription_pages
+from hub.web.site.portal.upload_pages import upload_pages
 from tests.support_contracts import catalog
 from tests.support_http_intake import hub_map
 from tests.support_ledger import calendars
@@ -233,5 +234,5 @@ def portal_pages(
     answering = Answering(AnswerDesk(catalog(), known, lambda name: [], lambda: NOW), known, outbox.publish)
     return [
         lambda: desk_pages(desk, lambda: TODAY), lambda: notice_pages(notices, desk, answering, lambda: TODAY),
-        lambda: subscription_pages(hub_map().subscriptions, kept, VAULT, lambda: NOW),
+        lambda: subscription_pages(hub_map().subscriptions, kept, VAULT, lambda: NOW), lambda: upload_pages({}),
     ]

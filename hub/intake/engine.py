@@ -41,7 +41,7 @@ from hub.intake.rows import (
     Source,
 )
 from hub.intake.tentative import is_tentative, published, tentative
-from hub.intake.versions import EventWriter, Identified, Identity, unfit, utc_now
+from hub.intake.versions import EventWriter, Identified, Identity, unfit_row, utc_now
 from hub.state.seen_index import SeenIndex, SeenRow
 
 #: Batches under way. Two keep the broker busy while the next is read; each holds about 3 MB.
@@ -306,7 +306,7 @@ class _Reading:
                 made.add(key, after, output)
                 self._accept(row, before)
         except (ContractError, InputError) as error:
-            return _unfit(row, error)
+            return unfit_row(row, error)
         if unpublished is not None:
             self._end_wait(entry, made, now)
         return None
@@ -382,14 +382,3 @@ class _Reading:
         self._portion.refuse(refusal)
         self._forget()
         return Outcome(self._portion.name, "refused", self.counts, str(refusal))
-
-
-def _unfit(row: Row, error: ContractError | InputError) -> RowFault:
-    if isinstance(error, InputError):
-        return unfit(
-            row,
-            "没有统一社会信用代码、注册号、证件号码或名称，无法确定当事人",
-            "请至少填写其中一项",
-            "no-subject",
-        )
-    return unfit(row, f"内容不符合数据标准：{error}", "请对照模板说明核对这一行", "schema")

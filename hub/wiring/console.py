@@ -33,6 +33,7 @@ from hub.web.site.console.desks import Clockwork, ConsoleDesks, Way
 from hub.web.site.console.pages import console_pages
 from hub.web.site.pages import PageSet
 from hub.wiring.acts import REPLAY, dead_letter_desk, replays
+from hub.wiring.channels import channel_desk
 from hub.wiring.delivery import Waits, settings_desk, verify_address
 from hub.wiring.guards import sources_guard
 from hub.wiring.parts import open_redis, utc_now
@@ -130,7 +131,8 @@ def console_part(
     letters, again = dead_letter_desk(settings, publisher, acts), replays(settings, publisher, acts)
     return console_pages(ConsoleDesks(
         _snapshots(settings), EndpointDesk(settings, catalog, publisher, acts), letters, acts,
-        again, SourcesDesk(settings, hub_map, catalog, acts), hub_map,
+        again, SourcesDesk(settings, hub_map, catalog, acts),
+        channel_desk(settings, hub_map, catalog, publisher, acts), hub_map,
         {name: Clockwork(rule.title, rule.owner, rule.basis) for name, rule in hub_map.clocks.items()},
         {
             name: Way(entry.title, entry.department, entry.delivery, entry.fallback)

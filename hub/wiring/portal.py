@@ -18,9 +18,11 @@ from hub.web.site.portal.desk_pages import desk_pages, gannan_today
 from hub.web.site.portal.notice import LedgerNotices
 from hub.web.site.portal.notice_pages import notice_pages
 from hub.web.site.portal.subscription_pages import subscription_pages
+from hub.web.site.portal.upload_pages import upload_pages
 from hub.wiring.delivery import settings_desk, vault
 from hub.wiring.ledger import ledger_view
 from hub.wiring.parts import open_redis, utc_now
+from hub.wiring.uploads import upload_desks
 
 
 def portal_parts(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher) -> tuple[PageSet, ...]:
@@ -38,4 +40,5 @@ def portal_parts(settings: Settings, hub_map: HubMap, catalog: Catalog, publishe
     return (
         desk_pages(desk, today), notice_pages(LedgerNotices(ledger), desk, answering, today),
         subscription_pages(hub_map.subscriptions, keeper, vault(settings), utc_now),
+        upload_pages(upload_desks(settings, hub_map, catalog)),
     )

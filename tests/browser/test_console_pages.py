@@ -89,7 +89,7 @@ def test_letters_are_looked_at_and_put_back_by_two(sign_in: SignIn, context: Bro
 def test_pages_of_the_console_can_be_read_by_all(sign_in: SignIn, site: Console, name: str, width: str) -> None:
     page = sign_in(name, width=width)
     for path in ("flow", "risks", "endpoints", "letters", "letters/redrive?every=true", "requests", "replay",
-                 "sources", "map"):
+                 "sources", "map", "channels", "channels/gsxt"):
         page.goto(f"{site.url}/console/{path}")
         shot(page, f"{width}-{name}-{path.partition('?')[0].replace('/', '-')}")
         # What axe looks at is the same at both widths and for both roles but for the layout and the buttons.

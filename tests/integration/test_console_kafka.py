@@ -27,7 +27,8 @@ from tests.support_console import StandInDoor, client_of, letter_record, sent, s
 from tests.support_site import site
 from tests.support_topics import having
 
-PAGES = ("flow", "risks", "endpoints", "letters", "letters/redrive?every=true", "requests", "replay", "sources", "map")
+PAGES = ("flow", "risks", "endpoints", "letters", "letters/redrive?every=true", "requests", "replay", "sources", "map",
+         "channels", "channels/gsxt")
 NAME, RESULTS = "government-procurement", "inspection.results.v1"
 
 

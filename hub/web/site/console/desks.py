@@ -15,8 +15,10 @@ from hub.contracts.map import HubMap
 from hub.delivery.replay_desk import Plan, Range
 from hub.delivery.settings import SubscriptionSettings
 from hub.delivery.waits import Waiting
+from hub.disclosure.status import ChannelStatus, Reconciled
 from hub.domain.acts import Actor
 from hub.domain.acts import Request as ActRequest
+from hub.domain.disclosed import ChannelEntry
 from hub.intake.guards.log import Alert
 from hub.intake.guards.watch import Status
 from hub.intake.held import Held, Verdict
@@ -24,6 +26,7 @@ from hub.ops.dead_letters import Preview, Wanted
 from hub.ops.letter_content import Content, View
 from hub.ops.letters import Letter
 from hub.ops.snapshot import Snapshot
+from hub.state.desk_index import Page
 
 
 class Clockwork(NamedTuple):
@@ -104,6 +107,25 @@ class Sources(Protocol):
     def decide(self, source: str, id_: str, verdict: Verdict, who: Actor, reason: str) -> None: ...
 
 
+class Channels(Protocol):
+    """What stands on each channel of the map, out of an index, and withdrawals that are given again."""
+
+    def counts(self, channel: str) -> Mapping[str, int]:
+        """How many records stand in which way (:data:`hub.domain.disclosed.Standing`)."""
+
+    def status(self, channel: str) -> ChannelStatus | None:
+        """How its sender stands; ``None`` where none runs."""
+
+    def reconciled(self, channel: str) -> Reconciled | None:
+        """What the last comparison with the channel's own list found, as far as it is known."""
+
+    def page(self, channel: str, order: str, cursor: str | None = None) -> Page[ChannelEntry]:
+        """Records in one of the orders of the index; of ``receipts`` the last answered stand first."""
+
+    def give_again(self, channel: str, records: Sequence[str], who: Actor, reason: str) -> int:
+        """Gives refused withdrawals again, of some records or (none named) of all; returns how many."""
+
+
 #: Carries out what was approved.
 Carry = Callable[[ActRequest, Actor], object]
 
@@ -119,6 +141,7 @@ class ConsoleDesks:
     requests: Requests
     replays: Replays
     sources: Sources
+    channels: Channels
     hub_map: HubMap
     clocks: Mapping[str, Clockwork] = field(default_factory=dict)
     ways: Mapping[str, Way] = field(default_factory=dict)
