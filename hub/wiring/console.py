@@ -143,11 +143,17 @@ def console_part(
 
 
 def _snapshots(settings: Settings) -> Callable[[], Snapshot | None]:
-    store = SnapshotStore(open_redis(settings))
+    store, known = SnapshotStore(open_redis(settings)), dict[str, Snapshot | None]()
 
     def latest() -> Snapshot | None:
         found = store.get()
-        return Snapshot.from_dict(found) if found else None
+        if not found:
+            return None
+        if found["at"] not in known:
+            read = Snapshot.from_dict(found)
+            known.clear()
+            known[found["at"]] = read
+        return known[found["at"]]
 
     # Every page that is open looks once a second, and a snapshot is a large thing to read.
     fresh = Fresh(time.monotonic, keep_seconds=1.0)
