@@ -37,7 +37,7 @@ check: $(STAMP) ## lint, types and import rules alone
 
 bench: $(STAMP) ## what the README claims, measured beside a reference
 	@$(BIN)/hub bench ids
-	@$(BIN)/hub bench routing $(if $(COUNT),--count $(COUNT))
+	@$(BIN)/hub bench routing --beside ops,ledger $(if $(COUNT),--count $(COUNT))
 	@$(BIN)/hub bench intake $(if $(COUNT),--rows $(COUNT))
 	@$(BIN)/hub bench intake --sql $(if $(COUNT),--rows $(COUNT))
 	@$(BIN)/hub bench clocks --clocks $(if $(COUNT),$(COUNT),1000000)

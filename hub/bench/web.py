@@ -7,7 +7,6 @@ by this process, which shares the machine with the server.
 from __future__ import annotations
 
 import http.client
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 
 import redis
 
+from hub.bench.beside import process_seconds
 from hub.bench.ledger import LedgerBench
 from hub.bench.spread import Spread, spread
 from hub.bench.web_pages import CONSTANT, Things, auditor_pages, console_pages, interface, notice_page, portal_pages
@@ -105,9 +105,9 @@ class WebBench:
         try:
             self._wait()
             walk(Walk(self._base, _SEED).run([*people, *others], _WARM_SECONDS))
-            measured, cpu = Walk(self._base, _SEED + 1), self._cpu_seconds()
+            measured, cpu = Walk(self._base, _SEED + 1), process_seconds(self._server.pid)
             walk(measured.run([*people, *others], size.seconds))
-            cpu = self._cpu_seconds() - cpu
+            cpu = process_seconds(self._server.pid) - cpu
             hurried, constant = Walk(self._base, _SEED + 2), Walk(self._base, _SEED + 3)
             walk(hurried.run([replace(each, think_seconds=0) for each in people], _SATURATED_SECONDS))
             walk(constant.run([Walker({}, [CONSTANT], 0, has_live=False) for _ in people], _SATURATED_SECONDS / 2))
@@ -146,10 +146,6 @@ class WebBench:
         finally:
             connection.close()
 
-    def _cpu_seconds(self) -> float:
-        """What the web process has used so far, user and system."""
-        fields = Path(f"/proc/{self._server.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _people(size: Size, sessions: Mapping[str, Sequence[str]], things: Things) -> list[Walker]:

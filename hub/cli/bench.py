@@ -15,9 +15,8 @@ from hub.bench.clocks import bench_clocks
 from hub.bench.databases import PASSWORD, postgresql
 from hub.bench.delivery import CONNECTIONS, ENDPOINTS, ISOLATED, RATE, DeliveryBench
 from hub.bench.ledger import LedgerBench, machine_load
-from hub.bench.routing import MAP, bench_routing
 from hub.bus.topics import TopicSpec, admin, apply
-from hub.cli import bench_web
+from hub.cli import bench_routing, bench_web
 from hub.cli.bench_house import embedded
 from hub.cli.common import AsJson, errors_as_sentences, print_json
 from hub.domain.check_digits import ALPHABET, organisation_check_character, uscc_check_character
@@ -25,33 +24,8 @@ from hub.errors import UsageError
 from hub.intake.bench import bench_intake, bench_table
 
 app = typer.Typer(help="测量 / measurements", no_args_is_help=True)
+app.command()(bench_routing.routing)
 app.command()(bench_web.web)
-
-
-@app.command()
-def routing(
-    count: Annotated[int, typer.Option(min=1000, help="事件数 / events a round")] = 200_000,
-    rounds: Annotated[int, typer.Option(min=1, max=20, help="轮数 / rounds of each")] = 3,
-    as_json: AsJson = False,
-) -> None:
-    """The routing lane beside a plain confluent-kafka loop that writes the same outputs."""
-    with errors_as_sentences(), embedded(MAP) as (settings, _):
-        found = bench_routing(
-            settings.bootstrap, wiring.open_catalog(settings), settings.home / "reference", count, rounds
-        )
-    if as_json:
-        print_json(found)
-        return
-    typer.echo(
-        f"routing: {found['events']:,} events of {found['value_bytes']} bytes, {found['outputs_per_event']} outputs "
-        f"each (notice, decision, holding), median of {found['rounds']}\n"
-        f"  reference loop  {found['reference_events_per_second']:>9,.0f} events/s  "
-        f"{found['reference_cpu_micros']:.1f} µs CPU an event\n"
-        f"  routing lane    {found['lane_events_per_second']:>9,.0f} events/s  "
-        f"{found['lane_cpu_micros']:.1f} µs CPU an event\n"
-        f"  ratio           {found['ratio']:>9.2f}\n"
-        f"  the decision alone: {found['decision_cpu_micros']:.1f} µs CPU"
-    )
 
 
 @app.command()

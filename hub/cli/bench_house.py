@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,3 +34,14 @@ def embedded(map_file: Path | None = None) -> Iterator[tuple[Settings, HubMap]]:
             with admin(cluster.bootstrap) as client:
                 apply(client, wiring.topic_specs(settings, hub_map))
             yield settings, hub_map
+
+
+def stage_command(settings: Settings, stage: str, **more: object) -> list[str]:
+    """``hub run STAGE`` on these means, whatever the environment says; ``more`` are further settings by variable."""
+    given: dict[str, object] = {
+        "HUB_DATA": settings.data, "HUB_BOOTSTRAP_SERVERS": settings.bootstrap,
+        "HUB_REDIS_INDEX_URL": settings.redis_url, "HUB_HOME": settings.home, "HUB_MAP_FILE": settings.topic_map,
+        "HUB_REPLICATION": 1, "HUB_LOG_LEVEL": "error", "HUB_METRICS_PORT": 0, **more,
+    }
+    pairs = [f"{name}={value}" for name, value in given.items()]
+    return ["/usr/bin/env", *pairs, sys.executable, "-m", "hub.cli.main", "run", stage]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import sys
 from typing import Annotated
 
 import redis
@@ -12,9 +11,11 @@ import typer
 from hub import wiring
 from hub.bench.ledger import machine_load
 from hub.bench.web import PROGRAMS, Size, WebBench, WebMeasured
-from hub.cli.bench_house import embedded
+from hub.cli.bench_house import embedded, stage_command
 from hub.cli.common import AsJson, errors_as_sentences, print_json
-from hub.settings import Settings
+
+#: One address asks for more than one person would.
+_NO_LIMITS = {"HUB_RATE_PER_MINUTE_ADDRESS": 0, "HUB_RATE_PER_MINUTE": 0}
 
 
 def web(
@@ -31,26 +32,15 @@ def web(
         settings.endpoints.write_text("{}\n", encoding="utf-8")
         catalog, port = wiring.open_catalog(settings), _free_port()
         watch = wiring.lag_watch(settings, hub_map, catalog, wiring.all_groups(settings, hub_map))
+        command = stage_command(settings, "web", HUB_WEB_PORT=port, **_NO_LIMITS)
         bench = WebBench(
-            settings.bootstrap, client, hub_map, catalog, watch, _command(settings, port), f"http://127.0.0.1:{port}",
-            settings.data,
+            settings.bootstrap, client, hub_map, catalog, watch, command, f"http://127.0.0.1:{port}", settings.data
         )
         found = bench.run(Size(events, people, think, seconds, traces))
     if as_json:
         print_json(_plain(found))
     else:
         _say(found)
-
-
-def _command(settings: Settings, port: int) -> list[str]:
-    """The web side as a service; one address asks for more than one person would."""
-    given = {
-        "HUB_DATA": settings.data, "HUB_BOOTSTRAP_SERVERS": settings.bootstrap,
-        "HUB_REDIS_INDEX_URL": settings.redis_url, "HUB_HOME": settings.home, "HUB_WEB_PORT": port,
-        "HUB_REPLICATION": 1, "HUB_LOG_LEVEL": "error", "HUB_RATE_PER_MINUTE_ADDRESS": 0, "HUB_RATE_PER_MINUTE": 0,
-    }
-    pairs = [f"{name}={value}" for name, value in given.items()]
-    return ["/usr/bin/env", *pairs, sys.executable, "-m", "hub.cli.main", "run", "web"]
 
 
 def _free_port() -> int:
