@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -15,25 +16,33 @@ from hub.access.accounts import Account
 from hub.access.sessions import Session, form_token
 from hub.bus.dead_letters import to_dead_letter
 from hub.bus.records import Output, Record
+from hub.clocks.calendar_desk import Comparison, Difference
+from hub.clocks.calendar_preview import Moved, Preview
+from hub.clocks.calendars import CalendarChange, CalendarLog
+from hub.contracts.calendars import load_calendars
 from hub.delivery.replay_desk import Plan, Range
 from hub.delivery.settings import SealedKey, SubscriptionSettings
 from hub.delivery.waits import Wait, Waiting
-from hub.disclosure.reconcile import Difference
+from hub.disclosure.reconcile import Difference as ChannelDifference
 from hub.disclosure.status import ChannelStatus, Reconciled
 from hub.domain.acts import Actor, Request
+from hub.domain.calendar import Calendar
+from hub.domain.calendar_table import differences
 from hub.domain.disclosed import ChannelEntry, join_channel
-from hub.errors import InputError, PoisonError, UsageError
+from hub.errors import ContractError, InputError, PoisonError, UsageError
 from hub.intake.guards.log import Alert
 from hub.intake.guards.watch import Status
 from hub.intake.held import Held, Verdict
 from hub.ops import dead_letters
 from hub.ops.dead_letters import DeadLetterDesk
 from hub.ops.letters import REDRIVE
+from hub.ops.map_log import MapVersion, content_of
 from hub.ops.snapshot import GroupState, NamedRisk, PlaceState, RiskCount, Snapshot
 from hub.state.desk_index import Page
-from hub.web.site.console.desks import Clockwork, ConsoleDesks, Way
+from hub.web.site.console.desks import Clockwork, ConsoleDesks, Promise, Way
 from hub.web.site.console.pages import console_pages
-from tests.support_contracts import catalog, sample
+from hub.web.site.pages import PageSet
+from tests.support_contracts import ROOT, catalog, sample
 from tests.support_http_intake import hub_map
 from tests.support_site import Site, account, site
 
@@ -150,6 +159,14 @@ class InMemorySources:
         found = [Status("open", "unwatched", None, None, None), Status("permits", "silent", None, NOW, None)]
         return found, [Alert("a", "silence-began", "permits", "x", "两个工作日未报送", None, None, NOW)]
 
+    def manifests(self) -> Sequence[Promise]:
+        day = date(2026, 3, 2)
+        return [
+            Promise("permits", day, "differs", 1200, 900, 3, True, NOW, "1 of 3 files have not come: c.csv"),
+            Promise("permits", day - timedelta(days=1), "missing"), Promise("open", day, "open", 7, received_at=NOW),
+            *(Promise("open", day - timedelta(days=each), "agrees", 7, 7, 1) for each in range(1, 26)),
+        ]
+
     def held(self) -> Sequence[tuple[str, Held]]:
         return self.portions
 
@@ -182,7 +199,7 @@ class InMemoryChannels:
         ]
         self.found: Reconciled | None = Reconciled(
             NOW, 1200, 3, {"still-public": 1},
-            (Difference("still-public", "record-1", SUBJECT, 2, 1, "GS-1"),),
+            (ChannelDifference("still-public", "record-1", SUBJECT, 2, 1, "GS-1"),),
         )
         self.asked: list[tuple[Any, ...]] = []
 
@@ -213,12 +230,71 @@ class InMemoryChannels:
         return found
 
 
+class InMemoryCalendars:
+    """Both calendars of the files are in force; of Gannan one day more is entered and not published."""
+
+    def __init__(self) -> None:
+        self.now_in_force = load_calendars(ROOT)
+        gannan = self.now_in_force["gannan"]
+        self.entered = Calendar(
+            "gannan", gannan.title, {**gannan.off, date(2026, 8, 3): "香浪节"}, gannan.worked, gannan.first_year,
+            gannan.last_year, gannan.base,
+        )
+        self.published = [
+            CalendarChange(f"c-{name}", found, 1, None, "首次启动时文件所载", "hub", NOW)
+            for name, found in self.now_in_force.items()
+        ]
+        self.fault = ""
+        #: A test that holds it back sets it off by itself.
+        self.may_compare = threading.Event()
+        self.may_compare.set()
+
+    def files(self) -> Mapping[str, Calendar]:
+        if self.fault:
+            raise ContractError(self.fault)
+        return {**self.now_in_force, "gannan": self.entered}
+
+    def log(self) -> CalendarLog:
+        return CalendarLog(self.published)
+
+    def compare(self, name: str | None = None) -> Comparison:
+        self.may_compare.wait(20)
+        current = self.now_in_force["gannan"]
+        days = differences(current, self.entered)
+        moved = tuple(
+            Moved(f"clock-{number}", "act-and-answer", SUBJECT if number else "id-0a1b2c3d", "gannan",
+                  date(2026, 8, 3), date(2026, 8, 4), False, False) for number in range(21)
+        )
+        found = Preview(40, frozenset(str(each) for each in range(30)), moved)
+        return Comparison(self.log(), [Difference("gannan", current, self.entered, days, [], [])], found, {})
+
+
+class InMemoryMaps:
+    """Two versions: the second takes a subscription away and changes a deadline."""
+
+    def __init__(self) -> None:
+        now = content_of(hub_map())
+        gone = {"title": "示例订阅", "department": "finance"}
+        before = {
+            **now, "subscriptions": {**now["subscriptions"], "former": gone},
+            "clocks": {**now["clocks"], "accept-lead": {**now["clocks"]["accept-lead"], "due": {"working_days": 9}}},
+        }
+        self.versions = [
+            MapVersion("v-1", "0123456789ab", 1, None, before, "首次记录", "hub", NOW),
+            MapVersion("v-2", hub_map().version, 2, "0123456789ab", now, "令20第十四条：七日", "night-watch", NOW),
+        ]
+
+    def read(self) -> list[MapVersion]:
+        return self.versions
+
+
 class InMemoryReplays:
     """A plan of ``count`` notices; asking for it is a request as the real desk makes it."""
 
     def __init__(self, acts: Late) -> None:
         self.acts, self.count = acts, 2
         self.planned: list[tuple[str, Range]] = []
+        self.carried: list[Actor] = []
 
     def plan(self, subscription: str, wanted: Range) -> Plan:
         if wanted.since >= wanted.until:
@@ -230,6 +306,11 @@ class InMemoryReplays:
     def ask(self, plan: Plan, wanted: Range, who: Actor, reason: str) -> Request:
         found: Request = self.acts.ask("notices.replay", who, plan.subscription, reason, needs_second=True)
         return found
+
+    def carry_out(self, request: Request, who: Actor) -> None:
+        with self.acts.carrying_out(request, who) as outcome:
+            self.carried.append(who)
+            outcome.append(f"{self.count} put into the inbox again")
 
 
 def waiting(subscription: str, number: int, state: Any) -> Waiting:
@@ -254,6 +335,8 @@ class Stage:
     acts: Late = field(default_factory=Late)
     sources: InMemorySources = field(default_factory=InMemorySources)
     channels: InMemoryChannels = field(default_factory=InMemoryChannels)
+    calendars: InMemoryCalendars = field(default_factory=InMemoryCalendars)
+    maps: InMemoryMaps = field(default_factory=InMemoryMaps)
 
     def __post_init__(self) -> None:
         self.replays = InMemoryReplays(self.acts)
@@ -266,13 +349,14 @@ class Stage:
         }
         return ConsoleDesks(
             lambda: self.snapshot, self.endpoints, letters, cast(Any, self.acts), self.replays,
-            self.sources, self.channels, hub_map(),
-            {"penalty-disclosure": Clockwork("行政处罚公示时限", "source", "示例")}, ways, {REDRIVE: letters.redrive},
+            self.sources, self.channels, self.calendars, self.maps, hub_map(),
+            {"penalty-disclosure": Clockwork("行政处罚公示时限", "source", "示例")}, ways,
+            {REDRIVE: letters.redrive, "notices.replay": self.replays.carry_out},
         )
 
-    def site(self, client: redis.Redis | None = None) -> Site:
+    def site(self, client: redis.Redis | None = None, extra: Sequence[Callable[[], PageSet]] = ()) -> Site:
         """Without a client nobody can sign in, and everybody is whom his cookie says."""
-        made = site(client or redis.Redis(port=1), [lambda: console_pages(self.desks())])
+        made = site(client or redis.Redis(port=1), [*extra, lambda: console_pages(self.desks())])
         self.log.target, self.acts.target = made.desks.log, made.desks.acts
         made.add(account("day-watch", "market-supervision", "operator"))
         if client is None:

@@ -44,7 +44,7 @@ def portal_pages() -> list[Page]:
     """Lists of a department's desk."""
     return _plain(
         "/", "/desk/deadlines", "/desk/notices", "/desk/notices?show=all", "/desk/leads", "/desk/scoreboard",
-        "/desk/subscriptions", "/desk/uploads",
+        "/desk/subscriptions", "/desk/uploads", "/desk/entry",
     )
 
 
@@ -62,7 +62,7 @@ def console_pages(things: Things) -> list[Page]:
         *_plain(
             "/console", "/console/flow", "/console/risks", "/console/endpoints", "/console/letters",
             "/console/requests", "/console/replay", "/console/sources", "/console/map",
-            "/console/channels", "/console/channels/gsxt",
+            "/console/channels", "/console/channels/gsxt", "/console/calendars",
         ),
         Page("/console/letters/class/NAME", lambda each: f"/console/letters/class/{quote(letter(each).class_name)}"),
         Page("/console/letters/one", lambda each: f"/console/letters/one?{urlencode({'place': letter(each).spot})}"),

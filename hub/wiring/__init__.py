@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from hub.wiring.intake import intake_means as intake_means
     from hub.wiring.ledger import LedgerRebuild as LedgerRebuild
     from hub.wiring.ledger import open_ledger as open_ledger
+    from hub.wiring.maps import open_map_log as open_map_log
     from hub.wiring.ops import lag_watch as lag_watch
     from hub.wiring.parts import Service as Service
     from hub.wiring.parts import Together as Together
@@ -73,6 +74,7 @@ _MODULES = {
     "http_intake": "keys_desk",
     "intake": "build_intake intake_means",
     "ledger": "LedgerRebuild open_ledger",
+    "maps": "open_map_log",
     "ops": "lag_watch",
     "parts": "Service Together open_catalog open_map open_redis subject_secret utc_now",
     "seeds": "seed_accounts",

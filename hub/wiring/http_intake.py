@@ -15,7 +15,7 @@ from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
 from hub.errors import UsageError
 from hub.intake.desk import DeskMeans, SourceDesk
-from hub.intake.forms import Form, describe_form
+from hub.intake.forms import Form, FormDesk, describe_form
 from hub.intake.guards.log import GuardLog, ManifestTaken
 from hub.intake.guards.reporter import SharedReporter
 from hub.intake.http_sources import HttpSource, matching
@@ -37,6 +37,8 @@ class HttpIntake(NamedTuple):
     services: Mapping[str, Service]
     #: Name of the source that a key opens for, ``None`` for a key that opens nothing.
     source_of_key: Callable[[str], str | None]
+    #: What each source may hand in by hand too: (code of its department, desk), by its name.
+    forms: Mapping[str, tuple[str, FormDesk]]
 
 
 def entry_form(event: str, hub_map: HubMap, catalog: Catalog) -> Form:
@@ -85,7 +87,19 @@ def build_http_intake(
         found = table.find(text, utc_now())
         return found[0] if found is not None else None
 
-    return HttpIntake(routers, services, source_of_key)
+    forms = {
+        name: (each.source.department_code, _form_desk(each, facts, hub_map, catalog))
+        for name, each in entrances.items()
+    }
+    return HttpIntake(routers, services, source_of_key, forms)
+
+
+def _form_desk(entrance: Entrance, facts: Mapping[str, str], hub_map: HubMap, catalog: Catalog) -> FormDesk:
+    """The desk that takes filled forms of a source: the one that takes what its system posts."""
+    schemas = {
+        event: str(hub_map.topics[facts[event]].schema_) for event in matching(entrance.source.events, facts)
+    }
+    return FormDesk(entrance.receiver, entrance.desk, schemas, catalog)
 
 
 def source_entrance(

@@ -126,7 +126,7 @@ def build_app(
         table, settings_desk(settings, catalog, publisher), pullers, partial(verify_address, settings)
     )
     intake = build_http_intake(settings, hub_map, catalog, publisher)
-    site = build_site(settings, hub_map, catalog, publisher)
+    site = build_site(settings, hub_map, catalog, publisher, intake.forms)
     callers = find_callers(hub_map, table, [key_callers(hub_map, site.parts.keys)])
     routers = [
         health, *intake.routers, feedback, subscriptions, asyncapi_router(document),

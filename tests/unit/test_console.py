@@ -26,7 +26,8 @@ from tests.support_site import Site
 
 READ = ["/console/flow", "/console/risks", "/console/endpoints", "/console/letters", "/console/requests",
         "/console/replay", "/console/sources", "/console/map", "/console/channels", "/console/channels/gsxt",
-        "/console/channels/website?show=refused"]
+        "/console/channels/website?show=refused", "/console/calendars", "/console/calendars/gannan?year=2026",
+        "/console/map/versions", "/console/map/versions/2", "/console/sources/manifests"]
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def test_a_channel_in_trouble_stands_first_with_its_circuit_its_queue_and_its_co
     for word in ("已断开", "30 秒后再试", "HTTP 503", "停滞", "办理中 4 条", "撤下被拒", "1,200", "尚无指令",
                  "政务系统内部", "hub run disclosure"):
         assert word in page, word
-    assert "penalty-disclosure：2 个时限有风险，其中 1 个已逾期" in page
+    assert "行政处罚公示时限：2 个时限有风险，其中 1 个已逾期" in page
 
 
 def test_without_a_look_the_queue_says_what_to_start() -> None:

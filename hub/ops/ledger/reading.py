@@ -44,7 +44,7 @@ log = structlog.get_logger()
 NOT_FOLLOWED = frozenset((
     "intake.portions.v1", "intake.heartbeats.v1", "intake.manifests.v1", "intake.alerts.v1",
     "identity.enterprises.v1", "delivery.waits.v1", "subscription.settings.v1", "source.keys.v1",
-    "reference.calendars.v1", "audit.acts.v1",
+    "reference.calendars.v1", "reference.maps.v1", "audit.acts.v1",
 ))
 #: How what a value changes on a desk is read; by topic, inboxes apart.
 _DESK: dict[str, Callable[[dict[FactKey, Entry], Record, dict[str, Any]], str | None]] = {

@@ -18,7 +18,7 @@ from hub.domain.problem import ProblemError
 from hub.domain.rights import KEY_SCOPES, RIGHTS, scope_of
 from hub.web.marks import Mark, marked
 from hub.web.site.caller import Caller
-from hub.web.site.form import MAX_FORM_BYTES, Form, read_form
+from hub.web.site.form import MAX_FIELDS, MAX_FORM_BYTES, Form, read_form
 from hub.web.site.parts import SiteParts
 
 #: Where a password that somebody else gave is changed, before anything else.
@@ -73,11 +73,12 @@ async def caller_of(request: Request) -> Caller | None:
 
 
 def allowed(
-    action: str, *, while_password_is_due: bool = False, most: int = MAX_FORM_BYTES, files: int = 0
+    action: str, *, while_password_is_due: bool = False, most: int = MAX_FORM_BYTES, files: int = 0,
+    fields: int = MAX_FIELDS,
 ) -> Callable[[Request], Any]:
     """A dependency that gives the Caller, and refuses whoever may not do ``action`` at all.
 
-    ``most`` and ``files`` bound the form, which is read only for somebody who is signed in.
+    ``most``, ``files`` and ``fields`` bound the form, which is read only for somebody who is signed in.
 
     Raises ElsewhereError for whoever has to sign in or change his password first, ProblemError 403 otherwise.
     KeyError at import for an action that the table does not have.
@@ -90,7 +91,7 @@ def allowed(
         if caller is None:
             raise ElsewhereError(SIGN_IN_PATH, 401, "unauthenticated")
         if request.method not in _SAFE:
-            request.state.form_bounds = (most, files)
+            request.state.form_bounds = (most, files, fields)
             await _check_token(request, caller)
         if caller.account.must_change_password and not while_password_is_due:
             raise ElsewhereError(PASSWORD_PATH, 403, "password-due")
@@ -113,8 +114,8 @@ async def posted(request: Request) -> Form:
     """The form of a request, as a dependency; read once, whoever asks for it."""
     found: Form | None = getattr(request.state, "form", None)
     if found is None:
-        most, files = getattr(request.state, "form_bounds", (MAX_FORM_BYTES, 0))
-        found = request.state.form = await read_form(request, most, files)
+        most, files, fields = getattr(request.state, "form_bounds", (MAX_FORM_BYTES, 0, MAX_FIELDS))
+        found = request.state.form = await read_form(request, most, files, fields)
     return found
 
 

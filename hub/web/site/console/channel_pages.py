@@ -26,6 +26,8 @@ from hub.web.site.pages import NavEntry, PageSet
 PATH = "/console/channels"
 #: The order in which the page shows how records stand.
 STANDINGS = ("public", "waiting", "stuck", "refused", "withdrawn")
+#: The list that is shown first, if there is anything in it.
+FIRST = ("stuck", "refused", "waiting")
 
 
 class Shown(NamedTuple):
@@ -74,20 +76,22 @@ def channel_pages(desks: ConsoleDesks) -> PageSet:
     def listed(request: Request, caller: Reader) -> Response:
         found = sorted((shown_of(name) for name in channels), key=lambda each: not each.is_troubled)
         return site_of(request).renderer.page(
-            request, "console-channels.html", caller, found=found, standings=STANDINGS
+            request, "console-channels.html", caller, found=found, standings=STANDINGS, clocks=desks.clocks
         )
 
-    def one(request: Request, caller: Reader, name: str, show: str = "stuck", after: str = "") -> Response:
-        if name not in channels or show not in LISTED:
+    def one(request: Request, caller: Reader, name: str, show: str = "", after: str = "") -> Response:
+        if name not in channels or show not in ("", *LISTED):
             raise not_here()
+        shown = shown_of(name)
+        show = show or next((each for each in FIRST if shown.counts.get(each)), FIRST[0])
         base = f"{PATH}/{name}"
         page = desk.page(name, show, after or None)
         following = f"{base}?{urlencode({'show': show, 'after': page.cursor})}" if page.cursor else None
         context: dict[str, Any] = {
-            "shown": shown_of(name), "show": show, "lists": LISTED, "entries": page.entries, "standings": STANDINGS,
+            "shown": shown, "show": show, "lists": LISTED, "entries": page.entries, "standings": STANDINGS,
             "page": {"next": following, "is_first": not after}, "base": base, "receipts": desk.page(name, "receipts"),
             "reconciled": desk.reconciled(name), "deadlines": deadlines_of(desks.hub_map, name),
-            "is_person": is_person,
+            "is_person": is_person, "clocks": desks.clocks,
         }
         return site_of(request).renderer.page(request, "console-channel.html", caller, **context)
 

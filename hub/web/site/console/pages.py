@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from hub.web.site.console.answers import Fresh
+from hub.web.site.console.calendar_pages import calendar_pages
 from hub.web.site.console.channel_pages import channel_pages
 from hub.web.site.console.desks import ConsoleDesks
 from hub.web.site.console.endpoint_pages import endpoint_pages
@@ -22,7 +23,8 @@ def console_pages(desks: ConsoleDesks) -> PageSet:
     router, fresh = APIRouter(include_in_schema=False), Fresh()
     found = [
         flow_pages(desks), endpoint_pages(desks), channel_pages(desks), letter_pages(desks, fresh),
-        request_pages(desks, fresh), replay_pages(desks, fresh), source_pages(desks), map_pages(desks),
+        request_pages(desks, fresh), replay_pages(desks, fresh), source_pages(desks),
+        calendar_pages(desks), map_pages(desks),
     ]
     for each in found:
         router.include_router(each.router)
