@@ -96,7 +96,12 @@ class NameReader:
 
 def plain(name: str) -> str:
     """Half-width, simplified, upper case, without blanks and marks."""
-    return "".join(char for char in normalise_name(name).translate(_SIMPLIFIED) if char not in _MARKS)
+    text = normalise_name(name)
+    if not text.isascii():
+        text = text.translate(_SIMPLIFIED)
+    elif text.isalnum():
+        return text
+    return text if _MARKS.isdisjoint(text) else "".join([char for char in text if char not in _MARKS])
 
 
 def plain_person(name: str) -> str:

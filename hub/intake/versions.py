@@ -17,6 +17,7 @@ from hub.domain.plain import whole_millis
 from hub.errors import InputError
 from hub.intake.content import Contents, canonical_text
 from hub.intake.encoder import Encode, RowEncoder
+from hub.intake.firsts import FirstEvents
 from hub.intake.rows import Problem, Row, RowFault
 from hub.state.seen_index import SeenRow
 
@@ -94,6 +95,7 @@ class EventWriter:
         self._entity_ids, self._event_ids = IdMaker("entity", self.uri), IdMaker("event", self.uri)
         self._headers = HeaderMaker(self.uri)
         self._subject_of_code = lru_cache(maxsize=_SUBJECTS)(self._code_subject)
+        self.firsts = FirstEvents(self._event_ids, self._entity_ids, self._headers, self._subject_of_code)
 
     def target(self, kind: str) -> tuple[str, Encode]:
         """Topic and encoder of a kind of row."""
@@ -236,6 +238,21 @@ class EventWriter:
     def keyed(self, text: str, size: int) -> bytes:
         """A digest that tells nothing of ``text`` to whoever has not the secret: ``size`` bytes, 16 at most."""
         return self._digest(text.encode("utf-8", "replace"), size)
+
+    def keyed_all(self, begin: str, size: int) -> Callable[[Sequence[str]], list[bytes]]:
+        """``keyed`` for many texts that begin with the same: the beginning is hashed once."""
+        begun = self._keyed.copy()
+        begun.update(begin.encode("utf-8", "replace"))
+
+        def digests(texts: Sequence[str]) -> list[bytes]:
+            found = []
+            for text in texts:
+                each = begun.copy()
+                each.update(text.encode("utf-8", "replace"))
+                found.append(each.digest()[:size])
+            return found
+
+        return digests
 
     def _digest(self, content: bytes, size: int) -> bytes:
         """SHA-256 behind a block that the secret makes, cut to half or less: what is left out keeps anybody from
