@@ -43,6 +43,8 @@ _FORMS = {
 #: Forms whose names the register keeps apart within its region.
 _KEPT_APART = frozenset({"有限公司", "股份有限公司", "专业合作社", "专业合作社联合社"})
 _MARKS = frozenset("()[]{}<>《》〈〉【】〔〕“”\"'‘’`、,。.·-—_/\\*#:;!?|~")
+#: Both at once: simplified letters, and no marks.
+_PLAIN = {**_SIMPLIFIED, **dict.fromkeys(map(ord, _MARKS))}
 
 
 class EnterpriseName(NamedTuple):
@@ -97,11 +99,7 @@ class NameReader:
 def plain(name: str) -> str:
     """Half-width, simplified, upper case, without blanks and marks."""
     text = normalise_name(name)
-    if not text.isascii():
-        text = text.translate(_SIMPLIFIED)
-    elif text.isalnum():
-        return text
-    return text if _MARKS.isdisjoint(text) else "".join([char for char in text if char not in _MARKS])
+    return text if text.isascii() and text.isalnum() else text.translate(_PLAIN)
 
 
 def plain_person(name: str) -> str:

@@ -95,7 +95,7 @@ class EventWriter:
         self._entity_ids, self._event_ids = IdMaker("entity", self.uri), IdMaker("event", self.uri)
         self._headers = HeaderMaker(self.uri)
         self._subject_of_code = lru_cache(maxsize=_SUBJECTS)(self._code_subject)
-        self.firsts = FirstEvents(self._event_ids, self._entity_ids, self._headers, self._subject_of_code)
+        self.firsts = FirstEvents(self._event_ids, self._entity_ids, self._headers, self._code_subject)
 
     def target(self, kind: str) -> tuple[str, Encode]:
         """Topic and encoder of a kind of row."""

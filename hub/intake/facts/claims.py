@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 from hub.domain.facts import Way
@@ -22,6 +22,10 @@ class Claim(NamedTuple):
     entry: SeenRow
 
 
+# Without the call of Python code that a named tuple's own constructor is.
+_claim, _seen = partial(tuple.__new__, Claim), partial(tuple.__new__, SeenRow)
+
+
 class Claims:
     """Of one source, which reports by ``way``."""
 
@@ -34,12 +38,12 @@ class Claims:
         self, facts: Sequence[bytes | None], contents: Sequence[tuple[str, ...]], states: Sequence[str], firsts: Firsts
     ) -> list[Claim | None]:
         """The claim of each event of ``firsts`` to the fact beside it; ``None`` where there is none."""
-        ends = map(self._ends, states, contents)
+        ends, begin = map(self._ends, states, contents), self._source + b"\x1f"
         return [
-            None if fact is None else Claim(
+            None if fact is None else _claim((
                 fact, (FACT_HEADER, fact.hex().encode() + header),
-                SeenRow(1, _NOTHING, b"\x1f".join((self._source, key, id_, correlation_id, entry)).decode()),
-            )
+                _seen((1, _NOTHING, (begin + key + b"\x1f" + id_ + b"\x1f" + correlation_id + entry).decode())),
+            ))
             for fact, (header, entry), key, id_, correlation_id in zip(
                 facts, ends, firsts.keys, firsts.ids, firsts.correlation_ids, strict=True
             )
@@ -48,4 +52,4 @@ class Claims:
     def _make_ends(self, state: str, content: tuple[str, ...]) -> tuple[bytes, bytes]:
         """What is the same for all events of this content: the end of the header, and that of the entry."""
         said = ",".join(content)
-        return f";{state};{said};{self._way}".encode(), f"{state}\x1f{said}\x1f{self._way}".encode()
+        return f";{state};{said};{self._way}".encode(), f"\x1f{state}\x1f{said}\x1f{self._way}".encode()
