@@ -45,7 +45,7 @@ bench: $(STAMP) ## what the README claims, measured beside a reference
 	@$(BIN)/hub bench ledger $(if $(COUNT),--events $(COUNT))
 
 chaos: $(STAMP) ## the fault tests in full: kill -9 again and again
-	@HUB_CHAOS_ROUNDS=$${HUB_CHAOS_ROUNDS:-12} $(BIN)/python -m pytest tests/chaos -m "slow or not slow"
+	@HUB_CHAOS_ROUNDS=$${HUB_CHAOS_ROUNDS:-12} $(BIN)/python -m pytest tests/chaos tests/e2e/test_demo.py -m "slow or not slow"
 
 audit: ## the pinned versions against known advisories (needs uv and the internet; for a person, no test)
 	@uvx pip-audit --disable-pip --require-hashes -r requirements.lock

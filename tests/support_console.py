@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -15,26 +16,40 @@ from hub.access.accounts import Account
 from hub.access.sessions import Session, form_token
 from hub.bus.dead_letters import to_dead_letter
 from hub.bus.records import Output, Record
+from hub.clocks.calendar_desk import Comparison, Difference
+from hub.clocks.calendar_preview import Moved, Preview
+from hub.clocks.calendars import CalendarChange, CalendarLog
+from hub.contracts.calendars import load_calendars
 from hub.delivery.replay_desk import Plan, Range
 from hub.delivery.settings import SealedKey, SubscriptionSettings
 from hub.delivery.waits import Wait, Waiting
+from hub.disclosure.reconcile import Difference as ChannelDifference
+from hub.disclosure.status import ChannelStatus, Reconciled
 from hub.domain.acts import Actor, Request
-from hub.errors import InputError, PoisonError, UsageError
+from hub.domain.calendar import Calendar
+from hub.domain.calendar_table import differences
+from hub.domain.disclosed import ChannelEntry, join_channel
+from hub.errors import ContractError, InputError, PoisonError, UsageError
 from hub.intake.guards.log import Alert
 from hub.intake.guards.watch import Status
 from hub.intake.held import Held, Verdict
 from hub.ops import dead_letters
 from hub.ops.dead_letters import DeadLetterDesk
 from hub.ops.letters import REDRIVE
+from hub.ops.map_log import MapVersion, content_of
 from hub.ops.snapshot import GroupState, NamedRisk, PlaceState, RiskCount, Snapshot
-from hub.web.site.console.desks import Clockwork, ConsoleDesks, Way
+from hub.state.desk_index import Page
+from hub.web.site.console.desks import Clockwork, ConsoleDesks, Promise, Way
 from hub.web.site.console.pages import console_pages
-from tests.support_contracts import catalog, sample
+from hub.web.site.pages import PageSet
+from tests.support_contracts import ROOT, catalog, sample
 from tests.support_http_intake import hub_map
 from tests.support_site import Site, account, site
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
 ORIGIN = "http://testserver"
+#: A code that no registry gave.
+SUBJECT = "91623000MA0000000X"
 HTML = {"accept": "text/html", "origin": ORIGIN}
 
 
@@ -144,6 +159,14 @@ class InMemorySources:
         found = [Status("open", "unwatched", None, None, None), Status("permits", "silent", None, NOW, None)]
         return found, [Alert("a", "silence-began", "permits", "x", "两个工作日未报送", None, None, NOW)]
 
+    def manifests(self) -> Sequence[Promise]:
+        day = date(2026, 3, 2)
+        return [
+            Promise("permits", day, "differs", 1200, 900, 3, True, NOW, "1 of 3 files have not come: c.csv"),
+            Promise("permits", day - timedelta(days=1), "missing"), Promise("open", day, "open", 7, received_at=NOW),
+            *(Promise("open", day - timedelta(days=each), "agrees", 7, 7, 1) for each in range(1, 26)),
+        ]
+
     def held(self) -> Sequence[tuple[str, Held]]:
         return self.portions
 
@@ -154,12 +177,124 @@ class InMemorySources:
         self.portions = [(source, self.portions[0][1]._replace(verdict=verdict))]
 
 
+def channel_entry(number: int, action: str, status: str | None, *, subject: str = SUBJECT) -> ChannelEntry:
+    """A record with one order on a channel, and its receipt."""
+    at = NOW + timedelta(minutes=number)
+    value = {
+        "order_id": f"{number:08x}-0000", "correlation_id": f"record-{number}", "subject": subject, "action": action,
+        "sequence": 2, "ordered_at": at, "status": status, "received_at": at, "reason": "权限不足",
+        "public_reference": None,
+    }
+    ordered = ChannelEntry.ordered(value)
+    return ordered if status is None else join_channel(ordered, ChannelEntry.ended(value))
+
+
+class InMemoryChannels:
+    """The disclosure system is down and has 30 withdrawals that it refused; nothing else was ever ordered."""
+
+    def __init__(self) -> None:
+        persons = {3: "id-0a1b2c3d"}
+        self.stuck = [
+            channel_entry(number, "withdraw", "refused", subject=persons.get(number, SUBJECT)) for number in range(30)
+        ]
+        self.found: Reconciled | None = Reconciled(
+            NOW, 1200, 3, {"still-public": 1},
+            (ChannelDifference("still-public", "record-1", SUBJECT, 2, 1, "GS-1"),),
+        )
+        self.asked: list[tuple[Any, ...]] = []
+
+    def counts(self, channel: str) -> Mapping[str, int]:
+        return {"public": 1200, "stuck": len(self.stuck), "waiting": 1} if channel == "gsxt" else {}
+
+    def status(self, channel: str) -> ChannelStatus | None:
+        return ChannelStatus("open", 30.0, 4, "HTTP 503") if channel == "gsxt" else None
+
+    def reconciled(self, channel: str) -> Reconciled | None:
+        return self.found if channel == "gsxt" else None
+
+    def page(self, channel: str, order: str, cursor: str | None = None) -> Page[ChannelEntry]:
+        if channel != "gsxt" or order == "refused":
+            return Page([], None)
+        if order == "waiting":
+            return Page([channel_entry(40, "publish", None)], None)
+        if order == "receipts":
+            return Page(self.stuck[::-1][:25], None)
+        return Page(self.stuck[25:], None) if cursor else Page(self.stuck[:25], "24")
+
+    def give_again(self, channel: str, records: Sequence[str], who: Actor, reason: str) -> int:
+        if not self.stuck:
+            raise InputError(f"nothing that was asked for is stuck on {channel} any more")
+        self.asked.append((channel, *records, who.name, reason))
+        found = len(records) or len(self.stuck)
+        self.stuck = [each for each in self.stuck if records and each.correlation_id not in records]
+        return found
+
+
+class InMemoryCalendars:
+    """Both calendars of the files are in force; of Gannan one day more is entered and not published."""
+
+    def __init__(self) -> None:
+        self.now_in_force = load_calendars(ROOT)
+        gannan = self.now_in_force["gannan"]
+        self.entered = Calendar(
+            "gannan", gannan.title, {**gannan.off, date(2026, 8, 3): "香浪节"}, gannan.worked, gannan.first_year,
+            gannan.last_year, gannan.base,
+        )
+        self.published = [
+            CalendarChange(f"c-{name}", found, 1, None, "首次启动时文件所载", "hub", NOW)
+            for name, found in self.now_in_force.items()
+        ]
+        self.fault = ""
+        #: A test that holds it back sets it off by itself.
+        self.may_compare = threading.Event()
+        self.may_compare.set()
+
+    def files(self) -> Mapping[str, Calendar]:
+        if self.fault:
+            raise ContractError(self.fault)
+        return {**self.now_in_force, "gannan": self.entered}
+
+    def log(self) -> CalendarLog:
+        return CalendarLog(self.published)
+
+    def compare(self, name: str | None = None) -> Comparison:
+        self.may_compare.wait(20)
+        current = self.now_in_force["gannan"]
+        days = differences(current, self.entered)
+        moved = tuple(
+            Moved(f"clock-{number}", "act-and-answer", SUBJECT if number else "id-0a1b2c3d", "gannan",
+                  date(2026, 8, 3), date(2026, 8, 4), False, False) for number in range(21)
+        )
+        found = Preview(40, frozenset(str(each) for each in range(30)), moved)
+        return Comparison(self.log(), [Difference("gannan", current, self.entered, days, [], [])], found, {})
+
+
+class InMemoryMaps:
+    """Two versions: the second takes a subscription away and changes a deadline."""
+
+    def __init__(self) -> None:
+        now = content_of(hub_map())
+        gone = {"title": "示例订阅", "department": "finance"}
+        before = {
+            **now, "subscriptions": {**now["subscriptions"], "former": gone},
+            "clocks": {**now["clocks"], "accept-lead": {**now["clocks"]["accept-lead"], "due": {"working_days": 9}}},
+        }
+        self.versions = [
+            MapVersion("v-1", "0123456789ab", 1, None, before, "首次记录", "hub", NOW),
+            MapVersion("v-2", hub_map().version, 2, "0123456789ab", now, "令20第十四条：七日", "night-watch", NOW),
+        ]
+
+    def read(self) -> list[MapVersion]:
+        return self.versions
+
+
 class InMemoryReplays:
     """A plan of ``count`` notices; asking for it is a request as the real desk makes it."""
 
     def __init__(self, acts: Late) -> None:
         self.acts, self.count = acts, 2
         self.planned: list[tuple[str, Range]] = []
+        self.carried: list[Actor] = []
 
     def plan(self, subscription: str, wanted: Range) -> Plan:
         if wanted.since >= wanted.until:
@@ -171,6 +306,11 @@ class InMemoryReplays:
     def ask(self, plan: Plan, wanted: Range, who: Actor, reason: str) -> Request:
         found: Request = self.acts.ask("notices.replay", who, plan.subscription, reason, needs_second=True)
         return found
+
+    def carry_out(self, request: Request, who: Actor) -> None:
+        with self.acts.carrying_out(request, who) as outcome:
+            self.carried.append(who)
+            outcome.append(f"{self.count} put into the inbox again")
 
 
 def waiting(subscription: str, number: int, state: Any) -> Waiting:
@@ -194,6 +334,9 @@ class Stage:
     log: Late = field(default_factory=Late)
     acts: Late = field(default_factory=Late)
     sources: InMemorySources = field(default_factory=InMemorySources)
+    channels: InMemoryChannels = field(default_factory=InMemoryChannels)
+    calendars: InMemoryCalendars = field(default_factory=InMemoryCalendars)
+    maps: InMemoryMaps = field(default_factory=InMemoryMaps)
 
     def __post_init__(self) -> None:
         self.replays = InMemoryReplays(self.acts)
@@ -206,13 +349,14 @@ class Stage:
         }
         return ConsoleDesks(
             lambda: self.snapshot, self.endpoints, letters, cast(Any, self.acts), self.replays,
-            self.sources, hub_map(),
-            {"penalty-disclosure": Clockwork("行政处罚公示时限", "source", "示例")}, ways, {REDRIVE: letters.redrive},
+            self.sources, self.channels, self.calendars, self.maps, hub_map(),
+            {"penalty-disclosure": Clockwork("行政处罚公示时限", "source", "示例")}, ways,
+            {REDRIVE: letters.redrive, "notices.replay": self.replays.carry_out},
         )
 
-    def site(self, client: redis.Redis | None = None) -> Site:
+    def site(self, client: redis.Redis | None = None, extra: Sequence[Callable[[], PageSet]] = ()) -> Site:
         """Without a client nobody can sign in, and everybody is whom his cookie says."""
-        made = site(client or redis.Redis(port=1), [lambda: console_pages(self.desks())])
+        made = site(client or redis.Redis(port=1), [*extra, lambda: console_pages(self.desks())])
         self.log.target, self.acts.target = made.desks.log, made.desks.acts
         made.add(account("day-watch", "market-supervision", "operator"))
         if client is None:

@@ -23,7 +23,7 @@ from hub.intake.source_keys_desk import KeysTable
 from hub.intake.submissions import Receiver, Submission
 from hub.web.events import Entrance, events_router
 from hub.web.manifests import manifests_router
-from hub.wiring.http_intake import department_facts
+from hub.wiring.sources_http import department_facts
 from tests.support_contracts import ROOT, catalog, sample
 
 NAME = "gannan-law"

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
+from typing import TypeVar
 
 import redis
 from confluent_kafka.cimpl import NewTopic
@@ -25,12 +26,15 @@ from hub.ops.ledger.reading import RecordReader, compacted_topics, followed_topi
 from hub.ops.ledger.service import LedgerService
 from hub.ops.ledger.verify import Comparison, compare, read_all
 from hub.ops.ledger.view import Ledger
+from hub.state.channel_index import channel_index
 from hub.state.desk_index import DeskIndex
 from hub.state.ledger_index import LedgerIndex
+from hub.wiring.parts import Service
 from tests.support_contracts import ROOT, catalog
 from tests.support_routing import hub_map
 from tests.support_topics import having
 
+S = TypeVar("S", bound=Service)
 PATIENCE_SECONDS = 60.0
 #: No test of these reaches it.
 PLENTY = 1 << 30
@@ -71,12 +75,12 @@ def service(
 ) -> LedgerService:
     return LedgerService(
         of or hub_map(), catalog(), bootstrap, LedgerIndex(client, lease_seconds=lease_seconds), DeskIndex(client),
-        most_bytes=most_bytes, now=lambda: FROM, is_nice=False,
+        channel_index(client), most_bytes=most_bytes, now=lambda: FROM, is_nice=False,
     )
 
 
 @contextlib.contextmanager
-def running(stage: LedgerService) -> Iterator[LedgerService]:
+def running(stage: S) -> Iterator[S]:
     thread = threading.Thread(target=stage.run)
     thread.start()
     try:
@@ -119,7 +123,7 @@ def held_against_log(bootstrap: str, client: redis.Redis) -> Comparison:
     topics = [name for name in followed_topics(hub_map()) if name in TOPICS]
     model = read_all(read_topics(bootstrap, topics), reader, index.offsets())
     compacted = frozenset(numbers[name] for name in compacted_topics(hub_map()) if name in numbers)
-    return compare(model, index, DeskIndex(client), compacted, local_date(FROM) - KEPT)
+    return compare(model, index, (DeskIndex(client), channel_index(client)), compacted, local_date(FROM) - KEPT)
 
 
 def contents(client: redis.Redis) -> dict[str, object]:

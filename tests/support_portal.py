@@ -13,12 +13,16 @@ from hub.bus.records import Output, Record
 from hub.clocks.wire import state_to_value
 from hub.delivery.answers import AnswerDesk
 from hub.delivery.message import to_notice
+from hub.delivery.rehearsal import Receipt
+from hub.delivery.replay_desk import Plan, Range
 from hub.delivery.settings import SubscriptionSettings
+from hub.domain.acts import Actor, Request
 from hub.domain.calendar import Calendar
 from hub.domain.clock_fold import apply
 from hub.domain.clocks import ClockState, Signal
 from hub.domain.desk import Colour, NoticeState, Score
-from hub.errors import BrokerError, IndexUnavailableError
+from hub.errors import BrokerError, IndexUnavailableError, InputError, UsageError
+from hub.intake.forms import Filled, Form
 from hub.ops.ledger.desk_queries import DeskClock, DeskLead, DeskNotice, DeskPage, NoticeView
 from hub.ops.ledger.queries import Trace
 from hub.ops.ledger.view import Ledger
@@ -27,9 +31,15 @@ from hub.state.notice_index import Notice
 from hub.web.site.pages import PageSet
 from hub.web.site.portal.answering import Answering
 from hub.web.site.portal.desk_pages import desk_pages
+from hub.web.site.portal.entry_pages import entry_pages
+from hub.web.site.portal.event_pages import event_pages
+from hub.web.site.portal.lead_pages import lead_pages
+from hub.web.site.portal.leads import LeadView
 from hub.web.site.portal.notice import LedgerNotices
 from hub.web.site.portal.notice_pages import notice_pages
+from hub.web.site.portal.replay_pages import replay_pages
 from hub.web.site.portal.subscription_pages import subscription_pages
+from hub.web.site.portal.upload_pages import upload_pages
 from tests.support_contracts import catalog
 from tests.support_http_intake import hub_map
 from tests.support_ledger import calendars
@@ -101,6 +111,9 @@ class MemoryDesk:
 
     def title_of_code(self, code_list: str, code: str) -> str:
         return catalog().codes[code_list].title_of(code)
+
+    def title_of_rule(self, rule: str) -> str:
+        return hub_map().clocks[rule].title
 
     def _page(self, found: Sequence[Any], cursor: str | None, limit: int) -> DeskPage:
         self._answers()
@@ -222,9 +235,54 @@ class MemoryKeeper:
         return made
 
 
+class MemoryEndpoint:
+    """An endpoint that agrees and takes what comes, unless ``refuses`` says why not."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.tested: list[str] = []
+        self.refuses: str | None = None
+
+    def verify(self, current: SubscriptionSettings, url: str) -> None:
+        self.asked.append(url)
+        if self.refuses is not None:
+            raise InputError(self.refuses)
+
+    def send_test(self, current: SubscriptionSettings) -> Receipt:
+        if current.url is None:
+            raise InputError("there is no address")
+        self.tested.append(current.subscription)
+        if self.refuses is not None:
+            return Receipt("test-1", NOW, 15000, None, False, "", self.refuses)
+        return Receipt("test-1", NOW, 12, 204, True, "")
+
+
+class NoLeads:
+    """No lead lies on any desk."""
+
+    def view(self, department: str, correlation_id: str) -> LeadView | None:
+        return None
+
+    def filled(self, found: LeadView, form: Form) -> Filled | None:
+        return None
+
+
+class NoReplays:
+    """Nobody asks for any."""
+
+    def read(self) -> list[Request]:
+        return []
+
+    def plan(self, subscription: str, wanted: Range) -> Plan:
+        raise UsageError("nothing is planned here")
+
+    def ask(self, plan: Plan, wanted: Range, who: Actor, reason: str) -> Request:
+        raise UsageError("nothing is asked here")
+
+
 def portal_pages(
     desk: MemoryDesk | None = None, notices: SeasonNotices | None = None, outbox: Outbox | None = None,
-    keeper: MemoryKeeper | None = None,
+    keeper: MemoryKeeper | None = None, endpoint: MemoryEndpoint | None = None, replays: Any = None,
 ) -> list[Callable[[], PageSet]]:
     """The parts of the portal on what is in memory."""
     desk, notices, outbox = desk or MemoryDesk(), notices or SeasonNotices(), outbox or Outbox()
@@ -233,5 +291,9 @@ def portal_pages(
     answering = Answering(AnswerDesk(catalog(), known, lambda name: [], lambda: NOW), known, outbox.publish)
     return [
         lambda: desk_pages(desk, lambda: TODAY), lambda: notice_pages(notices, desk, answering, lambda: TODAY),
-        lambda: subscription_pages(hub_map().subscriptions, kept, VAULT, lambda: NOW),
+        lambda: subscription_pages(hub_map().subscriptions, kept, VAULT, lambda: NOW, endpoint or MemoryEndpoint()),
+        lambda: replay_pages(hub_map().subscriptions, replays or NoReplays(), replays or NoReplays()),
+        lambda: upload_pages({}),
+        lambda: entry_pages({}), lambda: lead_pages(NoLeads(), desk, {}, lambda: TODAY),
+        lambda: event_pages(cast(Any, None), {}),
     ]

@@ -11,6 +11,7 @@ from connectors.export_folder.archive import Archive
 from connectors.export_folder.file import MAPPINGS, ExportFile, FileSource, is_an_export
 from connectors.export_folder.settings import ExportFolderSettings
 from connectors.export_folder.settling import Settling
+from connectors.export_folder.uploads import Uploads
 from hub.intake import MANIFEST_NAME, InputError, Refusal, SourceContext
 
 __all__ = ["MAPPINGS", "ExportFolder"]
@@ -28,18 +29,20 @@ class ExportFolder(FileSource):
         self._settings = settings
         self._settling = Settling(settings.settle_seconds, trusts_times=True)
         self._archive = Archive(settings.errors)
+        self.uploads = Uploads(context, settings, self._mappings.values())
 
     def portions(self) -> Iterator[ExportFile]:
-        """Files that nobody writes any more, oldest first. A folder that is missing is made."""
+        """Files that nobody writes any more, oldest first, then what was uploaded. A folder that is missing is made."""
         self._settings.folder.mkdir(parents=True, exist_ok=True)
         waiting = self._waiting()
         self._settling.keep(waiting)
         for path in waiting:
             if self._is_settled(path):
                 yield self._file(path)
+        yield from self.uploads.waiting()
 
     def waits(self) -> bool:
-        return bool(self._waiting())
+        return bool(self._waiting() or self.uploads.waiting())
 
     def check(self) -> list[str]:
         """The folder, and the headings of every file in it; nothing is moved or published."""

@@ -13,6 +13,7 @@ import structlog
 from connectors.export_folder.archive import write_refusal, write_report
 from connectors.export_folder.file import ExportFile, FileSource, is_an_export
 from connectors.export_folder.settling import Settling
+from connectors.export_folder.uploads import Uploads
 from connectors.sftp_folder.inbox import Fetched, Inbox, Remote, name_of
 from connectors.sftp_folder.manifests import MOST_MANIFEST_BYTES, Manifests, is_manifest
 from connectors.sftp_folder.outbox import Outbox, Told
@@ -45,6 +46,7 @@ class SftpFolder(FileSource):
         assert isinstance(settings, SftpFolderSettings)
         super().__init__(context, settings.mappings)
         self._settings = settings
+        self.uploads = Uploads(context, settings, self._mappings.values())
         self._server = Server(settings)
         self._inbox = Inbox(context.folder)
         self._told = Told(context.folder)
@@ -59,7 +61,8 @@ class SftpFolder(FileSource):
         self._refused: list[Entry] = []
 
     def portions(self) -> Iterator[ExportFile | RefusedEntry]:
-        """What lies here of the last time, then what the server has that nobody writes any more."""
+        """What was uploaded, what lies here of the last time, then what the server has that nobody writes any more."""
+        yield from self.uploads.waiting()
         if self._manifests is not None:
             self._manifests.give()  # what a kill left fetched
             self._manifests.end()
@@ -72,7 +75,8 @@ class SftpFolder(FileSource):
                 return
 
     def waits(self) -> bool:
-        return self._is_settling or self._has_more or self._outbox.has_news or bool(self._fetched())
+        is_here = bool(self._fetched() or self.uploads.waiting())
+        return self._is_settling or self._has_more or self._outbox.has_news or is_here
 
     def check(self) -> list[str]:
         """Login, folder, and the headings of the first files; nothing is moved, kept or published."""

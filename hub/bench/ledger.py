@@ -23,6 +23,7 @@ from hub.ops.ledger.queries import trace
 from hub.ops.ledger.reading import compacted_topics
 from hub.ops.ledger.service import LedgerService
 from hub.ops.ledger.view import Ledger
+from hub.state.channel_index import channel_index
 from hub.state.desk_index import DeskIndex
 from hub.state.ledger_index import LedgerIndex
 
@@ -54,7 +55,7 @@ class LedgerBench:
 
     def __init__(self, bootstrap: str, client: redis.Redis, hub_map: HubMap, catalog: Catalog) -> None:
         self._bootstrap, self._client, self._map, self._catalog = bootstrap, client, hub_map, catalog
-        self._index, self._desks = LedgerIndex(client), DeskIndex(client)
+        self._index, self._desks, self._channels = LedgerIndex(client), DeskIndex(client), channel_index(client)
         self._traffic = Traffic(catalog)
 
     def run(self, events: int, traces: int) -> LedgerMeasured:
@@ -66,6 +67,7 @@ class LedgerBench:
         estimated = self._index.usage().bytes
         steps, took = self._ask(events, traces)
         self._desks.clear()
+        self._channels.clear()
         desks = taken - (self._used() - before)
         return LedgerMeasured(
             events, records, rate, cpu, server_cpu, (taken - desks) / events, desks / events, estimated / events,
@@ -86,7 +88,8 @@ class LedgerBench:
     def _follow(self, records: int) -> tuple[float, float, float]:
         """(records a second, µs of CPU a record here, and in the index' server)."""
         service = LedgerService(
-            self._map, self._catalog, self._bootstrap, self._index, self._desks, most_bytes=_MOST_BYTES, is_nice=False
+            self._map, self._catalog, self._bootstrap, self._index, self._desks, self._channels,
+            most_bytes=_MOST_BYTES, is_nice=False,
         )
         thread = threading.Thread(target=service.run)
         server, cpu, wall = self._server_cpu(), cpu_seconds(), time.perf_counter()

@@ -10,8 +10,8 @@ import typer
 from hub import wiring
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
 from hub.cli.on_record import on_record
-from hub.disclosure.book import State, Step
 from hub.disclosure.reconcile import Comparison, Difference
+from hub.domain.disclosed import State, Step
 from hub.domain.plain import instant_text
 from hub.errors import UsageError
 from hub.settings import Settings
@@ -58,7 +58,7 @@ def list_public(
                     "! 撤下被拒，可能仍公示 / withdrawal refused, may be public still", state.channel,
                     state.correlation_id, state.subject, f"v{step.sequence}", step.reason or "",
                 ]))  # fmt: skip
-    raise typer.Exit(1 if any(_word(state) in ("refused", "stuck") for state in states) else 0)
+    raise typer.Exit(1 if any(state.standing in ("refused", "stuck") for state in states) else 0)
 
 
 @app.command("show")
@@ -80,7 +80,7 @@ def show(
     else:
         for state in found:
             place = f", {state.public_reference}" if state.public_reference else ""
-            typer.echo(f"\n{state.channel}  {state.correlation_id}  {state.subject}  {_word(state)}{place}")
+            typer.echo(f"\n{state.channel}  {state.correlation_id}  {state.subject}  {state.standing}{place}")
             for step in state.steps:
                 typer.echo(_line(step))
 
@@ -166,24 +166,13 @@ def _difference(each: Difference) -> dict[str, Any]:
 
 
 def _plain(state: State, *, with_steps: bool = False) -> dict[str, Any]:
-    found = {**state._asdict(), "state": _word(state)}
+    found = {**state._asdict(), "state": state.standing}
     del found["steps"]
     return {**found, "steps": [step._asdict() for step in state.steps]} if with_steps else found
 
 
-def _word(state: State) -> str:
-    """``waiting``, ``stuck`` (its withdrawal was refused), ``refused`` (its last order was), ``public`` or
-    ``withdrawn``."""
-    last = state.steps[-1]
-    if state.is_open:
-        return "waiting"
-    if last.status == "refused":
-        return "stuck" if state.stuck is not None else "refused"
-    return "public" if state.is_public else "withdrawn"
-
-
 def _counts(states: Any) -> str:
-    found = Counter(_word(state) for state in states)
+    found = Counter(state.standing for state in states)
     words = ("public", "withdrawn", "waiting", "refused", "stuck")
     return ", ".join(f"{word} {found[word]:,}" for word in words if found[word])
 

@@ -41,7 +41,8 @@ _GROUPS = {
 }
 #: Module -> its single commands.
 _COMMANDS = {
-    "hub.cli.up": ("up", "run"),
+    "hub.cli.up": ("up",),
+    "hub.cli.run": ("run",),
     "hub.cli.demo": ("demo",),
     "hub.cli.lag": ("lag", "ops"),
     "hub.cli.look": ("tally", "doctor"),

@@ -1,19 +1,16 @@
-"""``hub up`` and ``hub run``: the whole hub in one go, or one stage of it as a service."""
+"""``hub up``: the whole hub in one go."""
 
 from __future__ import annotations
 
-import faulthandler
 import signal
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
-import structlog
 import typer
 
 from hub import wiring
-from hub.bus.batch import tune_collector
 from hub.cli.common import Data, errors_as_sentences, settings_of
 from hub.demo import prepare
 from hub.domain.calendar import local_date
@@ -83,22 +80,3 @@ def print_logins(house: House, logins: Sequence[Seeded]) -> None:
         typer.echo(f"\n沙箱账号 / accounts of the sandbox: {house.addresses['web']}/sign-in")
         for each in logins:
             typer.echo(f"  {each.name:<12} {each.password}  {each.role:<14} {each.department}")
-
-
-def run(
-    stage: Annotated[str, typer.Argument(help="、".join(wiring.STAGES))],
-    data: Data = None,
-) -> None:
-    """Runs one stage as a service until SIGTERM, then drains it."""
-    # A stage that hangs can be asked where: kill -USR1 writes every thread's stack to its log.
-    faulthandler.register(signal.SIGUSR1)
-    tune_collector()
-    with errors_as_sentences():
-        settings = settings_of(data)
-        structlog.get_logger().info("settings", stage=stage, **settings.masked())
-        service = wiring.Together({
-            stage: wiring.with_health(settings, stage, wiring.build_service(settings, stage))
-        })
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: service.stop())
-        service.run()

@@ -49,6 +49,7 @@ KEYS: Mapping[str, str] = {
     "account": "Name of the account.",
     "report": "Id of the report.",
     "access-key": "Id of the key.",
+    "map": "Always `map`: there is one.",
 }
 
 #: Standard Webhooks 1.0.

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from hub.contracts.yaml_lines import FastLoader
 from hub.errors import ContractError
 
 
@@ -68,7 +69,7 @@ def load_code_lists(root: Path) -> dict[str, CodeList]:
 
 def _load(path: Path) -> CodeList:
     try:
-        raw: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw: Any = yaml.load(path.read_text(encoding="utf-8"), Loader=FastLoader)  # noqa: S506 - safe either way
         entries = {
             code: Code(code, entry["title"], entry.get("en", ""), tuple(entry.get("aliases", ())))
             for code, entry in raw["entries"].items()

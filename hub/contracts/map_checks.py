@@ -82,6 +82,10 @@ class Checker:
             yield from self.known((*path, "department"), subscription.get("department"), self.departments, "department")
             if subscription.get("fallback") is not None and subscription.get("delivery", "webhook") != "webhook":
                 yield self.fault((*path, "fallback"), "fallback without delivery: webhook", "only a push can fail")
+            if subscription.get("probe_minutes") is not None and subscription.get("delivery", "webhook") != "webhook":
+                yield self.fault(
+                    (*path, "probe_minutes"), "probe_minutes without delivery: webhook", "only an endpoint can be asked"
+                )
             for index, measure in enumerate(_list(subscription.get("measures"))):
                 yield from self.known((*path, "measures", index), measure, self.measures, "measure")
         if self.section("subscriptions") and _HOLDINGS not in self.topics:

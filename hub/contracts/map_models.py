@@ -57,7 +57,7 @@ class FactModel(Model):
 #: What a topic's records are keyed by; each is put into words in ``asyncapi_parts.KEYS``.
 KeyKind = Literal[
     "subject", "clock", "source", "endpoint", "calendar", "subscription", "notice", "fact", "enterprise", "act",
-    "account", "report", "access-key",
+    "account", "report", "access-key", "map",
 ]
 
 
@@ -98,7 +98,8 @@ class RouteModel(Model):
 
 
 class SubscriptionModel(Model):
-    """What a department gets, in which view, on which legal ground, and what it is to do with it."""
+    """What a department gets, in which view, on which legal ground, and what it is to do with it. ``probe_minutes``:
+    it lets itself be asked so often, by a test event, whether its endpoint takes messages."""
 
     title: str
     department: Name
@@ -112,6 +113,7 @@ class SubscriptionModel(Model):
     delivery: Literal["webhook", "pull", "file", "kafka"] = "webhook"
     retry: Literal["brisk", "standard", "patient"] = "standard"
     fallback: Literal["pull", "file"] | None = None
+    probe_minutes: int | None = Field(default=None, ge=1, le=1440)
     ended_on: date | None = None
 
 

@@ -10,7 +10,8 @@ others go through, it is what is sent: the subject is put aside with its followe
 A notice has a period of law. As it ends without the notice getting through, the notice goes the other way, where
 the subscription has one, and a person is told. What a later notice takes back before it went out never goes out.
 
-Of a line's notices ``lines`` keeps the order, ``book`` writes what is on record, ``elsewhere`` serves the other way.
+Of a line's notices ``lines`` keeps the order, ``agenda`` the turns, ``book`` writes what is on record; ``aside`` has
+those that do not get through for now, and the other way.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
 
@@ -31,9 +32,10 @@ from hub.bus.table_loader import Loader
 from hub.bus.tasks import Tasks
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import from_headers
+from hub.delivery.agenda import Agenda
+from hub.delivery.aside import Aside
 from hub.delivery.book import Book
-from hub.delivery.commands import COMMANDS_TOPIC, Command, read_command
-from hub.delivery.elsewhere import Elsewhere
+from hub.delivery.commands import COMMANDS_TOPIC, read_command
 from hub.delivery.fallback import Deadlines, Way
 from hub.delivery.gate import Gate
 from hub.delivery.indexing import Indexer, NoticeWriter
@@ -41,7 +43,7 @@ from hub.delivery.lines import Item, Line, Lines, LineState
 from hub.delivery.message import read_inbox, to_body, to_notice
 from hub.delivery.receipts import ReceiptWriter
 from hub.delivery.replays import Spans, is_replay, overtaken
-from hub.delivery.transport import GONE, Taken, Transport, WithdrawnError, close_later
+from hub.delivery.transport import GONE, Transport, WithdrawnError, close_later
 from hub.delivery.waits import Wait
 from hub.domain.circuit import Circuit, CircuitState
 from hub.domain.retry import RetryAt, RetryPolicy, Schedule
@@ -94,8 +96,7 @@ class DeliveryEngine:
         self._subscription, self._catalog, self._now = subscription, catalog, now
         self._inbox = f"inbox.{subscription}"
         self._load_waits, self._backlog, self._spans = load_waits, backlog, spans
-        self._policy, self._schedule = policy or RetryPolicy(), schedule or Schedule()
-        self._circuit = circuit or Circuit()
+        self._policy, self._circuit = policy or RetryPolicy(), circuit or Circuit()
         self._gate = gate or Gate(now, monotonic, lambda day: True)
         self._on_gone = on_gone
         self._monotonic, self._chance = monotonic, chance
@@ -103,12 +104,15 @@ class DeliveryEngine:
         self._way = Way(transport, ReceiptWriter(catalog, subscription, method))
         self._lines = Lines()
         self._book = Book(catalog, now, rule_version, self._lines, self._log)
-        self._deadlines = Deadlines(urgency, self._gate, catalog, now)
+        self._agenda = Agenda(self._lines)
         self._watch_seconds = watch_seconds if urgency is not None else None
-        self._elsewhere: Elsewhere | None = None
-        if fallback is not None:
-            other = Way(fallback[0], ReceiptWriter(catalog, subscription, fallback[1]))
-            self._elsewhere = Elsewhere(other, self._ended_elsewhere, now, watch_seconds, self._log)
+        self._aside = Aside(
+            self._lines, self._book, self._agenda, Deadlines(urgency, self._gate, catalog, now), lambda: self._way,
+            fallback=Way(fallback[0], ReceiptWriter(catalog, subscription, fallback[1])) if fallback else None,
+            schedule=schedule or Schedule(), tries=self._policy.max_attempts, circuit=self._circuit, gate=self._gate,
+            pause_seconds=watch_seconds, now=now, chance=chance, log=self._log,
+        )
+        self._elsewhere = self._aside.elsewhere
         self._busy: set[Line] = set()
         self._generation = 0
         self._tasks = Tasks(self._broken)
@@ -118,7 +122,6 @@ class DeliveryEngine:
 
     def attach(self, flow: Flow) -> None:
         self._book.flow = flow
-        self._ready: asyncio.Queue[Line] = asyncio.Queue()
         self._taken: asyncio.Queue[tuple[int, Sequence[Record]]] = asyncio.Queue()
         work = [self._admit_all(), *(self._work() for _ in range(self._way.transport.max_concurrent))]
         if self._watch_seconds is not None:
@@ -155,7 +158,7 @@ class DeliveryEngine:
         for line in self._lines:
             self._supersede(line)
             if line.items and line.state is LineState.IDLE:
-                self._take_up(line)
+                self._aside.take_up(line)
 
     async def revoked(self, places: Sequence[Place]) -> None:
         self._generation += 1
@@ -195,7 +198,9 @@ class DeliveryEngine:
             for record in records:
                 try:
                     if record.topic == COMMANDS_TOPIC:
-                        self._obey(record)
+                        command = read_command(record, self._catalog)
+                        if command.subscription == self._subscription:
+                            self._aside.obey(record, command)
                         self._book.flow.finish(record, [])
                     else:
                         items.append(self._prepare(record, None))
@@ -243,8 +248,8 @@ class DeliveryEngine:
                 self._book.flow.finish(item.record, [])  # put aside before it
             else:
                 line.items.appendleft(item)  # it went out, but perhaps its receipt was not written
-                self._call_back(line)
-                self._make_ready(line)
+                self._aside.call_back(line)
+                self._agenda.make_ready(line)
                 self._supersede(line)
             return
         self._lines.add(item)
@@ -252,21 +257,9 @@ class DeliveryEngine:
         if not line.items or line.items[-1] is not item:
             return
         if line.is_held:
-            self._put_behind(line, item)
+            self._aside.put_behind(line, item)
         elif line.state is LineState.IDLE:
-            self._make_ready(line)
-
-    def _take_up(self, line: Line) -> None:
-        """What waits when a partition comes: as it was left."""
-        wait = line.items[0].wait
-        if wait is not None and wait.state == "parked":
-            line.state = LineState.PARKED
-        elif wait is not None and wait.state == "fallback" and self._elsewhere is not None:
-            self._elsewhere.hand_out(line)
-        elif wait is not None and wait.state == "retrying" and wait.next_attempt_at is not None:
-            self._sleep(line, LineState.WAITING, (wait.next_attempt_at - self._now()).total_seconds())
-        else:
-            self._make_ready(line)
+            self._agenda.make_ready(line)
 
     def _supersede(self, line: Line) -> None:
         """What was taken back before it went out does not go out: the department never sees it."""
@@ -278,29 +271,15 @@ class DeliveryEngine:
             self._book.end(line, item, self._way, "superseded", f"taken back by the notice {notice_id}")
         if line.items and line.items[0] is first:
             return
-        self._call_back(line)
+        self._aside.call_back(line)
         if line.state is not LineState.READY or not line.items:
-            self._go_on(line)
+            self._agenda.go_on(line)
 
     # -- one line -------------------------------------------------------------------------------
 
-    def _make_ready(self, line: Line) -> None:
-        line.state = LineState.READY
-        self._ready.put_nowait(line)
-
-    def _sleep(self, line: Line, state: LineState, seconds: float) -> None:
-        line.state = state
-        first = line.items[0]
-
-        def wake() -> None:
-            if line.state is state and not line.is_gone and line.items and line.items[0] is first:
-                self._make_ready(line)
-
-        asyncio.get_running_loop().call_later(max(0.0, seconds), wake)
-
     async def _work(self) -> None:
         while True:
-            line = await self._ready.get()
+            line = await self._agenda.next()
             # Its state is another if it went the other way meanwhile.
             while not line.is_gone and line.state is LineState.READY and not self._may_go():
                 await asyncio.sleep(min(max(self._circuit.wait(self._monotonic()), 0.02), 0.5))
@@ -332,7 +311,7 @@ class DeliveryEngine:
             return
         except WithdrawnError:
             item.attempts -= 1
-            self._go_on(line)
+            self._agenda.go_on(line)
             return
         except HubError as error:
             self._failed(line, item, AttemptFailedError(str(error)))
@@ -345,11 +324,11 @@ class DeliveryEngine:
         item.http_status = taken.http_status
         if taken.is_success:
             self._book.end(line, item, self._way, "delivered", sent=taken.sent)
-            self._go_on(line)
+            self._agenda.go_on(line)
         elif taken.http_status == GONE:
             self._stop_for_good(line, item)
         else:
-            self._park(line, item, self._way, taken.reason or f"HTTP {taken.http_status}")
+            self._aside.park(line, item, self._way, taken.reason or f"HTTP {taken.http_status}")
 
     def _stop_for_good(self, line: Line, item: Item) -> None:
         """The endpoint says that it is no more: nothing is sent until a person has entered where to."""
@@ -360,16 +339,7 @@ class DeliveryEngine:
         self._gate.close(reason)
         if not line.is_gone:
             item.tries_in_place = 0
-            self._sleep(line, LineState.RESTING, self._policy.first_delay_seconds)
-
-    def _go_on(self, line: Line) -> None:
-        if line.is_gone:
-            return
-        if line.items:
-            self._make_ready(line)
-        else:
-            line.state = LineState.IDLE
-            self._lines.drop_empty(line)
+            self._agenda.sleep(line, LineState.RESTING, self._policy.first_delay_seconds)
 
     def _failed(self, line: Line, item: Item, error: AttemptFailedError) -> None:
         wish = error.retry_after_seconds or 0.0
@@ -385,117 +355,13 @@ class DeliveryEngine:
         if self._circuit.state is not CircuitState.CLOSED:
             # Not the notice's own fault, as far as anybody can tell: it keeps its place.
             item.tries_in_place = 0
-            self._sleep(line, LineState.RESTING, self._policy.first_delay_seconds)
+            self._agenda.sleep(line, LineState.RESTING, self._policy.first_delay_seconds)
         elif isinstance(decision, RetryAt):
-            self._sleep(line, LineState.RESTING, decision.delay_seconds)
+            self._agenda.sleep(line, LineState.RESTING, decision.delay_seconds)
         else:
-            self._put_aside(line, item, str(error))
-
-    # -- aside ----------------------------------------------------------------------------------
-
-    def _put_aside(self, line: Line, item: Item, reason: str) -> None:
-        if is_replay(item.notice):
-            self._park(line, item, self._way, f"{reason}; {item.attempts} attempts failed")
-            return
-        number = item.attempts - self._policy.max_attempts
-        chance = self._chance()
-        delay = self._deadlines.delay(item, self._schedule.delay(max(0, number), chance=chance), chance)
-        if delay is None:
-            self._park(line, item, self._way, f"{reason}; {item.attempts} attempts failed")
-            return
-        next_at = self._now() + timedelta(seconds=delay)
-        self._book.wait(line, item, Wait("retrying", reason, next_attempt_at=next_at))
-        self._sleep(line, LineState.WAITING, delay)
-        for each in list(line.items)[1:]:
-            self._put_behind(line, each)
-        self._log.warning("delivery.put_aside", notice_id=item.notice_id, error=reason, attempts=item.attempts,
-                          seconds=round(delay))
-
-    def _park(self, line: Line, item: Item, way: Way, reason: str) -> None:
-        if is_replay(item.notice):
-            # It must not hold up what has a period of law: who asked for it reads how it ended, and asks again.
-            self._book.end(line, item, way, "dropped", reason)
-            self._go_on(line)
-            return
-        line.state = LineState.PARKED
-        self._book.wait(line, item, Wait("parked", reason), self._book.receipt(item, way, "parked", reason))
-        self._log.warning("delivery.finished", notice_id=item.notice_id, event_id=item.notice["event_id"],
-                          status="parked", attempts=item.attempts, http_status=item.http_status)
-        for each in list(line.items)[1:]:
-            self._put_behind(line, each)
-
-    def _put_behind(self, line: Line, item: Item) -> None:
-        first = line.items[0].notice_id
-        if line.state is LineState.PARKED:
-            reason = f"behind the parked notice {first} of the same subject"
-            self._book.wait(line, item, Wait("behind", reason), self._book.receipt(item, self._way, "parked", reason))
-        elif item.wait is None:
-            self._book.wait(line, item, Wait("behind", f"behind the notice {first} of the same subject"))
-
-    def _obey(self, record: Record) -> None:
-        """A person's command: of this subscription or not, on this partition or not."""
-        command = read_command(record, self._catalog)
-        if command.subscription != self._subscription:
-            return
-        for line in self._lines:
-            if line.place[1] == record.partition and line.is_held:
-                self._obey_for(line, command)
-
-    def _obey_for(self, line: Line, command: Command) -> None:
-        named = [item for item in line.items if command.notice_id in (None, item.notice_id)]
-        if not named:
-            return
-        if command.kind == "release":
-            self._call_back(line)
-            line.items[0].tries_in_place = self._policy.max_attempts
-            line.items[0].is_released = True
-            self._make_ready(line)
-            return
-        reason = f"dropped by {command.asked_by}: {command.reason}"
-        is_first = named[0] is line.items[0]
-        if is_first:
-            self._call_back(line)
-        for item in named:
-            self._book.end(line, item, self._way, "dropped", reason)
-        if is_first:
-            self._go_on(line)
-
-    # -- the other way --------------------------------------------------------------------------
+            self._aside.put(line, item, str(error))
 
     async def _watch(self, seconds: float) -> None:
-        """Looks after what does not get through while its period ends."""
         while True:
             await asyncio.sleep(seconds)
-            for line in self._lines:
-                if line.items and line.state not in (LineState.IDLE, LineState.BUSY, LineState.ELSEWHERE):
-                    self._look_at(line, line.items[0])
-
-    def _look_at(self, line: Line, item: Item) -> None:
-        is_stuck = item.attempts or self._circuit.state is not CircuitState.CLOSED or self._gate.shut_by
-        # What a person has to judge already stays with him, unless it was this way that refused it.
-        is_judged = line.state is LineState.PARKED and item.http_status is None
-        if not is_stuck or is_judged or item.is_released or not self._deadlines.is_last(item):
-            return
-        reason = item.last_error or self._gate.shut_by or "the endpoint does not answer"
-        if self._elsewhere is not None:
-            self._book.wait(line, item, Wait("fallback", reason), self._deadlines.fell_back(item, reason))
-            self._log.warning("delivery.fell_back", notice_id=item.notice_id, error=reason, attempts=item.attempts)
-            self._elsewhere.hand_out(line)
-            for each in list(line.items)[1:]:
-                self._put_behind(line, each)
-        elif not item.is_told:
-            item.is_told = True
-            self._book.flow.finish(None, [self._deadlines.at_risk(item, reason)])
-            self._log.warning("delivery.at_risk", notice_id=item.notice_id, error=reason, attempts=item.attempts)
-
-    def _ended_elsewhere(self, line: Line, item: Item, taken: Taken) -> None:
-        assert self._elsewhere is not None
-        if taken.is_success:
-            self._book.end(line, item, self._elsewhere.way, "delivered", sent=taken.sent)
-            self._go_on(line)
-        else:
-            self._park(line, item, self._elsewhere.way, taken.reason or "refused")
-
-    def _call_back(self, line: Line) -> None:
-        if self._elsewhere is not None:
-            self._elsewhere.call_back(line)
+            self._aside.watch()

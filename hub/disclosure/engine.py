@@ -33,6 +33,7 @@ from hub.disclosure.orders import OrderReader
 from hub.disclosure.queue import Item, ItemState, OrderQueue
 from hub.disclosure.receipts import SUPERSEDED, ReceiptWriter
 from hub.disclosure.sink import REFUSED, BatchRefusedError, NotYet, Receipt, Result, Sink, TryAgain, fault_of
+from hub.disclosure.status import ChannelStatus
 from hub.domain.circuit import Circuit, CircuitState
 from hub.domain.retry import doubled
 from hub.errors import ContractError, HubError, PoisonError
@@ -84,9 +85,16 @@ class DisclosureEngine:
         self._partitions: set[int] = set()
         self._answered: set[str] = set()
         self._opened_at: float | None = None
+        self._said = ""
         self._is_looking = False
         self._tasks = Tasks(self._broken)
         self._late: LateReceipts | None = None
+
+    @property
+    def status(self) -> ChannelStatus:
+        """How it stands now; may be asked from any thread."""
+        wait = self._circuit.wait(self._monotonic())
+        return ChannelStatus(self._circuit.state.value, wait, len(self._queue), self._said)
 
     # -- the flow's side ------------------------------------------------------------------------
 
@@ -269,6 +277,7 @@ class DisclosureEngine:
     def _worked(self) -> None:
         """The channel answered: it is there."""
         self._circuit.succeeded()
+        self._said = ""
         opened_at, self._opened_at = self._opened_at, None
         if opened_at is not None and self._monotonic() - opened_at >= self._look_seconds:
             self._is_looking = True
@@ -302,6 +311,7 @@ class DisclosureEngine:
         """To be sent again. ``counts`` is whether it says something of the channel as a whole."""
         now, wish = self._monotonic(), error.retry_after_seconds or 0.0
         said = strip_identity(str(error))  # a channel may repeat what a row of ours held
+        self._said = said
         # Of a batch two subjects: it failed for all of them, whichever is named.
         for item in {id(each): each for each in (batch[0], batch[-1])}.values() if counts else ():
             if self._circuit.failed(item.keys[0], now, wish):

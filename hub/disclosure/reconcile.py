@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from hub.disclosure.book import State
 from hub.disclosure.sink import PublicRecord
+from hub.domain.disclosed import State
 
 DifferenceKind = Literal["missing", "still-public", "other-version", "unknown"]
 #: What an order that is given again asks for.

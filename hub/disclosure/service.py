@@ -18,6 +18,7 @@ from hub.disclosure.engine import DisclosureEngine
 from hub.disclosure.orders import ORDERS_TOPIC
 from hub.disclosure.receipts import RECEIPTS_TOPIC
 from hub.disclosure.sink import Sink
+from hub.disclosure.status import ChannelStatus
 from hub.errors import BrokerError
 
 #: The one group of all channels, of before each had its own.
@@ -54,7 +55,7 @@ class ChannelSender:
         adopts: Callable[[str | None], bool] = lambda channel: False,
     ) -> None:
         self._channel, self._means = channel, means
-        engine = DisclosureEngine(
+        self._engine = engine = DisclosureEngine(
             channel, sink, means.catalog, means.now, audience=audience,
             backlog=Backlog(means.bootstrap, topic=ORDERS_TOPIC, group=group_of(channel)),
             load_receipts=Since(means.bootstrap, topic=RECEIPTS_TOPIC),
@@ -65,6 +66,10 @@ class ChannelSender:
             bootstrap=means.bootstrap, max_open=sink.capabilities.max_under_way,
             shutdown_seconds=means.shutdown_seconds,
         )
+
+    @property
+    def status(self) -> ChannelStatus:
+        return self._engine.status
 
     @property
     def pulse(self) -> Pulse:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 from hub.domain.calendar import Calendar
 from hub.domain.clocks import Status
+from hub.domain.disclosed import ChannelEntry
 
 #: What is over stays so long on a desk, and in its counts; the longest look back of a scoreboard is 90 days.
 KEPT = timedelta(days=100)
@@ -153,6 +154,10 @@ class LeadEntry(NamedTuple):
         return cls(*parts)
 
 
+#: What is counted, by marks.
+Counted = ClockEntry | ChannelEntry
+
+
 def later_clock(one: ClockEntry | None, other: ClockEntry) -> ClockEntry:
     return other if one is None else max(one, other, key=lambda entry: (entry.stamp, entry.offset, str(entry)))
 
@@ -172,13 +177,16 @@ def join_notice(one: NoticeEntry | None, other: NoticeEntry) -> NoticeEntry:
     )
 
 
-def marks_of(entry: ClockEntry | None) -> frozenset[Mark]:
-    """What a clock counts for on the scoreboard of its owner.
+def marks_of(entry: Counted | None) -> frozenset[Mark]:
+    """What a clock counts for on the scoreboard of its owner, or a record on its channel.
 
-    A clock that was breached counts on the day of that, and again on the day that it was met late.
+    A clock that was breached counts on the day of that, and again on the day that it was met late. A record counts for
+    how it stands now.
     """
     if entry is None:
         return frozenset()
+    if isinstance(entry, ChannelEntry):
+        return frozenset({Mark("", "", entry.standing)} if entry.standing is not None else ())
     marks = []
     if entry.is_open:
         marks.append(Mark("", entry.rule, "open"))

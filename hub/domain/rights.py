@@ -52,6 +52,7 @@ RIGHTS: Mapping[str, Right] = {
     "profile.use": Right("本人账号与会话", True, "self", "self", "self", "self", "self", "self"),
     "portal.read": Right("部门工作台", False, "own", "own", "own", "own", "none", "none"),
     "notices.answer": Right("反馈通知", True, "own", "own", "none", "none", "none", "none"),
+    "records.enter": Right("录入与上传本部门数据", True, "own", "own", "none", "none", "none", "none"),
     "subscriptions.change": Right("管理本部门订阅", True, "none", "own", "own", "own", "none", "none"),
     "console.read": Right("运行控制台", False, "none", "none", "none", "none", "all", "all"),
     "console.change": Right("处置运行事项", True, "none", "none", "none", "none", "all", "none"),

@@ -27,9 +27,11 @@ from hub.intake.rows import (
 )
 from hub.intake.settings import ConnectorSettings, EncodingName, MappingName, SourcePath, setting
 from hub.intake.sources import SourceConfig, SourceContext, load_sources
+from hub.intake.uploads.contract import UPLOADS, RawRow, UploadFiles
 
 __all__ = [
     "MANIFEST_NAME",
+    "UPLOADS",
     "Batch",
     "ConnectorSettings",
     "ContractError",
@@ -45,6 +47,7 @@ __all__ = [
     "Place",
     "Portion",
     "Problem",
+    "RawRow",
     "Refusal",
     "Row",
     "RowFault",
@@ -52,6 +55,7 @@ __all__ = [
     "SourceConfig",
     "SourceContext",
     "SourcePath",
+    "UploadFiles",
     "UsageError",
     "doubled_names",
     "flatten",

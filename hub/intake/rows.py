@@ -247,6 +247,9 @@ class Source(Protocol):
     still being written, and the next portion is asked for when the last one is finished. A source is used
     by one thread; whoever made it closes it (the session does), perhaps more than once.
 
+    A source that people may upload files to has ``uploads`` (``hub.intake.UploadFiles``), and gives what lies there
+    as portions too.
+
     A source whose department may sign manifests of the day has beside these ``manifest_folder``: a folder out of
     which the hub takes them, as ``hub.intake.guards.manifest_box`` says, before and after ``portions``.
     """

@@ -14,7 +14,7 @@ from hub.intake.ledger import Ledger
 from hub.intake.rows import Counts, LoggedProblem, Place, Problem, Row, RowFault
 from hub.intake.tentative import is_tentative, published, tentative
 from hub.intake.usual import Usual, usual_rows
-from hub.intake.versions import EventWriter, Identified, Identity, unfit, utc_now
+from hub.intake.versions import EventWriter, Identified, Identity, unfit_row, utc_now
 from hub.state.seen_index import SeenRow
 
 #: Last word of the type of a record that a witness is.
@@ -135,7 +135,7 @@ class Taker:
                 made.add(key, after, output)
                 self._accept(row, before)
         except (ContractError, InputError) as error:
-            return _unfit(row, error)
+            return unfit_row(row, error)
         if unpublished is not None:
             self._end_wait(entry, made, now)
         return None
@@ -186,14 +186,3 @@ class Taker:
             elif key not in known and key not in rows:
                 rows[key] = SeenRow(1, key[:8], "rejected")
                 outputs.append(output)
-
-
-def _unfit(row: Row, error: ContractError | InputError) -> RowFault:
-    if isinstance(error, InputError):
-        return unfit(
-            row,
-            "没有统一社会信用代码、注册号、证件号码或名称，无法确定当事人",
-            "请至少填写其中一项",
-            "no-subject",
-        )
-    return unfit(row, f"内容不符合数据标准：{error}", "请对照模板说明核对这一行", "schema")

@@ -14,7 +14,7 @@ from hub.contracts.codec import Schema
 from hub.domain.events import Envelope, IdMaker, derive_id, new_traceparent
 from hub.domain.identifiers import subject_key
 from hub.domain.plain import whole_millis
-from hub.errors import InputError
+from hub.errors import ContractError, InputError
 from hub.intake.column import Table
 from hub.intake.content import Contents, canonical_text
 from hub.intake.encoder import Encode, RowEncoder
@@ -285,6 +285,18 @@ def unfit(row: Row, problem: str, remedy: str, code: str) -> RowFault:
     """The fault of a row that the schema refused after the mapping had let it pass."""
     digest = hashlib.blake2b(canonical_text(row.value).encode("utf-8", "replace"), digest_size=8).hexdigest()
     return RowFault(row.place, (Problem(code, None, None, None, problem, remedy),), digest)
+
+
+def unfit_row(row: Row, error: ContractError | InputError) -> RowFault:
+    """The fault of a row of which no event could be made (``EventWriter.event``)."""
+    if isinstance(error, InputError):
+        return unfit(
+            row,
+            "没有统一社会信用代码、注册号、证件号码或名称，无法确定当事人",
+            "请至少填写其中一项",
+            "no-subject",
+        )
+    return unfit(row, f"内容不符合数据标准：{error}", "请对照模板说明核对这一行", "schema")
 
 
 def utc_now() -> datetime:

@@ -1,7 +1,7 @@
 """A synthetic record at a rhythm, written and read back: whether the log takes and gives records, and how quickly.
 
-It goes to a topic of its own that nobody routes, says of itself that it is synthetic, and holds nothing. The outlets
-are not probed: see docs/decisions.md.
+It goes to a topic of its own that nobody routes, says of itself that it is synthetic, and holds nothing. What outlets
+said to theirs stands on the same topic (:mod:`hub.delivery.outlet_probes`) and is taken from there.
 """
 
 from __future__ import annotations
@@ -17,18 +17,14 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from hub.bus.clients import new_consumer
 from hub.bus.publisher import Publisher
-from hub.bus.records import Headers, Output
-from hub.contracts.cloudevents import to_headers
-from hub.domain.events import Envelope, new_traceparent
-from hub.domain.plain import whole_millis
+from hub.bus.records import Output
+from hub.contracts.probes import SENT, TOPIC, probe_headers, read_answer
 from hub.errors import BrokerError, HubError
+from hub.ops.outlets import LATE_BEATS, Outlets
 
-TOPIC = "ops.probes.v1"
 #: The outlet that the log itself is to the metrics.
 OUTLET = "log"
 STEPS = ("published", "read")
-#: A probe that has not come back after so many beats never did, as far as anybody can see.
-LATE_BEATS = 3
 log = structlog.get_logger()
 
 
@@ -47,14 +43,17 @@ class LogProbe:
         self._consumer: Consumer | None = None
         self._stopping = threading.Event()
         self._latest: tuple[float, Mapping[str, float]] | None = None
+        self._outlets = Outlets(monotonic)
 
     def latest(self) -> dict[str, dict[str, float | None]]:
         """Seconds from the writing of the latest probe until it was acknowledged by all in-sync replicas, and until it
-        was read; ``None`` where none came back of late."""
+        was read; ``None`` where none came back of late. Beside it the outlets that are asked, with their answers."""
         found = self._latest
         if found is None or self._monotonic() - found[0] > LATE_BEATS * self._seconds:
-            return {OUTLET: dict.fromkeys(STEPS)}
-        return {OUTLET: {step: found[1].get(step) for step in STEPS}}
+            own: dict[str, float | None] = dict.fromkeys(STEPS)
+        else:
+            own = {step: found[1].get(step) for step in STEPS}
+        return {OUTLET: own, **self._outlets.latest()}
 
     def run(self) -> None:
         try:
@@ -78,11 +77,16 @@ class LogProbe:
         try:
             consumer = self._listening()
             began = self._monotonic()
-            self._publisher.publish([Output(self._topic, id.encode(), None, _headers(id), 0)])
+            headers = probe_headers(id, "/stages/ops", SENT, OUTLET, datetime.now(UTC))
+            self._publisher.publish([Output(self._topic, id.encode(), None, headers, 0)])
             published = self._monotonic() - began
             while self._monotonic() - began < published + self._patience_seconds:
                 message = consumer.poll(0.2)
-                if message is not None and message.error() is None and message.key() == id.encode():
+                if message is None or message.error() is not None:
+                    continue
+                if (answer := read_answer(list(message.headers() or ()))) is not None:
+                    self._outlets.take(answer)
+                elif message.key() == id.encode():
                     return {"published": published, "read": self._monotonic() - began}
         except (KafkaException, BrokerError) as error:
             self._close()
@@ -108,11 +112,3 @@ class LogProbe:
         if self._consumer is not None:
             self._consumer.close()
             self._consumer = None
-
-
-def _headers(id: str) -> Headers:
-    envelope = Envelope(
-        id=id, source="/stages/ops", type="ops.probe.sent", subject=OUTLET, time=whole_millis(datetime.now(UTC)),
-        correlation_id=id, traceparent=new_traceparent(id),
-    )
-    return [*to_headers(envelope), ("ce_issynthetic", b"true")]

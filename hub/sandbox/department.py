@@ -32,6 +32,8 @@ STATUS_TITLES = {"acted": "已采取措施", "inapplicable": "不适用", "objec
 STATE_TITLES = {"pending": "待送达", "answered": "已送达", "refused": "被退回"}
 #: The message by which the hub asks whether who listens here wants what comes.
 VERIFICATION = "hub.endpoint.verification"
+#: A test event, which holds nothing to act on.
+TEST = "hub.endpoint.test"
 #: Of a thousand notices: so many meet an objection, and so many more do not apply.
 _OBJECTED, _INAPPLICABLE = 20, 60
 _INAPPLICABLE_REASONS = (
@@ -177,6 +179,8 @@ def _take(
         document = json.loads(body)
         if isinstance(document, dict) and document.get("type") == VERIFICATION:
             return JSONResponse({"challenge": document["data"]["challenge"]})
+        if isinstance(document, dict) and document.get("type") == TEST:
+            return Response(status_code=204)
         notice = NoticeBody.model_validate(document).data
     except (ValidationError, ValueError, KeyError, TypeError, RecursionError):
         return problem(422, "通知格式不符", "the body is not a notice")

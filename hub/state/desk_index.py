@@ -20,18 +20,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 import redis
 
-from hub.domain.desk import ClockEntry, LeadEntry, Mark, NoticeEntry, marks_of
+from hub.domain.desk import ClockEntry, Counted, LeadEntry, Mark, NoticeEntry, marks_of
+from hub.domain.disclosed import ChannelEntry
 from hub.state.ledger_index import answering
 
 PREFIX = "hub:desk:"
-Entry = ClockEntry | NoticeEntry | LeadEntry
+Entry = ClockEntry | NoticeEntry | LeadEntry | ChannelEntry
 Command = list[str | int]
-E = TypeVar("E", ClockEntry, NoticeEntry, LeadEntry)
+E = TypeVar("E", ClockEntry, NoticeEntry, LeadEntry, ChannelEntry)
 #: Entries that are looked at in one go when what is long over leaves.
 _SWEPT_AT_ONCE = 1000
 
@@ -46,6 +47,8 @@ class Shelf(Generic[E]):
     places: Callable[[E], Mapping[str, str]]
     #: All of those sorted sets.
     orders: tuple[str, ...]
+    #: Sorted set -> how many of its last places it keeps, where it does not keep all.
+    most: Mapping[str, int] = field(default_factory=dict)
 
 
 def _clock_places(entry: ClockEntry) -> dict[str, str]:
@@ -82,11 +85,14 @@ class DeskIndex:
     """All methods raise IndexUnavailableError when Redis does not answer. Thread-safe as the client is.
 
     ``client`` must not decode responses. The first argument of every question is the code of the department whose desk
-    it is.
+    it is. What else is looked after in this way has a prefix and ``shelves`` of its own (:mod:`channel_index`).
     """
 
-    def __init__(self, client: redis.Redis, *, prefix: str = PREFIX) -> None:
+    def __init__(
+        self, client: redis.Redis, *, prefix: str = PREFIX, shelves: tuple[Shelf[Any], ...] = SHELVES
+    ) -> None:
         self._client, self._prefix = client, prefix
+        self.shelves = {shelf.name: shelf for shelf in shelves}
         #: Not among the desks: only the stage looks up whose a lead is.
         self._homes = f"{prefix.rstrip(':')}-of-lead"
 
@@ -144,14 +150,13 @@ class DeskIndex:
 
     def many(self, wanted: Mapping[tuple[str, str], Sequence[str]]) -> dict[tuple[str, str, str], Entry]:
         """(department, shelf) -> ids, as entries by (department, shelf, id); one round trip."""
-        shelves = {shelf.name: shelf for shelf in SHELVES}
         order = [(place, list(names)) for place, names in wanted.items() if names]
         with answering(), self._client.pipeline(transaction=False) as pipe:
             for (department, name), names in order:
                 pipe.hmget(self._key(department, name), names)
             answers = pipe.execute()
         return {
-            (*place, id): shelves[place[1]].kind.parse(json.loads(raw))
+            (*place, id): self.shelves[place[1]].kind.parse(json.loads(raw))
             for (place, names), found in zip(order, answers, strict=True)
             for id, raw in zip(names, found, strict=True) if raw is not None
         }
@@ -169,15 +174,19 @@ class DeskIndex:
         found += [
             ["ZADD", self._key(department, name), 0, place] for name, place in has.items() if had.get(name) != place
         ]
+        found += [
+            ["ZREMRANGEBYRANK", self._key(department, name), 0, -most - 1] for name, most in shelf.most.items()
+            if name in has and had.get(name) != has[name]
+        ]
         if new is None:
             found.append(["HDEL", self._key(department, shelf.name), id])
         else:
             found.append(["HSET", self._key(department, shelf.name), id, pack(new)])
         return found
 
-    def score_commands(self, department: str, changes: Iterable[tuple[ClockEntry | None, ClockEntry | None]]) -> list[
-        Command
-    ]:
+    def score_commands(
+        self, department: str, changes: Iterable[tuple[Counted | None, Counted | None]]
+    ) -> list[Command]:
         """What the counts become as clocks of a department change, together."""
         sums: dict[Mark, int] = {}
         for old, new in changes:

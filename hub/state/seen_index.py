@@ -105,6 +105,13 @@ class SeenIndex:
             raise IndexUnavailableError("The index of rows seen was lost or rolled back; it will be rebuilt.")
         return [None if raw is None else _unpack(raw) for raw in found[1:]]
 
+    def peek(self, keys: Sequence[bytes]) -> list[SeenRow | None]:
+        """As ``lookup``, for somebody who does not own the index and only wants an idea: what was lost is not noticed,
+        and what its owner writes meanwhile may be missing."""
+        with _answering():
+            found = cast("list[bytes | None]", self._client.hmget(self._key, list(keys))) if keys else []
+        return [None if raw is None else _unpack(raw) for raw in found]
+
     def offsets(self, places: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """(topic, partition) -> offset from which on the index has to be caught up, where it is known."""
         with _answering():

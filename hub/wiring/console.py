@@ -6,8 +6,12 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
 
 from hub.bus.publisher import Publisher
+from hub.clocks.calendar_desk import CalendarDesk, Comparison
+from hub.clocks.calendars import CalendarLog, CalendarReader
+from hub.contracts.calendars import load_calendars
 from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
 from hub.delivery.commands import Command, write_command
@@ -15,22 +19,25 @@ from hub.delivery.settings import SubscriptionSettings
 from hub.delivery.settings_desk import Change
 from hub.delivery.waits import Waiting
 from hub.domain.acts import Actor
+from hub.domain.calendar import Calendar
 from hub.errors import InputError
 from hub.intake.build import held_portions
 from hub.intake.guards.log import Alert
-from hub.intake.guards.watch import Status
+from hub.intake.guards.watch import SourcesWatch, Status
 from hub.intake.held import Held, Verdict
 from hub.intake.sources import load_sources
 from hub.ops.letters import REDRIVE
 from hub.ops.snapshot import Snapshot
 from hub.settings import Settings
 from hub.state.snapshot_store import SnapshotStore
-from hub.web.site.console.desks import Clockwork, ConsoleDesks, Way
+from hub.web.site.console.desks import Clockwork, ConsoleDesks, Promise, Way
 from hub.web.site.console.pages import console_pages
 from hub.web.site.pages import PageSet
 from hub.wiring.acts import REPLAY, acts_desk, dead_letter_desk, replays
+from hub.wiring.channels import channel_desk
 from hub.wiring.delivery import settings_desk, verify_address, waiting_notices
 from hub.wiring.guards import sources_guard
+from hub.wiring.maps import map_log
 from hub.wiring.parts import open_redis, utc_now
 
 
@@ -91,6 +98,12 @@ class SourcesDesk:
             watch = guard.read()
             return watch.status(utc_now()), watch.open_alerts()
 
+    def manifests(self) -> Sequence[Promise]:
+        if not self._settings.sources.exists():
+            return ()
+        with closing(sources_guard(self._settings, self._hub_map, self._catalog)) as guard:
+            return promises(guard.read(), utc_now())
+
     def held(self) -> Sequence[tuple[str, Held]]:
         names = load_sources(self._settings.sources) if self._settings.sources.exists() else ()
         return [(name, each) for name in names for each in held_portions(self._settings.data, name).all()]
@@ -101,12 +114,58 @@ class SourcesDesk:
             held_portions(self._settings.data, source).decide(id_, verdict, by=who.name, reason=reason)
 
 
+def promises(watch: SourcesWatch, now: datetime) -> list[Promise]:
+    """The manifests of all sources beside what was taken, and the days whose manifest is missing.
+
+    Files are compared here, from memory. To count events would be to read their topics: of them what the watch has
+    found and raised is said.
+    """
+    raised = {(each.source, each.about): each for each in watch.open_alerts() if each.kind == "manifest-differs"}
+    found: list[Promise] = []
+    for status in watch.status(now):
+        for taken in watch.manifests(status.source):
+            manifest, alert = taken.manifest, raised.get((taken.source, taken.day.isoformat()))
+            promise = Promise(
+                taken.source, taken.day, "open", manifest.count, None, None, taken.signature is not None,
+                taken.received_at,
+            )
+            if manifest.files is not None:
+                beside = watch.compare(taken)
+                promise = promise._replace(
+                    verdict=beside.verdict, taken=beside.taken, files=len(manifest.files), says=beside.says
+                )
+            elif alert is not None:
+                promise = promise._replace(verdict="differs", taken=alert.taken, says=alert.reason)
+            found.append(promise)
+        found += [Promise(status.source, day, "missing") for day in watch.missing_days(status.source, now)]
+    return found
+
+
+class CalendarFiles:
+    """Calendars in force, and those of the files as they are when somebody asks."""
+
+    def __init__(self, settings: Settings, hub_map: HubMap, catalog: Catalog) -> None:
+        self._settings, self._hub_map, self._catalog = settings, hub_map, catalog
+
+    def files(self) -> Mapping[str, Calendar]:
+        return load_calendars(self._settings.home)
+
+    def log(self) -> CalendarLog:
+        return CalendarReader(self._settings.bootstrap, self._catalog).read()
+
+    def compare(self, name: str | None = None) -> Comparison:
+        desk = CalendarDesk(self._settings.bootstrap, self._catalog, self._hub_map.clocks, self.files())
+        return desk.compare(name)
+
+
 def console_part(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher) -> PageSet:
     """The console's pages on the running hub."""
     letters, again = dead_letter_desk(settings, publisher), replays(settings, publisher)
     return console_pages(ConsoleDesks(
         _snapshots(settings), EndpointDesk(settings, catalog, publisher), letters, acts_desk(settings, publisher),
-        again, SourcesDesk(settings, hub_map, catalog, publisher), hub_map,
+        again, SourcesDesk(settings, hub_map, catalog, publisher),
+        channel_desk(settings, hub_map, catalog, publisher), CalendarFiles(settings, hub_map, catalog),
+        map_log(settings, catalog, publisher), hub_map,
         {name: Clockwork(rule.title, rule.owner, rule.basis) for name, rule in hub_map.clocks.items()},
         {
             name: Way(entry.title, entry.department, entry.delivery, entry.fallback)

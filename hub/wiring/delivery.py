@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from hub.bus.address_guard import AddressGuard, parse_networks
 from hub.bus.follower import Follower
@@ -23,13 +24,15 @@ from hub.delivery.filedrop.columns import Columns
 from hub.delivery.filedrop.sender import Drop, FileSender, WebhookOrFileSender
 from hub.delivery.handshake import shake_hands
 from hub.delivery.message import read_notices
+from hub.delivery.outlet_probes import OutletProbes
 from hub.delivery.pull import PullBox
+from hub.delivery.rehearsal import Receipt, rehearse
 from hub.delivery.service import Means, Puller, PullSender, Sender, WebhookSender, group_of
 from hub.delivery.settings import SETTINGS_TOPIC, SettingsLog, SubscriptionSettings
 from hub.delivery.settings_desk import Change, SettingsDesk, SettingsTable
 from hub.delivery.waits import WAITS_TOPIC, Waiting, WaitLog
 from hub.domain.vault import Vault
-from hub.domain.webhook import parse_secret
+from hub.domain.webhook import SigningKey, parse_secret
 from hub.errors import IndexUnavailableError, InputError
 from hub.settings import Settings
 from hub.state.notice_index import Notice, NoticeIndex
@@ -98,6 +101,26 @@ def delivery_means(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Mea
 
 async def verify_address(settings: Settings, current: SubscriptionSettings, url: str) -> None:
     """Asks whoever listens at ``url`` whether he wants what comes. Raises InputError with what was wrong."""
+    keys, client = _knocking(settings, current, url)
+    try:
+        await shake_hands(client, url, keys, current.subscription, utc_now)
+    finally:
+        await client.close()
+
+
+async def send_test(settings: Settings, current: SubscriptionSettings) -> Receipt:
+    """Sends a test event to the address in force. Raises InputError without an address or a key."""
+    if current.url is None:
+        raise InputError(f"{current.subscription} has no address to send a test event to")
+    keys, client = _knocking(settings, current, current.url)
+    try:
+        return await rehearse(client, current.url, keys, current.subscription, utc_now)
+    finally:
+        await client.close()
+
+
+def _knocking(settings: Settings, current: SubscriptionSettings, url: str) -> tuple[list[SigningKey], HttpClient]:
+    """What it takes to ask an address. Raises InputError for one that may not be asked, or without a key."""
     guard = address_guard(settings)
     guard.check_url(url)
     keys = [parse_secret(text) for text in current.secrets(vault(settings), utc_now())]
@@ -106,11 +129,7 @@ async def verify_address(settings: Settings, current: SubscriptionSettings, url:
             f"{current.subscription} has no key that signs; make one first with `hub subscriptions rotate` and let "
             "the department enter it"
         )
-    client = HttpClient(utc_now, guard=guard)
-    try:
-        await shake_hands(client, url, keys, current.subscription, utc_now)
-    finally:
-        await client.close()
+    return keys, HttpClient(utc_now, guard=guard)
 
 
 def build_delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoints: Endpoints) -> Service:
@@ -138,7 +157,11 @@ def build_delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoi
     direct = build_direct(settings, hub_map, catalog, means, table)
     table.fill(settings_in_force(settings, hub_map, catalog, endpoints))
     handed_out = {group_of(name): sender for name, sender in senders.items()}
-    return Together({**handed_out, **direct.services, "settings": table})
+    probes = OutletProbes(
+        {name: entry.probe_minutes for name, entry in hub_map.subscriptions.items() if entry.probe_minutes},
+        table.get, partial(send_test, settings), KafkaPublisher(settings.bootstrap, client_id="outlet-probes"), utc_now,
+    )
+    return Together({**handed_out, **direct.services, "settings": table, "probes": probes})
 
 
 def file_drop(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Drop:

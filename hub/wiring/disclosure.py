@@ -12,7 +12,7 @@ from hub.bus.reader import partitions_of, read_topics
 from hub.contracts.catalog import Catalog
 from hub.contracts.endpoints import Endpoints, load_endpoints
 from hub.contracts.map import HubMap
-from hub.disclosure.book import State, fold
+from hub.disclosure.book import fold
 from hub.disclosure.config import ChannelConfig, build_sink
 from hub.disclosure.orders import ORDERS_TOPIC
 from hub.disclosure.receipts import RECEIPTS_TOPIC
@@ -20,10 +20,13 @@ from hub.disclosure.reconcile import Comparison, Difference, compare, refused_wi
 from hub.disclosure.reissue import orders_of, reissue
 from hub.disclosure.service import Means, channel_senders, group_of
 from hub.disclosure.sink import PublicRecord
+from hub.disclosure.status import Reconciled
+from hub.domain.disclosed import State
 from hub.domain.murmur2 import partition_of
 from hub.errors import ContractError, UsageError
 from hub.settings import Settings
-from hub.wiring.parts import Service, Together, open_catalog, open_map, utc_now
+from hub.wiring.channel_notes import ChannelNotes, StatusNotes, note_reconciled
+from hub.wiring.parts import Service, Together, open_catalog, open_map, open_redis, utc_now
 
 _log = structlog.get_logger()
 
@@ -63,7 +66,12 @@ def build_disclosure(settings: Settings, hub_map: HubMap, catalog: Catalog, endp
     sinks = {name: build_sink(config, catalog, settings.data, utc_now) for name, config in configs.items()}
     audiences = {name: channel.audience for name, channel in hub_map.channels.items()}
     senders = channel_senders(sinks, hub_map.channels, means, audiences)
-    return Together({group_of(name): sender for name, sender in senders.items()})
+    services: dict[str, Service] = {group_of(name): sender for name, sender in senders.items()}
+    try:
+        services["channel-status"] = StatusNotes(senders, ChannelNotes(open_redis(settings)))
+    except UsageError:
+        _log.info("no Redis is named: the console does not see the circuits of the channels")
+    return Together(services)
 
 
 def public_states(settings: Settings, channel: str | None = None, subject: str | None = None) -> list[State]:
@@ -99,7 +107,9 @@ def reconcile(settings: Settings, channel: str) -> Comparison:
 
     began = utc_now()
     found = asyncio.run(listed())
-    return compare(public_states(settings, channel), found, began)
+    result = compare(public_states(settings, channel), found, began)
+    note_reconciled(settings, channel, Reconciled.of(result, began))
+    return result
 
 
 def withdraw_again(settings: Settings, channel: str, *, by: str, why: str) -> int:

@@ -16,8 +16,8 @@ from hub.intake.guards.service import SourcesGuard
 from hub.intake.guards.watch import SourcesWatch, WatchRule
 from hub.intake.sources import load_sources
 from hub.settings import Settings
-from hub.wiring.http_intake import department_facts, http_sources
 from hub.wiring.parts import utc_now
+from hub.wiring.sources_http import department_facts, http_sources
 
 #: Working days of the departments.
 CALENDAR = "gannan"

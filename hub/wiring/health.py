@@ -1,18 +1,13 @@
-"""Health of stages: what their loops say of themselves, on a port of its own; and recovery beside the web side."""
+"""Health of stages: what their loops say of themselves, on a port of its own."""
 
 from __future__ import annotations
 
 import socket
-import threading
-from collections.abc import Callable, Iterator, Mapping
-
-import uvicorn
+from collections.abc import Callable, Iterator
 
 from hub.bus.pulse import Pulse
 from hub.errors import UsageError
 from hub.settings import Settings
-from hub.web.app import create_app, health_router
-from hub.web.startup import Startup
 from hub.wiring.parts import Service, Together
 
 
@@ -36,6 +31,10 @@ def with_health(settings: Settings, stage: str, service: Service) -> Service:
     """
     if not settings.health_port or stage == "web":
         return service
+    # The web framework is a second of work and forty megabytes: of those that serve health alone.
+    from hub.web.app import create_app, health_router
+    from hub.wiring.served import HealthServer
+
     pulses = list(pulses_of(service))
     router = health_router(
         lambda: first_fault(pulses, Pulse.why_not_ready),
@@ -48,40 +47,3 @@ def with_health(settings: Settings, stage: str, service: Service) -> Service:
     except OSError as error:
         raise UsageError(f"HUB_HEALTH_PORT: {place[0]}:{place[1]} cannot be had: {error.strerror}") from error
     return Together({stage: service, "health": HealthServer(create_app([("", router)]), listening)})
-
-
-class HealthServer:
-    """Serves an application on a socket that is open already, until it is told to stop."""
-
-    def __init__(self, app: object, listening: socket.socket) -> None:
-        config = uvicorn.Config(
-            app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=1,  # type: ignore[arg-type]
-        )
-        self._server, self._listening = uvicorn.Server(config), listening
-
-    def run(self) -> None:
-        try:
-            self._server.run(sockets=[self._listening])
-        finally:
-            self._listening.close()
-
-    def stop(self) -> None:
-        self._server.should_exit = True
-
-
-class Recovery:
-    """Reads what the web side needs, part by part, while it listens already. Ends with the error of a part."""
-
-    def __init__(self, work: Mapping[str, Callable[[], object]], startup: Startup) -> None:
-        self._work, self._startup, self._stopping = dict(work), startup, threading.Event()
-
-    def run(self) -> None:
-        for part, read in self._work.items():
-            if self._stopping.is_set():
-                return
-            read()
-            self._startup.done(part)
-        self._stopping.wait()
-
-    def stop(self) -> None:
-        self._stopping.set()

@@ -15,10 +15,10 @@ from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
 from hub.errors import UsageError
 from hub.intake.desk import DeskMeans, SourceDesk
-from hub.intake.forms import Form, describe_form
+from hub.intake.forms import Form, FormDesk, describe_form
 from hub.intake.guards.log import GuardLog, ManifestTaken
 from hub.intake.guards.reporter import SharedReporter
-from hub.intake.http_sources import HttpSource, load_http_sources, matching
+from hub.intake.http_sources import HttpSource, matching
 from hub.intake.identity.register_log import RegisterFeed
 from hub.intake.source_keys import KEYS_TOPIC, KeysLog
 from hub.intake.source_keys_desk import KeysDesk, KeysTable
@@ -27,9 +27,7 @@ from hub.settings import Settings
 from hub.web.events import Entrance, events_router
 from hub.web.manifests import manifests_router
 from hub.wiring.parts import Service, open_redis, subject_secret, utc_now
-
-#: Facts that the hub itself finds stand beside those of departments.
-_OWN_DOMAINS = ("hub/", "clock/")
+from hub.wiring.sources_http import department_facts, http_sources
 
 
 class HttpIntake(NamedTuple):
@@ -39,16 +37,8 @@ class HttpIntake(NamedTuple):
     services: Mapping[str, Service]
     #: Name of the source that a key opens for, ``None`` for a key that opens nothing.
     source_of_key: Callable[[str], str | None]
-
-
-def department_facts(hub_map: HubMap) -> dict[str, str]:
-    """Event type -> topic, of what departments enter."""
-    return {
-        event: name
-        for name in hub_map.routed_topics()
-        if not (hub_map.topics[name].schema_ or "").startswith(_OWN_DOMAINS)
-        for event in hub_map.topics[name].events
-    }
+    #: What each source may hand in by hand too: (code of its department, desk), by its name.
+    forms: Mapping[str, tuple[str, FormDesk]]
 
 
 def entry_form(event: str, hub_map: HubMap, catalog: Catalog) -> Form:
@@ -58,11 +48,6 @@ def entry_form(event: str, hub_map: HubMap, catalog: Catalog) -> Form:
         raise UsageError(f"There is no form for {event!r}; there are: {', '.join(sorted(facts))}.")
     schema = catalog.schema(str(hub_map.topics[facts[event]].schema_))
     return describe_form(event, schema, catalog.codes, MAX_NATURAL_KEY)
-
-
-def http_sources(settings: Settings, hub_map: HubMap) -> dict[str, HttpSource]:
-    """The sources that hand in by HTTP. Raises ContractError."""
-    return load_http_sources(settings.sources, department_facts(hub_map))
 
 
 def keys_desk(settings: Settings, catalog: Catalog, publisher: Publisher) -> KeysDesk:
@@ -102,7 +87,19 @@ def build_http_intake(
         found = table.find(text, utc_now())
         return found[0] if found is not None else None
 
-    return HttpIntake(routers, services, source_of_key)
+    forms = {
+        name: (each.source.department_code, _form_desk(each, facts, hub_map, catalog))
+        for name, each in entrances.items()
+    }
+    return HttpIntake(routers, services, source_of_key, forms)
+
+
+def _form_desk(entrance: Entrance, facts: Mapping[str, str], hub_map: HubMap, catalog: Catalog) -> FormDesk:
+    """The desk that takes filled forms of a source: the one that takes what its system posts."""
+    schemas = {
+        event: str(hub_map.topics[facts[event]].schema_) for event in matching(entrance.source.events, facts)
+    }
+    return FormDesk(entrance.receiver, entrance.desk, schemas, catalog)
 
 
 def source_entrance(

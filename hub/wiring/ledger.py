@@ -25,6 +25,7 @@ from hub.ops.ledger.service import GROUP, LedgerService
 from hub.ops.ledger.verify import Comparison, compare, read_all
 from hub.ops.ledger.view import Ledger
 from hub.settings import Settings
+from hub.state.channel_index import channel_index
 from hub.state.desk_index import DeskIndex
 from hub.state.ledger_index import LedgerIndex
 from hub.wiring.parts import open_catalog, open_map, open_redis, utc_now
@@ -43,7 +44,7 @@ def build_ledger(settings: Settings, hub_map: HubMap, catalog: Catalog, *, is_ni
     """The stage. ``is_nice``: the whole process gives way to others."""
     client = open_redis(settings)
     return LedgerService(
-        hub_map, catalog, settings.bootstrap, LedgerIndex(client), DeskIndex(client),
+        hub_map, catalog, settings.bootstrap, LedgerIndex(client), DeskIndex(client), channel_index(client),
         most_bytes=settings.ledger_memory * _MEBIBYTE, is_nice=is_nice,
     )
 
@@ -83,7 +84,7 @@ class LedgerRebuild:
         self._catalog = open_catalog(settings)
         self._map = open_map(settings, self._catalog)
         client = open_redis(settings)
-        self._index, self._desks = LedgerIndex(client), DeskIndex(client)
+        self._index, self._desks = LedgerIndex(client), (DeskIndex(client), channel_index(client))
 
     def rebuild(self) -> None:
         """Forgets all of it and waits until it is filled again, by the stage or, where none runs, by itself.
@@ -92,7 +93,8 @@ class LedgerRebuild:
         """
         is_running = self._index.has_owner()
         self._index.seize(uuid.uuid4().hex)
-        self._desks.clear()
+        for each in self._desks:
+            each.clear()
         self._index.clear()
         self._index.end()
         if is_running:

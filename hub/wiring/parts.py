@@ -6,14 +6,13 @@ import contextlib
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
 import redis
-import uvicorn
 from pydantic import SecretStr
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -121,22 +120,6 @@ class Together:
             self._error = self._error or error
         finally:
             self._ended.set()
-
-
-class WebService:
-    """Uvicorn as a service; run outside the main thread it leaves signals to the command line."""
-
-    def __init__(self, server: uvicorn.Server, close: Callable[[], None]) -> None:
-        self._server, self._close = server, close
-
-    def run(self) -> None:
-        try:
-            self._server.run()
-        finally:
-            self._close()
-
-    def stop(self) -> None:
-        self._server.should_exit = True
 
 
 def open_redis(settings: Settings) -> redis.Redis:

@@ -26,6 +26,7 @@ from hub.bus.reader import read_topics
 from hub.bus.revision_desk import RevisionDesk, Words
 from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
+from hub.intake.forms import FormDesk
 from hub.settings import Settings
 from hub.web.key_callers import Department, KeyCallers
 from hub.web.site.accounts_pages import accounts_pages
@@ -107,8 +108,14 @@ def key_callers(hub_map: HubMap, keys: KeysInForce) -> KeyCallers:
     return KeyCallers(keys, departments, utc_now)
 
 
-def build_site(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher) -> Site:
-    """Reads what is in force first, and makes the reports that a kill left unmade. Raises BrokerError."""
+def build_site(
+    settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher,
+    forms: Mapping[str, tuple[str, FormDesk]],
+) -> Site:
+    """Reads what is in force first, and makes the reports that a kill left unmade. Raises BrokerError.
+
+    ``forms`` are the desks of sources that hand in, with the codes of their departments.
+    """
     accounts = AccountsTable(Follower(settings.bootstrap, ACCOUNTS_TOPIC), AccountsLog(catalog))
     reports = ReportsTable(Follower(settings.bootstrap, REPORTS_TOPIC), ReportsLog(catalog))
     keys = ApiKeysTable(Follower(settings.bootstrap, KEYS_TOPIC), ApiKeysLog(catalog))
@@ -122,7 +129,7 @@ def build_site(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher:
     door = Door(accounts, Sessions(client), Throttle(client), vault(settings), acts, utc_now)
     renderer = Renderer({name: str(entry["name"]) for name, entry in hub_map.departments.items()})
     renderer.registry = Registry([
-        *(part() for part in PARTS), *portal_parts(settings, hub_map, catalog, publisher),
+        *(part() for part in PARTS), *portal_parts(settings, hub_map, catalog, publisher, forms),
         console_part(settings, hub_map, catalog, publisher),
     ])
     parts = SiteParts(

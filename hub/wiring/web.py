@@ -33,9 +33,11 @@ from hub.web.startup import Startup, StartupGate
 from hub.web.subscriptions import subscriptions_router
 from hub.wiring.api import build_pages, find_callers, limit_requests
 from hub.wiring.delivery import fetched_senders, settings_desk, settings_in_force, settings_table, vault, verify_address
-from hub.wiring.health import Recovery, first_fault, pulses_of
+from hub.wiring.health import first_fault, pulses_of
 from hub.wiring.http_intake import build_http_intake
-from hub.wiring.parts import Service, Together, WebService, open_redis, utc_now
+from hub.wiring.parts import Service, Together, open_redis, utc_now
+from hub.wiring.recovery import Recovery
+from hub.wiring.served import WebService
 from hub.wiring.site import build_site, key_callers
 from hub.wiring.topics import topic_specs
 
@@ -124,7 +126,7 @@ def build_app(
         table, settings_desk(settings, catalog, publisher), pullers, partial(verify_address, settings)
     )
     intake = build_http_intake(settings, hub_map, catalog, publisher)
-    site = build_site(settings, hub_map, catalog, publisher)
+    site = build_site(settings, hub_map, catalog, publisher, intake.forms)
     callers = find_callers(hub_map, table, [key_callers(hub_map, site.parts.keys)])
     routers = [
         health, *intake.routers, feedback, subscriptions, asyncapi_router(document),

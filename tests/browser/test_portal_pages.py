@@ -10,11 +10,22 @@ import pytest
 import redis
 from playwright.sync_api import expect
 
+from hub.delivery.settings import SubscriptionSettings
 from hub.domain.desk import Colour, NoticeState, Score
 from hub.settings import load
 from tests.browser.conftest import SignIn, faults_of, is_scrolled_sideways, shot
 from tests.support_browser import Pages
-from tests.support_portal import TODAY, MemoryDesk, Outbox, SeasonNotices, a_clock, a_lead, a_notice, portal_pages
+from tests.support_portal import (
+    TODAY,
+    MemoryDesk,
+    MemoryKeeper,
+    Outbox,
+    SeasonNotices,
+    a_clock,
+    a_lead,
+    a_notice,
+    portal_pages,
+)
 from tests.support_served import served
 from tests.support_site import site as made_site
 
@@ -22,6 +33,10 @@ if TYPE_CHECKING:
     from tests.conftest import IndexLike
 
 NOTICES, OUTBOX = SeasonNotices(), Outbox()
+KEEPER = MemoryKeeper()
+KEEPER.settings["government-procurement"] = SubscriptionSettings(
+    "government-procurement", 1, url="https://receiver.example/in", is_verified=True
+)
 NOTICE = f"/desk/notices/{NOTICES.inbox['notice_id']}"
 PAGES = {
     "home": "/", "deadlines": "/desk/deadlines", "notices": "/desk/notices?show=all", "leads": "/desk/leads",
@@ -52,7 +67,7 @@ def site(valkey: IndexLike, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """The portal on a desk in memory."""
     with redis.Redis.from_url(valkey.url) as client:
         client.flushdb()
-        made = made_site(client, portal_pages(filled_desk(), NOTICES, OUTBOX))
+        made = made_site(client, portal_pages(filled_desk(), NOTICES, OUTBOX, KEEPER))
         with served(made.app) as url:
             yield Pages(url, made.app, load(data=tmp_path_factory.mktemp("portal")))
             made.parts.ending.set()
@@ -96,3 +111,24 @@ def test_every_page_is_fit_for_all(sign_in: SignIn, site: Pages, width: str) -> 
         assert not is_scrolled_sideways(page), path
         shot(page, f"portal-{name}-{width}")
         assert faults_of(page) == [], path
+
+
+@pytest.mark.parametrize("width", ["desk", "phone"])
+def test_what_leaders_do_with_subscriptions_is_fit_for_all(sign_in: SignIn, site: Pages, width: str) -> None:
+    page = sign_in("fin-leader", width=width)
+    page.goto(f"{site.url}/desk/subscriptions")
+    page.get_by_role("button", name="变更接收地址").click()
+    expect(page.get_by_label("新地址")).to_be_visible()
+    assert faults_of(page) == []
+    shot(page, f"portal-address-{width}")
+    page.get_by_role("button", name="取消").locator("visible=true").click()
+    page.get_by_role("button", name="发送测试事件").click()
+    page.get_by_label("原因").locator("visible=true").fill("联调")
+    page.get_by_role("button", name="发送", exact=True).click()
+    expect(page.get_by_text("测试事件已被接收")).to_be_visible()
+    assert faults_of(page) == [] and not is_scrolled_sideways(page)
+    shot(page, f"portal-test-event-{width}")
+    page.get_by_role("link", name="重发通知").click()
+    expect(page.get_by_role("heading", name="重发通知")).to_be_visible()
+    assert faults_of(page) == [] and not is_scrolled_sideways(page)
+    shot(page, f"portal-replay-{width}")

@@ -133,7 +133,7 @@ def test_another_process_takes_over_from_a_killed_one_by_itself(kafka: KafkaLike
 
 
 def test_a_calendar_is_followed_to_the_end_however_often_the_stage_is_killed(kafka: KafkaLike, launch: Launch) -> None:
-    count, kills = (200_000, 10) if ROUNDS else (30_000, 2)
+    count, kills = (200_000, 10) if ROUNDS else (12_000, 2)
     first, last = count // PARTITIONS, count - count // PARTITIONS
     producer, chance = new_producer(kafka.bootstrap, client_id="test"), random.Random(SEED)
     feeds = [Feed(partition) for partition in range(PARTITIONS)]

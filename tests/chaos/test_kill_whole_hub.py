@@ -54,6 +54,11 @@ PHASES: dict[str, Callable[[Counts], tuple[int, int]]] = {
     "disclosure": lambda now: (now["disclosure.receipts.v1"], now["disclosure.orders.v1"]),
     "delivery": lambda now: (now["delivery.receipts.v1"], sum(now[inbox] for inbox in INBOXES)),
 }
+#: The phases in which all is killed, with the files of the season that arrive before. ``make chaos`` takes each by
+#: itself; intake's comes before them in any case.
+KILLED: tuple[tuple[str, int], ...] = (("delivery", 7),)
+if ROUNDS:
+    KILLED = (("routing", 3), ("disclosure", 2), ("delivery", 2))
 #: Stage -> records that it has written.
 WORK: dict[str, Callable[[Counts], int]] = {
     "intake": _facts,
@@ -113,12 +118,12 @@ def running(folder: Path, rows: int) -> Iterator[Run]:
 
 
 def test_a_hub_killed_in_every_phase_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
-    with running(tmp_path, 2000 + 200 * ROUNDS) as run:
+    with running(tmp_path, (2000 if ROUNDS else 1200) + 200 * ROUNDS) as run:
         run.release(3)
         run.hub.launch()
         _wait_for_intake_under_way(run)
         run.hub.kill_all()
-        for phase, files in (("routing", 3), ("disclosure", 2), ("delivery", 2)):
+        for phase, files in KILLED:
             run.release(files)
             before = _await_phase(run, phase)
             run.hub.kill_all()

@@ -39,7 +39,7 @@ def test_rebuild_mends_what_verify_names(
     create_topics("audit.acts.v1", partitions=1)
     monkeypatch.setenv("HUB_BOOTSTRAP_SERVERS", kafka.bootstrap)
     monkeypatch.setenv("HUB_REDIS_INDEX_URL", valkey.url)
-    monkeypatch.setattr("hub.wiring.open_map", lambda *_: SimpleNamespace(clocks=RULES))
+    monkeypatch.setattr("hub.wiring.clocks.open_map", lambda *_: SimpleNamespace(clocks=RULES))
     index, load = DueIndex(redis_client), Load(1)
     # Due an hour or more after NOW: nothing of them is said in this test.
     load.write(kafka.bootstrap, 240, NOW + timedelta(hours=40), 0, 60)
@@ -87,7 +87,7 @@ def test_rebuild_mends_what_verify_names(
     assert verify(0) == right
 
     # Beside a stage that runs the index is dropped, and the stage writes it.
-    monkeypatch.setattr("hub.wiring.has_members", lambda *_: True)
+    monkeypatch.setattr("hub.wiring.clocks.has_members", lambda *_: True)
     structlog.reset_defaults()  # the runner of commands has closed what they were told to log to
     lane = Lane(
         stage(), name="clocks", topics=INPUTS, group="clocks-rebuild", bootstrap=kafka.bootstrap, tick_seconds=0.25,

@@ -16,18 +16,22 @@ from hub.errors import PoisonError
 from hub.intake.guards.log import GUARD_TOPICS
 from hub.ops.acts import ACTS_TOPIC
 from hub.ops.letters import ENDING
+from hub.ops.map_log import MAPS_TOPIC
 from hub.state.snapshot_store import KEY, SnapshotStore
 from hub.wiring.acts import acts_desk
 from hub.wiring.console import console_part
 from hub.wiring.delivery import settings_desk
+from hub.wiring.maps import MapNote
 from hub.wiring.parts import open_catalog, open_map
 from tests.conftest import IndexLike, KafkaLike
 from tests.support_browser import site_settings
 from tests.support_console import StandInDoor, client_of, letter_record, sent, snapshot
+from tests.support_ledger import running, wait_until
 from tests.support_site import site
 from tests.support_topics import having
 
-PAGES = ("flow", "risks", "endpoints", "letters", "letters/redrive?every=true", "requests", "replay", "sources", "map")
+PAGES = ("flow", "risks", "endpoints", "letters", "letters/redrive?every=true", "requests", "replay", "sources", "map",
+         "channels", "channels/gsxt", "calendars", "calendars/gannan", "map/versions", "sources/manifests")
 NAME, RESULTS = "government-procurement", "inspection.results.v1"
 
 
@@ -37,7 +41,7 @@ def test_every_page_works_on_the_desks_of_the_hub(kafka: KafkaLike, valkey: Inde
     catalog = open_catalog(settings)
     hub_map = open_map(settings, catalog)
     letters = [name for name in hub_map.topics if name.endswith(ENDING)]
-    single = [*letters, *GUARD_TOPICS, ACTS_TOPIC, SETTINGS_TOPIC, "reference.calendars.v1", RESULTS]
+    single = [*letters, *GUARD_TOPICS, ACTS_TOPIC, SETTINGS_TOPIC, "reference.calendars.v1", MAPS_TOPIC, RESULTS]
     with (
         redis.Redis.from_url(valkey.url) as client,
         having(kafka.bootstrap, [WAITS_TOPIC, f"inbox.{NAME}"], *(NewTopic(name, 1, -1) for name in single)),
@@ -48,6 +52,9 @@ def test_every_page_works_on_the_desks_of_the_hub(kafka: KafkaLike, valkey: Inde
         SnapshotStore(client).put(snapshot().as_dict(), seconds=60)
         publisher.publish([letter_record(0, PoisonError("there is no code 0"), b"no schema")])
         page = client_of(made, "night-watch")
+        with running(MapNote(settings, hub_map)):
+            noted = "since routing began"
+            wait_until(lambda: noted in page.get("/console/map/versions").text, "the version of the map")
         for path in PAGES:
             answer = page.get(f"/console/{path}")
             assert answer.status_code == 200, (path, answer.text[-2000:])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
 from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import partitions_of, read_topics
+from hub.bus.records import Output
 from hub.contracts.cloudevents import from_headers
+from hub.contracts.probes import OutletAnswer, answer_headers
 from hub.errors import BrokerError
 from hub.ops.probe import LogProbe
 from hub.ops.tally import take_tally
@@ -87,3 +90,24 @@ def test_a_log_that_does_not_take_or_give_is_an_error_and_no_figure(kafka: Kafka
         with pytest.raises(BrokerError, match=reason):
             probe.probe()
         assert probe.latest() == {"log": {"published": None, "read": None}}
+
+
+def test_what_outlets_said_is_taken_from_the_same_topic(kafka: KafkaLike, topic: str) -> None:
+    publisher = KafkaPublisher(kafka.bootstrap, client_id="probe")
+    probe = LogProbe(kafka.bootstrap, publisher, seconds=0.2, topic=topic)
+    answers = [OutletAnswer("works-bidding", True, 0.12, 300), OutletAnswer("leads-gannan", False, 10.0, 300)]
+    thread = threading.Thread(target=probe.run)
+    thread.start()
+    try:
+        wait_until(lambda: probe.latest()["log"]["read"] is not None, "the first probe")
+        publisher.publish([
+            Output(topic, each.outlet.encode(), None, answer_headers(each, "/stages/delivery", datetime.now(UTC)), 0)
+            for each in answers
+        ])
+        wait_until(lambda: len(probe.latest()) == 3, "the answers")
+    finally:
+        probe.stop()
+        thread.join(30)
+    found = probe.latest()
+    assert found["works-bidding"] == {"answered": 0.12} and found["leads-gannan"] == {"answered": None}
+    assert found["log"]["read"] is not None

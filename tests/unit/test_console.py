@@ -25,7 +25,9 @@ from tests.support_contracts import IDENTITY_NUMBER
 from tests.support_site import Site
 
 READ = ["/console/flow", "/console/risks", "/console/endpoints", "/console/letters", "/console/requests",
-        "/console/replay", "/console/sources", "/console/map"]
+        "/console/replay", "/console/sources", "/console/map", "/console/channels", "/console/channels/gsxt",
+        "/console/channels/website?show=refused", "/console/calendars", "/console/calendars/gannan?year=2026",
+        "/console/map/versions", "/console/map/versions/2", "/console/sources/manifests"]
 
 
 @pytest.fixture

@@ -14,12 +14,13 @@ from hypothesis import strategies as st
 from hub.bus.records import Record
 from hub.contracts.cloudevents import from_headers
 from hub.disclosure import PublicRecord, Receipt
-from hub.disclosure.book import State, fold
+from hub.disclosure.book import fold
 from hub.disclosure.orders import OrderReader
 from hub.disclosure.reasons import withdrawal_reason
 from hub.disclosure.receipts import ReceiptWriter
 from hub.disclosure.reconcile import Comparison, compare, refused_withdrawals
 from hub.disclosure.reissue import orders_of, reissue
+from hub.domain.disclosed import State
 from tests.support_contracts import catalog
 from tests.support_disclosure import as_record
 from tests.support_outlets import NOW, order, order_id

@@ -134,6 +134,8 @@ def test_an_outage_stops_the_reading_and_ends_by_itself() -> None:
     desk = ChannelDesk(sink, circuit=Circuit(delay=0.01, longest=0.02))
     desk.take([order(f"S{n}", n) for n in range(1, 9)])
     desk.wait(lambda: not desk.engine.wants_more())
+    said = desk.engine.status
+    assert said.circuit in ("open", "half-open") and (said.under_way, said.last_error) == (8, "no answer")
     asked = len(sink.batches)
     desk.wait(lambda: len(sink.batches) > asked + 1)
     assert all(len(batch) == 1 for batch in sink.batches[asked + 1:]), "a probe is one order"
@@ -141,6 +143,7 @@ def test_an_outage_stops_the_reading_and_ends_by_itself() -> None:
     is_down[0] = False
     desk.wait(lambda: len(desk.of) == 8)
     assert desk.engine.wants_more() and set(statuses(desk).values()) == {"published"}
+    assert desk.engine.status == ("closed", 0.0, 0, "")
 
 
 def test_a_fault_of_the_engine_ends_the_flow(monkeypatch: pytest.MonkeyPatch) -> None:

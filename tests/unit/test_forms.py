@@ -15,7 +15,8 @@ from hub.domain.plain import to_plain
 from hub.domain.problem import ProblemError
 from hub.errors import UsageError
 from hub.intake.forms import GIVEN, Filled, Form, FormDesk, FormField, read_filled
-from hub.wiring.http_intake import department_facts, entry_form
+from hub.wiring.http_intake import entry_form
+from hub.wiring.sources_http import department_facts
 from tests.support_contracts import catalog, sample
 from tests.support_http_intake import MemoryDesk, hub_map, receiver, source
 

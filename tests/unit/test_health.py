@@ -19,8 +19,9 @@ from hub.settings import Settings, load
 from hub.web.app import create_app, health_router
 from hub.web.startup import Startup, StartupGate
 from hub.wiring import with_health
-from hub.wiring.health import Recovery, pulses_of
+from hub.wiring.health import pulses_of
 from hub.wiring.parts import Together
+from hub.wiring.recovery import Recovery
 from tests.support_served import wait_until
 
 

@@ -22,7 +22,7 @@ from hub.intake.source_keys import KeysLog, SourceKeys, digest_of, new_key
 from hub.intake.sources import load_sources
 from hub.web.app import create_app
 from hub.web.events import Entrance, events_router
-from hub.wiring.http_intake import department_facts
+from hub.wiring.sources_http import department_facts
 from tests.support_contracts import IDENTITY_NUMBER, catalog, sample
 from tests.support_http_intake import (
     BATCH,

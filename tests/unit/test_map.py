@@ -81,6 +81,9 @@ FAULTS = [
      "exists, not (see docs/map.md for the tests there are)"),
     ("  government-procurement:", "department: finance", "department: finances", "finances",
      "subscriptions.government-procurement.department: unknown department 'finances' (perhaps 'finance')"),
+    ("  government-procurement:", "probe_minutes: 5\n", "probe_minutes: 5\n    delivery: pull\n", "probe_minutes: 5\n",
+     "subscriptions.government-procurement.probe_minutes: probe_minutes without delivery: webhook "
+     "(only an endpoint can be asked)"),
     ("  works-bidding:", "restrict-honours", "restrict-honour", "restrict-honour]",
      "subscriptions.works-bidding.measures.1: unknown measure 'restrict-honour' (perhaps 'restrict-honours')"),
     ("  push-blacklist-notice:", "due: {working_days: 10}", "due: {working_days: 10, hours: 222}", "hours: 222",

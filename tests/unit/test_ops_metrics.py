@@ -118,6 +118,7 @@ def test_the_hub_s_own_names_count_what_can_be_read(found: Figures) -> None:
     assert one(found, "hub_dead_letters", topic="routing.dead-letters.v1") == 2
     assert one(found, "hub_source_silent", source="gannan-market") == 1
     assert one(found, "hub_probe_latency_seconds", outlet="gsxt", stage="delivered") == 0.25
+    assert one(found, "hub_probe_up", outlet="gsxt") == 0
     assert not [have for name, have in found if name == "hub_probe_latency_seconds" and ("stage", "answered") in have]
 
 

@@ -50,6 +50,10 @@ class FormDesk:
         except KeyError:
             raise UsageError(f"There is no form for {type_!r}; there are: {', '.join(self.types)}.") from None
 
+    def check(self, type_: str, filled: Filled) -> Submission:
+        """The form as what would be handed in. Raises as ``submit`` does before anything is handed in."""
+        return read_filled(self.form(type_), filled, self._receiver, frozenset(self._forms), self._codes)
+
     def submit(self, type_: str, filled: Filled, asked: Asked | None = None) -> Future[Answer]:
         """Hands a form in. The answer is that of ``POST /v1/events`` for one event: 202 when all in-sync replicas
         have it, 200 for what was handed in before, else a problem document. ``asked`` is for a form that may be sent
@@ -60,8 +64,7 @@ class FormDesk:
         :raises InfrastructureError: where it is of no use to wait; the future fails with it where Kafka or Redis
             does not answer, and with ProblemError for a key that was used for something else.
         """
-        form = self.form(type_)
-        submission = read_filled(form, filled, self._receiver, frozenset(self._forms), self._codes)
+        submission = self.check(type_, filled)
 
         def finish(results: Sequence[Result]) -> Answer:
             (result,) = results

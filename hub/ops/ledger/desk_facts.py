@@ -13,17 +13,20 @@ from hub.bus.records import Record, header
 from hub.domain.calendar import local_date
 from hub.domain.clocks import Status
 from hub.domain.desk import ClockEntry, LeadEntry, NoticeEntry, join_notice, later_clock, later_lead
+from hub.domain.disclosed import ChannelEntry, join_channel
+from hub.state.channel_index import RECORDS
 from hub.state.desk_index import CLOCKS, LEADS, NOTICES, Entry
 
 #: The status of an entry that another department has taken over.
 ELSEWHERE = "elsewhere"
 _JOINS: dict[str, Callable[[Any, Any], Any]] = {
     CLOCKS.name: later_clock, NOTICES.name: join_notice, LEADS.name: later_lead,
+    RECORDS.name: join_channel,
 }
 
 
 class FactKey(NamedTuple):
-    """Whose desk, which shelf of it, and the id there."""
+    """Whose desk, which shelf of it, and the id there. A channel stands here as a department does."""
 
     department: str
     shelf: str
@@ -106,6 +109,18 @@ def add_lead(facts: dict[FactKey, Entry], record: Record, value: dict[str, Any])
     department = value["handling_department_code"] or value["department_code"]
     _add(facts, FactKey(department, LEADS.name, entry.correlation_id), entry)
     return cast(str, value["department_code"])
+
+
+def add_order(facts: dict[FactKey, Entry], value: dict[str, Any]) -> None:
+    """An order of a channel; ``value`` holds its leading fields."""
+    entry = ChannelEntry.ordered(value)
+    _add(facts, FactKey(value["channel"], RECORDS.name, entry.correlation_id), entry)
+
+
+def add_disclosed(facts: dict[FactKey, Entry], _record: Record, value: dict[str, Any]) -> None:
+    """What a channel answered."""
+    entry = ChannelEntry.ended(value)
+    _add(facts, FactKey(value["channel"], RECORDS.name, entry.correlation_id), entry)
 
 
 def _of_notice(facts: dict[FactKey, Entry], value: dict[str, Any], entry: NoticeEntry) -> str:

@@ -146,6 +146,12 @@ def leads(
     return DeskPage(entries, page.cursor, ledger.desks.count(code, "open-leads"))
 
 
+def lead_of(ledger: Ledger, department: str, correlation_id: str) -> DeskLead | None:
+    """One lead that a department handles, closed ones too while they are kept; ``None`` where it has no such lead."""
+    entry = ledger.desks.entries(ledger.code_of(department), LEADS, [correlation_id]).get(correlation_id)
+    return None if entry is None else _lead(entry)
+
+
 def notice(ledger: Ledger, department: str, notice_id: str, today: date) -> NoticeView | None:
     """One notice of a department with its clocks and its way; ``None`` where the department has no such notice."""
     code = ledger.code_of(department)

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 
 from hub.domain.calendar import local_date
-from hub.domain.desk import KEPT, ClockEntry, LeadEntry, NoticeEntry
+from hub.domain.desk import KEPT, ClockEntry, Counted, LeadEntry, NoticeEntry
+from hub.domain.disclosed import ChannelEntry
 from hub.ops.ledger.desk_facts import ELSEWHERE, FactKey, joined
-from hub.state.desk_index import LEADS, SHELVES, Command, DeskIndex, Entry
-
-_SHELVES = {shelf.name: shelf for shelf in SHELVES}
+from hub.state.desk_index import LEADS, Command, DeskIndex, Entry
 
 
 class Desks:
@@ -22,7 +21,8 @@ class Desks:
         self._sweeps: Iterator[list[Command]] | None = None
 
     def commands(self, facts: Mapping[FactKey, Entry]) -> list[Command]:
-        """What the facts change."""
+        """What the facts change of what the index keeps."""
+        facts = {key: fact for key, fact in facts.items() if key.shelf in self._index.shelves}
         if not facts:
             return []
         wanted: dict[tuple[str, str], list[str]] = defaultdict(list)
@@ -33,16 +33,16 @@ class Desks:
             wanted[key.department, key.shelf].append(key.id)
         known = self._index.many(wanted)
         found: list[Command] = []
-        clocks: dict[str, list[tuple[ClockEntry | None, ClockEntry | None]]] = defaultdict(list)
+        counted: dict[str, list[tuple[Counted | None, Counted | None]]] = defaultdict(list)
         for key, fact in all_facts.items():
             old = known.get(key)
             new = joined(key.shelf, old, fact)
-            found += self._index.commands(key.department, _SHELVES[key.shelf], key.id, old, new)
-            if isinstance(new, ClockEntry) and isinstance(old, ClockEntry | None):
-                clocks[key.department].append((old, new))
+            found += self._index.commands(key.department, self._index.shelves[key.shelf], key.id, old, new)
+            if isinstance(new, Counted) and isinstance(old, Counted | None):
+                counted[key.department].append((old, new))
             if isinstance(new, LeadEntry) and new.status != ELSEWHERE and new != old:
                 found.append(self._index.home_command(key.id, key.department))
-        for department, changes in clocks.items():
+        for department, changes in counted.items():
             found += self._index.score_commands(department, changes)
         return found
 
@@ -58,7 +58,7 @@ class Desks:
     def _round(self, before: date) -> Iterator[list[Command]]:
         for department in sorted(self._index.departments()):
             yield self._index.empty_marks(department)
-            for shelf in SHELVES:
+            for shelf in self._index.shelves.values():
                 cursor = 0
                 while True:
                     cursor, entries = self._index.part(department, shelf, cursor)
@@ -93,6 +93,8 @@ def moved_leads(facts: Mapping[FactKey, Entry], homes: Mapping[str, str]) -> Ite
 
 def is_over(entry: Entry, before: date) -> bool:
     """Whether it ended before that day and nobody waits for it any more."""
+    if isinstance(entry, ChannelEntry):
+        return False  # what is public is so until it is withdrawn, and what was withdrawn may come again
     if isinstance(entry, ClockEntry):
         if entry.is_open:
             return False

@@ -86,6 +86,11 @@ def history(ledger: Ledger, subject: str, *, is_exact: bool = False, may_scan: b
     return _told(ledger, ledger.scan.of_subject(subject), "log", f"{note}; this is read from the log.")
 
 
+def records_of(ledger: Ledger, correlation_ids: Iterable[str]) -> list[Record]:
+    """The records of these facts, as far as the index holds them. Raises IndexUnavailableError, BrokerError."""
+    return _records(ledger, [short_id(each) for each in correlation_ids], [])
+
+
 def part_of(
     ledger: Ledger, department: str, *, since: datetime | None = None, limit: int = 100, may_scan: bool = False
 ) -> Trace:

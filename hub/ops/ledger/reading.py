@@ -16,7 +16,16 @@ from hub.contracts.catalog import Catalog
 from hub.contracts.codec import Schema
 from hub.contracts.map import HubMap
 from hub.errors import HubError
-from hub.ops.ledger.desk_facts import FactKey, add_answer, add_clock, add_lead, add_notice, add_receipt
+from hub.ops.ledger.desk_facts import (
+    FactKey,
+    add_answer,
+    add_clock,
+    add_disclosed,
+    add_lead,
+    add_notice,
+    add_order,
+    add_receipt,
+)
 from hub.state.desk_index import Entry
 from hub.state.ledger_index import (
     NO_ID,
@@ -35,15 +44,17 @@ log = structlog.get_logger()
 NOT_FOLLOWED = frozenset((
     "intake.portions.v1", "intake.heartbeats.v1", "intake.manifests.v1", "intake.alerts.v1",
     "identity.enterprises.v1", "delivery.waits.v1", "subscription.settings.v1", "source.keys.v1",
-    "reference.calendars.v1", "audit.acts.v1",
+    "reference.calendars.v1", "reference.maps.v1", "audit.acts.v1",
 ))
 #: How what a value changes on a desk is read; by topic, inboxes apart.
 _DESK: dict[str, Callable[[dict[FactKey, Entry], Record, dict[str, Any]], str | None]] = {
     "clock.states.v1": add_clock,
     "delivery.receipts.v1": add_receipt,
+    "disclosure.receipts.v1": add_disclosed,
     "discipline.feedback.v1": add_answer,
     "complaint.leads.v1": add_lead,
 }
+_ORDERS, _ORDER_FIELD = "disclosure.orders.v1", "ordered_at"
 #: The last field that an entry of a notice needs: what follows is the department's view of the event.
 _NOTICE_FIELD, _DEPARTMENT_FIELD = "issued_at", "department_code"
 
@@ -149,9 +160,13 @@ class RecordReader:
             return None
         if record.topic in _DESK:
             return self._decoded(record, facts)
-        if not plan.has_ids:
+        if not plan.has_ids and record.topic != _ORDERS:
             return None
         try:
+            if record.topic == _ORDERS:
+                if (value := self._leading(record, _ORDER_FIELD)) is not None:
+                    add_order(facts, value)
+                return None
             value = self._leading(record, _NOTICE_FIELD if plan.is_inbox else _DEPARTMENT_FIELD)
             if value is None:
                 return None

@@ -50,11 +50,12 @@ class LedgerService:
     """A service: ``run`` blocks until ``stop``, from any thread. It outlives a broker or an index that is away."""
 
     def __init__(
-        self, hub_map: HubMap, catalog: Catalog, bootstrap: str, index: LedgerIndex, desk_index: DeskIndex, *,
-        most_bytes: int, now: Callable[[], datetime] = lambda: datetime.now(UTC), is_nice: bool = True,
+        self, hub_map: HubMap, catalog: Catalog, bootstrap: str, index: LedgerIndex, desk_index: DeskIndex,
+        channels: DeskIndex, *, most_bytes: int, now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        is_nice: bool = True,
     ) -> None:
         self._map, self._catalog, self._bootstrap = hub_map, catalog, bootstrap
-        self._index, self._desks = index, Desks(desk_index)
+        self._index, self._desks, self._channels = index, Desks(desk_index), Desks(channels)
         self._most_bytes, self._now, self._is_nice = most_bytes, now, is_nice
         self._topics = followed_topics(hub_map)
         self._owner = uuid.uuid4().hex
@@ -124,7 +125,8 @@ class LedgerService:
             if self._fault is not None:
                 raise self._fault
             batch = reader.read(records)
-            self._index.write(batch.items, batch.departments, self._desks.commands(batch.facts), moved)
+            commands = self._desks.commands(batch.facts) + self._channels.commands(batch.facts)
+            self._index.write(batch.items, batch.departments, commands, moved)
             self.records += len(records)
             offsets |= moved
             clock = time.monotonic()
@@ -135,8 +137,8 @@ class LedgerService:
                 offsets, committed_at = {}, clock
             if clock - swept_at > _SWEEP_SECONDS and not records:
                 swept_at = clock
-                if commands := self._desks.sweep(self._now()):
-                    self._index.write(b"", (), commands, {})
+                if swept := self._desks.sweep(self._now()):
+                    self._index.write(b"", (), swept, {})
         if offsets:
             commit(consumer, offsets, is_waiting=True, log=log)
 

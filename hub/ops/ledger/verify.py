@@ -14,11 +14,11 @@ from itertools import islice
 from typing import Any
 
 from hub.bus.records import Record
-from hub.domain.desk import ClockEntry, LeadEntry, Mark, marks_of
+from hub.domain.desk import ClockEntry, Counted, LeadEntry, Mark, marks_of
 from hub.ops.ledger.desk_facts import ELSEWHERE, FactKey, joined
 from hub.ops.ledger.desks import is_over, moved_leads
 from hub.ops.ledger.reading import RecordReader
-from hub.state.desk_index import SHELVES, DeskIndex, Entry
+from hub.state.desk_index import DeskIndex, Entry
 from hub.state.ledger_index import HOUR_MS, NO_ID, NO_KEY, LedgerIndex, Place, unpack_place
 from hub.state.ledger_scripts import ITEM_BYTES
 
@@ -81,12 +81,14 @@ class LogModel:
 
 
 def compare(
-    model: LogModel, index: LedgerIndex, desks: DeskIndex, compacted: frozenset[int], before: date
+    model: LogModel, index: LedgerIndex, desks: Iterable[DeskIndex], compacted: frozenset[int], before: date
 ) -> Comparison:
-    """``compacted`` are the numbers of compacted topics; what was over ``before`` that day counts no more."""
+    """``desks`` are those of departments and of channels, ``compacted`` the numbers of compacted topics; what was over
+    ``before`` that day counts no more."""
     result = Comparison()
     _compare_facts(model, index, compacted, result)
-    _compare_desks(model, desks, before, result)
+    for each in desks:
+        _compare_desks(model, each, before, result)
     return result
 
 
@@ -119,12 +121,12 @@ def _compare_facts(model: LogModel, index: LedgerIndex, compacted: frozenset[int
 def _compare_desks(model: LogModel, desks: DeskIndex, before: date, result: Comparison) -> None:
     wanted: dict[str, dict[str, dict[str, Entry]]] = {}
     for key, entry in (model.facts | dict(moved_leads(model.facts, {}))).items():
-        if not _is_elsewhere(entry) and not is_over(entry, before):
+        if key.shelf in desks.shelves and not _is_elsewhere(entry) and not is_over(entry, before):
             wanted.setdefault(key.department, {}).setdefault(key.shelf, {})[key.id] = entry
     for department in sorted(wanted.keys() | desks.departments()):
         result.desks += 1
         marks: dict[Mark, int] = {}
-        for shelf in SHELVES:
+        for shelf in desks.shelves.values():
             of_log = wanted.get(department, {}).get(shelf.name, {})
             found = {
                 id: entry for id, entry in desks.all(department, shelf).items()
@@ -136,7 +138,7 @@ def _compare_desks(model: LogModel, desks: DeskIndex, before: date, result: Comp
                     result.differs(f"desk: {shelf.name}", f"{department} {id}")
             _compare_orders(desks, department, shelf, of_log.values(), result)
             for entry in of_log.values():
-                for mark in marks_of(entry) if isinstance(entry, ClockEntry) else ():
+                for mark in marks_of(entry) if isinstance(entry, Counted) else ():
                     marks[mark] = marks.get(mark, 0) + 1
         counted = {mark: count for mark, count in desks.marks(department) if count}
         for mark in marks.keys() | counted.keys():
@@ -152,6 +154,8 @@ def _compare_orders(
     for entry in entries:
         for name, place in shelf.places(entry).items():
             orders[name].add(place)
+    for name, most in shelf.most.items():
+        orders[name] = set(sorted(orders[name])[-most:])
     for name, places in orders.items():
         # What is long over may still stand in an order of all, until the sweep comes by.
         found = set(desks.order(department, name))

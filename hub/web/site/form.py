@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from fastapi import Request
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
+from starlette.requests import ClientDisconnect
 
 from hub.domain.problem import ProblemError
 
 #: A form of a page is some hundred bytes; this leaves room for a long reason in escaped Chinese.
 MAX_FORM_BYTES = 65_536
-_MAX_FIELDS = 100
+MAX_FIELDS = 100
+#: A browser shows the answer only when what it sends was taken: so much of what is too large is read and dropped.
+_DRAINED_BYTES = 512 * 1024 * 1024
 _TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -34,8 +38,17 @@ class Form:
             raise ProblemError(422, "too-long", "内容过长", f"{name}: {len(text):,} characters; {most:,} fit")
         return text
 
+    def file(self, name: str) -> UploadFile | None:
+        """The file that was sent under that name; ``None`` if none was chosen."""
+        value = self._data.get(name)
+        return value if isinstance(value, UploadFile) and value.filename else None
+
     def many(self, name: str) -> list[str]:
-        return [value for value in self._data.getlist(name) if isinstance(value, str)][:_MAX_FIELDS]
+        return [value for value in self._data.getlist(name) if isinstance(value, str)][:MAX_FIELDS]
+
+    def names(self) -> list[str]:
+        """Names of the fields that were sent, in their order."""
+        return list(dict.fromkeys(self._data))
 
     def shown(self) -> Mapping[str, Any]:
         """What is shown again when the form is refused: no password among it."""
@@ -45,7 +58,9 @@ class Form:
         }
 
 
-async def read_form(request: Request, most: int = MAX_FORM_BYTES, files: int = 0) -> Form:
+async def read_form(
+    request: Request, most: int = MAX_FORM_BYTES, files: int = 0, fields: int = MAX_FIELDS
+) -> Form:
     """The form of a request, read once. Raises ProblemError 411, 413, 415 or 422.
 
     The length has to be said beforehand, which every browser does: the server holds the sender to it.
@@ -57,5 +72,14 @@ async def read_form(request: Request, most: int = MAX_FORM_BYTES, files: int = 0
     if not length.isdigit():
         raise ProblemError(411, "length-required", "须注明内容长度", "Content-Length is needed")
     if int(length) > most:
-        raise ProblemError(413, "too-large", "内容过大", f"a form may hold {most} bytes")
-    return Form(await request.form(max_files=files, max_fields=_MAX_FIELDS, max_part_size=most))
+        if files and int(length) <= _DRAINED_BYTES:
+            await _drain(request)
+        slug = "file-too-large" if files else "too-large"
+        raise ProblemError(413, slug, "内容过大", f"a form may hold {most} bytes")
+    return Form(await request.form(max_files=files, max_fields=fields, max_part_size=min(most, MAX_FORM_BYTES)))
+
+
+async def _drain(request: Request) -> None:
+    with suppress(ClientDisconnect):
+        async for _ in request.stream():
+            pass

@@ -6,8 +6,8 @@ form (``_token``) or in a header (``X-Form-Token``, as htmx sends it), and comes
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import cast
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, cast
 
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -18,7 +18,7 @@ from hub.domain.problem import ProblemError
 from hub.domain.rights import KEY_SCOPES, RIGHTS, scope_of
 from hub.web.marks import Mark, marked
 from hub.web.site.caller import Caller
-from hub.web.site.form import Form, read_form
+from hub.web.site.form import MAX_FIELDS, MAX_FORM_BYTES, Form, read_form
 from hub.web.site.parts import SiteParts
 
 #: Where a password that somebody else gave is changed, before anything else.
@@ -72,8 +72,13 @@ async def caller_of(request: Request) -> Caller | None:
     return Caller(account, session, id_, "profile.use", "self")
 
 
-def allowed(action: str, *, while_password_is_due: bool = False) -> Callable[[Request], Awaitable[Caller]]:
+def allowed(
+    action: str, *, while_password_is_due: bool = False, most: int = MAX_FORM_BYTES, files: int = 0,
+    fields: int = MAX_FIELDS,
+) -> Callable[[Request], Any]:
     """A dependency that gives the Caller, and refuses whoever may not do ``action`` at all.
+
+    ``most``, ``files`` and ``fields`` bound the form, which is read only for somebody who is signed in.
 
     Raises ElsewhereError for whoever has to sign in or change his password first, ProblemError 403 otherwise.
     KeyError at import for an action that the table does not have.
@@ -86,6 +91,7 @@ def allowed(action: str, *, while_password_is_due: bool = False) -> Callable[[Re
         if caller is None:
             raise ElsewhereError(SIGN_IN_PATH, 401, "unauthenticated")
         if request.method not in _SAFE:
+            request.state.form_bounds = (most, files, fields)
             await _check_token(request, caller)
         if caller.account.must_change_password and not while_password_is_due:
             raise ElsewhereError(PASSWORD_PATH, 403, "password-due")
@@ -94,14 +100,22 @@ def allowed(action: str, *, while_password_is_due: bool = False) -> Callable[[Re
             raise ProblemError(403, "forbidden", "无权进行此操作", f"your roles do not allow {action}")
         return Caller(caller.account, caller.session, caller.session_id, action, scope)
 
-    return marked(depend, Mark(right=action))
+    async def depend_and_close(request: Request) -> AsyncIterator[Caller]:
+        """What was sent with files lies in temporary ones, which go with the request, also with a refused one."""
+        try:
+            yield await depend(request)
+        finally:
+            await request.close()
+
+    return marked(depend_and_close if files else depend, Mark(right=action))
 
 
 async def posted(request: Request) -> Form:
     """The form of a request, as a dependency; read once, whoever asks for it."""
     found: Form | None = getattr(request.state, "form", None)
     if found is None:
-        found = request.state.form = await read_form(request)
+        most, files, fields = getattr(request.state, "form_bounds", (MAX_FORM_BYTES, 0, MAX_FIELDS))
+        found = request.state.form = await read_form(request, most, files, fields)
     return found
 
 

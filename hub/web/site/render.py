@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Renderer:
         )
         self._env.globals.update(
             static=static_url, languages=LANGUAGES, all_roles=ROLES, department=self._department, moment=moment_text,
-            instant=instant_text,
+            instant=instant_text, millis=moment_of_millis,
         )
 
     def page(
@@ -64,6 +64,11 @@ def static_url(name: str) -> str:
     """Address of a static file; another content is another address, so that browsers may keep it."""
     digest = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]
     return f"/static/{name}?v={digest}"
+
+
+def moment_of_millis(millis: int) -> datetime:
+    """Milliseconds since the epoch, as indexes hold them, as a moment."""
+    return datetime.fromtimestamp(millis / 1000, UTC)
 
 
 def moment_text(moment: datetime) -> str:

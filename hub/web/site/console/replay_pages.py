@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from fastapi import APIRouter, Request, Response
 
-from hub.delivery.replay_desk import Range
-from hub.domain.calendar import SHANGHAI
 from hub.errors import InputError, UsageError
 from hub.web.site.answers import go_on
 from hub.web.site.console.answers import Changer, Fresh, Posted, Reader, desk_refused
 from hub.web.site.console.desks import ConsoleDesks
 from hub.web.site.guard import site_of
 from hub.web.site.pages import NavEntry, PageSet
+from hub.web.site.spans import range_of
 
 PATH = "/console/replay"
 
@@ -31,7 +28,7 @@ def replay_pages(desks: ConsoleDesks, fresh: Fresh) -> PageSet:
         plan = None
         try:
             if subscription or since or until:
-                plan = desk.plan(subscription, _range(since, until, superseded, site_of(request).now()))
+                plan = desk.plan(subscription, range_of(since, until, superseded, site_of(request).now()))
         except (InputError, UsageError) as error:
             return desk_refused(request, caller, error, PATH)
         asked = {"subscription": subscription, "since": since, "until": until, "superseded": superseded}
@@ -43,7 +40,7 @@ def replay_pages(desks: ConsoleDesks, fresh: Fresh) -> PageSet:
         name, since, until = (posted.text(each, 100) for each in ("subscription", "since", "until"))
         superseded = posted.text("superseded") == "yes"
         try:
-            wanted = _range(since, until, superseded, site_of(request).now())
+            wanted = range_of(since, until, superseded, site_of(request).now())
             plan = desk.plan(name, wanted)
             if str(plan.count) != posted.text("count"):
                 # What was looked at is not what would be sent now: it is shown once more.
@@ -59,18 +56,3 @@ def replay_pages(desks: ConsoleDesks, fresh: Fresh) -> PageSet:
     router.add_api_route(PATH, form, methods=["GET"])
     router.add_api_route(PATH, ask, methods=["POST"])
     return PageSet(router, (NavEntry(PATH, "nav.replay", "console.read", 150),))
-
-
-def _range(since: str, until: str, superseded: bool, now: datetime) -> Range:
-    """Moments as a browser's field gives them, in Gannan's time; what is to come nobody has looked at.
-
-    Raises InputError for what is no moment.
-    """
-    return Range(_moment("since", since), min(_moment("until", until), now), (), superseded)
-
-
-def _moment(field: str, text: str) -> datetime:
-    try:
-        return datetime.fromisoformat(text).replace(tzinfo=SHANGHAI)
-    except ValueError as error:
-        raise InputError(f"{field}: {text!r} is no moment like 2026-03-02T09:00") from error

@@ -15,8 +15,10 @@ from hub.web.site.console.answers import Changer, Fresh, Posted, Reader, desk_re
 from hub.web.site.console.desks import ConsoleDesks
 from hub.web.site.guard import site_of
 from hub.web.site.pages import NavEntry, PageSet
+from hub.web.site.paging import page_of
 
 PATH = "/console/sources"
+MANIFESTS = f"{PATH}/manifests"
 _VERDICTS: Mapping[str, Verdict] = {"release": "released", "discard": "discarded"}
 #: The worst first.
 _ORDER = ("silent", "never", "unwatched", "ok")
@@ -36,6 +38,15 @@ def source_pages(desks: ConsoleDesks) -> PageSet:
             request, "console-sources.html", caller, found=found, alerts=alerts, held=held, fault=fault,
         )
 
+    def manifests(request: Request, caller: Reader, after: str = "") -> Response:
+        try:
+            found, fault = fresh.get("manifests", desk.manifests), ""
+        except ContractError as error:
+            found, fault = (), mask_personal(str(error))
+        ordered = sorted(found, key=lambda each: (each.day, each.source), reverse=True)
+        page = page_of(ordered, lambda each: f"{each.day}:{each.source}", MANIFESTS, after)
+        return site_of(request).renderer.page(request, "console-manifests.html", caller, page=page, fault=fault)
+
     def decide(
         request: Request, caller: Changer, source: str, id_: str, what: str, form: Posted
     ) -> Response:
@@ -50,5 +61,6 @@ def source_pages(desks: ConsoleDesks) -> PageSet:
         return go_on(request, PATH, f"held-{what}")
 
     router.add_api_route(PATH, listed, methods=["GET"])
+    router.add_api_route(MANIFESTS, manifests, methods=["GET"])
     router.add_api_route(f"{PATH}/{{source}}/held/{{id_}}/{{what}}", decide, methods=["POST"])
     return PageSet(router, (NavEntry(PATH, "nav.sources", "console.read", 160),))

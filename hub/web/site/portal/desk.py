@@ -39,6 +39,9 @@ class Desk(Protocol):
 
     def title_of_code(self, code_list: str, code: str) -> str: ...
 
+    def title_of_rule(self, rule: str) -> str:
+        """What a clock is called; its name where the map does not have it any more."""
+
 
 class LedgerDesk:
     """The desk as the ledger has it."""
@@ -67,6 +70,10 @@ class LedgerDesk:
 
     def title_of_code(self, code_list: str, code: str) -> str:
         return self._ledger.catalog.codes[code_list].title_of(code)
+
+    def title_of_rule(self, rule: str) -> str:
+        found: ClockRule | None = self._ledger.map.clocks.get(rule)
+        return found.title if found is not None else rule
 
 
 class Left(NamedTuple):

@@ -12,10 +12,11 @@ from hub.bus.log_reader import Position
 from hub.clocks.explain import explain
 from hub.clocks.wire import state_from_value
 from hub.contracts.codec import Schema
+from hub.contracts.codes import CodeList
 from hub.contracts.fields import Field
 from hub.contracts.views import Projection
 from hub.delivery.message import read_inbox
-from hub.domain.clocks import ClockState
+from hub.domain.clocks import ClockRule, ClockState
 from hub.errors import ContractError, PoisonError
 from hub.ops.ledger import desk_queries
 from hub.ops.ledger.desk_queries import NoticeView
@@ -44,7 +45,8 @@ class Content(NamedTuple):
 
 
 class Passage(NamedTuple):
-    """A step of the history. ``kind`` is event, notice, receipt, answer, clock or alert; ``status`` its code."""
+    """A step of the history. ``kind`` is event, notice, receipt, disclosed, answer, clock or alert; ``status`` its
+    code."""
 
     at: datetime
     kind: str
@@ -106,14 +108,15 @@ class LedgerNotices:
             _log.warning("portal.notice-unreadable", notice_id=wanted, error=str(error))
             return None
         shown = Projection(schema, public).apply(content)
-        lines, whole = self._lines(schema, shown), self._lines(schema, content)
+        codes = self._ledger.catalog.codes
+        lines, whole = lines_of(schema, shown, codes), lines_of(schema, content, codes)
         known = {line.name: line.value for line in lines}
         return Content(lines, [line.name for line in whole if known.get(line.name) != line.value], whole)
 
     def passages(self, department: str, view: NoticeView) -> list[Passage]:
         code = self._ledger.code_of(department)
         steps = seen_by(view.trace.steps, code, [view.notice.subscription])
-        return [self._passage(step) for step in steps]
+        return [passage_of(step, self._ledger.map.clocks) for step in steps]
 
     def explained(self, view: NoticeView) -> list[Explained]:
         states = {
@@ -134,39 +137,45 @@ class LedgerNotices:
         clocks = self._ledger.desks.entries(code, CLOCKS, clock_ids)
         return entry.state, [each.status for each in clocks.values()]
 
-    def _lines(self, schema: Schema, content: Mapping[str, Any]) -> list[Line]:
-        return [
-            Line(field.name, field.title, self._text(field, content[field.name]))
-            for field in schema.fields if content.get(field.name) not in (None, "", [])
-        ]
 
-    def _text(self, field: Field, value: Any) -> str:
-        if isinstance(value, list):
-            return "；".join(self._text(field, each) for each in value)
-        if isinstance(value, Mapping):
-            inner = {each.name: each for each in field.items}
-            return "，".join(
-                f"{inner[name].title} {self._text(inner[name], each)}"
-                for name, each in value.items() if each not in (None, "", []) and name in inner
-            )
-        if isinstance(value, bool):
-            return "是" if value else "否"
-        if field.code_list is not None and field.code_list in self._ledger.catalog.codes:
-            return self._ledger.catalog.codes[field.code_list].title_of(str(value))
-        return str(value)
+def lines_of(schema: Schema, content: Mapping[str, Any], codes: Mapping[str, CodeList]) -> list[Line]:
+    """The fields of a record for people, those that say nothing left out."""
+    return [
+        Line(field.name, field.title, _text(field, content[field.name], codes))
+        for field in schema.fields if content.get(field.name) not in (None, "", [])
+    ]
 
-    def _passage(self, step: Step) -> Passage:
-        details = step.details
-        kind = next((
-            kind for start, kind in (
-                ("inbox.", "notice"), ("delivery.receipts", "receipt"), ("discipline.feedback", "answer"),
-                ("clock.states", "clock"), ("clock.alerts", "alert"),
-            ) if step.topic.startswith(start)
-        ), "event")
-        status = {"notice": "action", "alert": "kind"}.get(kind, "status")
-        rule = self._ledger.map.clocks.get(str(details.get("rule")))
-        return Passage(
-            step.at, kind, str(details.get(status) or ("apply" if kind == "notice" else "")),
-            rule.title if rule is not None else step.type, details.get("measure"),
-            details.get("due_on"), step.reason, details.get("answered_by"),
+
+def _text(field: Field, value: Any, codes: Mapping[str, CodeList]) -> str:
+    if isinstance(value, list):
+        return "；".join(_text(field, each, codes) for each in value)
+    if isinstance(value, Mapping):
+        inner = {each.name: each for each in field.items}
+        return "，".join(
+            f"{inner[name].title} {_text(inner[name], each, codes)}"
+            for name, each in value.items() if each not in (None, "", []) and name in inner
         )
+    if isinstance(value, bool):
+        return "是" if value else "否"
+    if field.code_list is not None and field.code_list in codes:
+        return codes[field.code_list].title_of(str(value))
+    return str(value)
+
+
+def passage_of(step: Step, rules: Mapping[str, ClockRule]) -> Passage:
+    """A step as a line of a history; ``rules`` are the map's clocks, for their titles."""
+    details = step.details
+    kind = next((
+        kind for start, kind in (
+            ("inbox.", "notice"), ("delivery.receipts", "receipt"), ("disclosure.receipts", "disclosed"),
+            ("discipline.feedback", "answer"), ("clock.states", "clock"), ("clock.alerts", "alert"),
+        ) if step.topic.startswith(start)
+    ), "event")
+    status = {"notice": "action", "alert": "kind"}.get(kind, "status")
+    rule = rules.get(str(details.get("rule")))
+    title = str(details.get("channel")) if kind == "disclosed" else step.type
+    return Passage(
+        step.at, kind, str(details.get(status) or ("apply" if kind == "notice" else "")),
+        rule.title if rule is not None else title, details.get("measure"),
+        details.get("due_on"), step.reason, details.get("answered_by"),
+    )

@@ -18,6 +18,8 @@ document.addEventListener("submit", (event) => {
     event.preventDefault();
     return;
   }
+  // What downloads leaves the page as it is, and may be asked for again.
+  if ("download" in form.dataset) return;
   form.dataset.sent = "yes";
   for (const button of form.querySelectorAll("button:not([type=button])")) button.setAttribute("aria-busy", "true");
 });
@@ -26,6 +28,15 @@ window.addEventListener("pageshow", () => {
     delete form.dataset.sent;
     for (const button of form.querySelectorAll("[aria-busy]")) button.removeAttribute("aria-busy");
   }
+});
+
+// A file that is too large is told before it is sent.
+document.addEventListener("change", (event) => {
+  const most = Number(event.target.dataset.most);
+  if (!most) return;
+  const file = event.target.files[0];
+  event.target.setCustomValidity(file && file.size > most ? event.target.dataset.tooLarge : "");
+  event.target.reportValidity();
 });
 
 document.addEventListener("htmx:configRequest", (event) => {
