@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
-from itertools import dropwhile
+from functools import cached_property, partial
+from itertools import dropwhile, repeat
 from pathlib import Path
 from typing import Protocol
 
@@ -35,6 +35,8 @@ from hub.intake.mapping import RowMapping, RowReader, broken_row_fault, check_ma
 
 #: Mappings that the connector brings along.
 MAPPINGS = Path(__file__).parent / "mappings"
+# Without the call of Python code that a named tuple's own constructor is.
+_place = partial(tuple.__new__, Place)
 #: Rows of a batch: enough to spread the cost of a broker's and an index's answer, small in memory.
 BATCH_ROWS = 1000
 #: A batch ends sooner where its rows have more cells than these together: blank ones of 65,536 columns fill memory too.
@@ -220,10 +222,14 @@ class ExportFile:
     ) -> list[Row | RowFault | None]:
         """What each of the rows is; ``None`` for what is no data."""
         name = self.name
+        numbers, rows = zip(*chunk, strict=True)
+        if set(map(type, rows)) == {list} and all(map(any, rows)):
+            places = list(map(_place, zip(repeat(name), repeat(sheet), numbers)))
+            return reader.all_texts(rows, places)
         found: list[Row | RowFault | None] = [None] * len(chunk)
         at: list[int] = []
         raws: list[list[str]] = []
-        places: list[Place] = []
+        places = []
         for number, (row, cells) in enumerate(chunk):
             if isinstance(cells, BrokenRow):
                 found[number] = broken_row_fault(cells.problem, cells.remedy, cells.text, Place(name, sheet, row))
@@ -231,10 +237,7 @@ class ExportFile:
                 at.append(number)
                 raws.append(cells)
                 places.append(Place(name, sheet, row))
-        read = reader.all_texts(raws, places)
-        if len(read) == len(chunk):
-            return read
-        for number, item in zip(at, read, strict=True):
+        for number, item in zip(at, reader.all_texts(raws, places), strict=True):
             found[number] = item
         return found
 

@@ -103,7 +103,7 @@ class Reading:
         """Moves the cursor. The spool may go afterwards."""
         meta = spool.meta
         self._state().advance(
-            meta["began"], meta["high"], has_looked_back=meta["has_looked_back"], told=spool.told()
+            meta["began"], meta["high"], has_looked_back=meta["has_looked_back"], told=spool.path
         )
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from connectors.sql.table import Rows, Table, stream
-from hub.intake.spool import BATCH_ROWS, CursorState, Spool, SpoolWriter, digest, dump, loader, plain
+from hub.intake.spool import BATCH_ROWS, CursorState, Spool, SpoolWriter, digest, dump, dump_all, loader, plain
 
 
 class Increasing:
@@ -41,7 +41,7 @@ class Increasing:
                         self._add(writer, lines)
                 late = writer.rows
                 for rows in self._new(connection, high):
-                    self._add(writer, [dump(row) for row in rows])
+                    self._add(writer, dump_all(rows))
                     high = plain(rows[-1][self._cursor_at])
             self.has_more = writer.rows - late >= self._settings.portion_rows
             if writer.rows:
@@ -60,7 +60,7 @@ class Increasing:
         """Moves the cursor. The spool may go afterwards."""
         meta = spool.meta
         self._state().advance(
-            meta["began"], meta["high"], has_looked_back=meta["has_looked_back"], told=spool.told()
+            meta["began"], meta["high"], has_looked_back=meta["has_looked_back"], told=spool.path
         )
 
     def check(self) -> list[str]:
@@ -103,7 +103,7 @@ class Increasing:
         if state.low is not None:
             statement = statement.where(column > self._value(state.low))
         for rows in stream(connection, statement):
-            lines = {digest(line): line for line in map(dump, rows)}
+            lines = {digest(line): line for line in dump_all(rows)}
             told = state.is_told([(mark, mark) for mark in lines])
             late = [line for line, is_told in zip(lines.values(), told, strict=True) if not is_told]
             if late:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from connectors.sql.database import relation
 from connectors.sql.table import Table, stream
-from hub.intake.spool import Spool, SpoolWriter, dump, loader
+from hub.intake.spool import Spool, SpoolWriter, dump_all, loader
 
 #: Ids of one statement: below every database's limit of parameters.
 _CHUNK = 500
@@ -41,7 +41,7 @@ class Outbox:
         try:
             with self._table.database.reading() as connection:
                 for rows in stream(connection, statement.order_by(source.c[self._id]).limit(limit)):
-                    writer.add([dump(row) for row in rows])
+                    writer.add(dump_all(rows))
             self.has_more = writer.rows >= limit
             if not writer.rows:
                 return False

@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
+from itertools import repeat
 
 from connectors.sql.settings import SqlSettings
 from hub.intake import Place, Problem, Row, RowFault, shorten_personal
 from hub.intake.mapping import RowReader, as_text, heading_form
 from hub.intake.spool import Values
+
+# Without the call of Python code that a named tuple's own constructor is.
+_place = partial(tuple.__new__, Place)
 
 
 class TableRows:
@@ -29,8 +34,11 @@ class TableRows:
 
     def read(self, rows: Sequence[Values], first: int, day: date, is_removed: bool) -> Sequence[Row | RowFault]:
         """The rows, or what is wrong with them. One that is gone has the last content that it had."""
-        places = [Place(self._settings.label, None, first + at) for at in range(len(rows))]
+        numbers = range(first, first + len(rows))
+        places = list(map(_place, zip(repeat(self._settings.label), repeat(None), numbers)))
         found = self._reader.all_values(rows, places)
+        if self._operation_at is None and not is_removed and RowFault not in set(map(type, found)):
+            return found
         for at, (row, item) in enumerate(zip(rows, found, strict=True)):
             is_gone = is_removed
             if self._operation_at is not None:

@@ -12,6 +12,8 @@ import psycopg
 from psycopg.adapt import Loader
 
 _TYPES = ("date", "timestamp", "timestamptz")
+#: Days of a column that are remembered; they repeat in nearly every row.
+_MOST_KNOWN = 4096
 
 
 def register_safe_dates(connection: Any) -> None:
@@ -30,11 +32,21 @@ def _safe(name: str) -> type[Loader]:
         def __init__(self, oid: int, context: Any = None) -> None:
             super().__init__(oid, context)
             self._load = usual(oid, context).load
+            self._known: dict[bytes, Any] = {}
 
         def load(self, data: Any) -> Any:
+            text = bytes(data)
+            found = self._known.get(text)
+            if found is None:
+                if len(self._known) >= _MOST_KNOWN:
+                    self._known.clear()
+                found = self._known[text] = self._read(text)
+            return found
+
+        def _read(self, text: bytes) -> Any:
             try:
-                return self._load(data)
+                return self._load(text)
             except psycopg.DataError:
-                return bytes(data).decode("ascii", "replace")
+                return text.decode("ascii", "replace")
 
     return SafeLoader

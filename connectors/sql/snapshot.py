@@ -12,7 +12,7 @@ from typing import NamedTuple
 from connectors.sql.settings import SqlSettings
 from connectors.sql.table import Table, stream
 from hub.intake.mapping import RowReader
-from hub.intake.spool import BATCH_ROWS, Spool, SpoolWriter, dump, loader, replace
+from hub.intake.spool import BATCH_ROWS, Spool, SpoolWriter, dump, dump_all, loader, replace
 
 
 class Difference(NamedTuple):
@@ -56,7 +56,7 @@ class Snapshot:
             statement, _ = self._table.select()
             with self._table.database.reading() as connection:
                 for rows in stream(connection, statement):
-                    self._add(writer, reader, [dump(row) for row in rows])
+                    self._add(writer, reader, dump_all(rows))
             difference = self._compare(writer, names)
             is_known = difference.before and self._fingerprint == self._last_fingerprint
             if is_known and not (difference.added or difference.changed or difference.removed or difference.unreadable):

@@ -7,6 +7,7 @@ stand without it, so that tracing libraries find theirs. Extensions: ``correlati
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -17,6 +18,7 @@ from hub.errors import ContractError
 Headers = list[tuple[str, bytes]]
 
 _SPECVERSION = ("ce_specversion", b"1.0")
+_FIRST = ("ce_sequence", b"1")
 _CONTENT_TYPE = ("content-type", b"application/avro")
 _REQUIRED = ("ce_id", "ce_source", "ce_type", "ce_subject", "ce_time", "ce_correlationid")
 _KNOWN = frozenset({
@@ -68,6 +70,28 @@ class HeaderMaker:
             _SPECVERSION, ("ce_id", id), self._source, named, ("ce_subject", subject), ("ce_time", time), _CONTENT_TYPE,
             ("traceparent", traceparent), ("ce_correlationid", correlation_id), ("ce_sequence", b"%d" % sequence),
             ("ce_naturalkey", natural_key), ("ce_digest", digest),
+        ]
+
+
+    def make_firsts(
+        self, ids: Sequence[bytes], types: Sequence[str], subjects: Sequence[bytes], time: bytes,
+        traceparents: Sequence[bytes], correlation_ids: Sequence[bytes], natural_keys: Sequence[bytes],
+        digests: Sequence[bytes],
+    ) -> list[Headers]:
+        """``make`` for the first versions of several rows."""
+        for type in set(types).difference(self._types):
+            self._types[type] = ("ce_type", type.encode())
+        source, moment = self._source, ("ce_time", time)
+        return [
+            [
+                _SPECVERSION, ("ce_id", id), source, type, ("ce_subject", subject), moment, _CONTENT_TYPE,
+                ("traceparent", traceparent), ("ce_correlationid", correlation_id), _FIRST,
+                ("ce_naturalkey", natural_key), ("ce_digest", digest),
+            ]
+            for id, type, subject, traceparent, correlation_id, natural_key, digest in zip(
+                ids, map(self._types.__getitem__, types), subjects, traceparents, correlation_ids, natural_keys,
+                digests, strict=True,
+            )
         ]
 
 

@@ -43,6 +43,8 @@ _FORMS = {
 #: Forms whose names the register keeps apart within its region.
 _KEPT_APART = frozenset({"有限公司", "股份有限公司", "专业合作社", "专业合作社联合社"})
 _MARKS = frozenset("()[]{}<>《》〈〉【】〔〕“”\"'‘’`、,。.·-—_/\\*#:;!?|~")
+#: Both at once: simplified letters, and no marks.
+_PLAIN = {**_SIMPLIFIED, **dict.fromkeys(map(ord, _MARKS))}
 
 
 class EnterpriseName(NamedTuple):
@@ -96,7 +98,8 @@ class NameReader:
 
 def plain(name: str) -> str:
     """Half-width, simplified, upper case, without blanks and marks."""
-    return "".join(char for char in normalise_name(name).translate(_SIMPLIFIED) if char not in _MARKS)
+    text = normalise_name(name)
+    return text if text.isascii() and text.isalnum() else text.translate(_PLAIN)
 
 
 def plain_person(name: str) -> str:

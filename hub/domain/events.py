@@ -10,8 +10,11 @@ from __future__ import annotations
 import hashlib
 import re
 import uuid
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
+
+from hub.domain.hex_texts import HexForm
 
 #: Root of all ids of the hub. Changing it would make every known event new: never change it.
 NAMESPACE = uuid.UUID("6f4c0c1e-5a0b-5f0e-9d53-623000000000")
@@ -40,6 +43,11 @@ def derive_id(*parts: str) -> str:
 
 #: The four digits that the variant leaves of the seventeenth (RFC 9562, 4.1).
 _VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
+#: SHA-1 as a UUID of version 5, which takes the place of the thirteenth digit.
+_UUIDS = HexForm(
+    "xxxxxxxx-xxxx-5xxx-vxxx-xxxxxxxxxxxx", 40, {12}, bytes.maketrans(b"0123456789abcdef", b"89ab" * 4)
+)
+_TRACEPARENTS = HexForm(f"00-{'x' * 32}-{'x' * 16}-01", 48)
 
 
 class IdMaker:
@@ -62,6 +70,15 @@ class IdMaker:
         text = begun.hexdigest()
         return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{_VARIANT[text[16]]}{text[17:20]}-{text[20:32]}"
 
+    def make_all(self, rests: Iterable[bytes]) -> list[bytes]:
+        """``make`` of each, in UTF-8 on both sides."""
+        copy, digests = self._begun.copy, []
+        for rest in rests:
+            begun = copy()
+            begun.update(rest)
+            digests.append(begun.digest())
+        return _UUIDS.texts(digests)
+
 
 def entity_id(source: str, natural_key: str) -> str:
     """Id of the thing that all versions of a row speak of; the correlation id of its events."""
@@ -82,6 +99,11 @@ def new_traceparent(seed: str) -> str:
     """A W3C ``traceparent`` whose trace id is derived from ``seed``, so that repeats share it."""
     digest = hashlib.blake2b(seed.encode(), digest_size=24).hexdigest()
     return f"00-{digest[:32]}-{digest[32:48]}-01"
+
+
+def new_traceparents(seeds: Sequence[bytes]) -> list[bytes]:
+    """``new_traceparent`` of each, in UTF-8 on both sides."""
+    return _TRACEPARENTS.texts([hashlib.blake2b(seed, digest_size=24).digest() for seed in seeds])
 
 
 def child_traceparent(parent: str, id: str) -> str:

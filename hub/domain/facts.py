@@ -41,15 +41,12 @@ class FactRule:
 
         Numbers of documents are compared without brackets and blanks: 〔2026〕12号 is [2026] 12号.
         """
-        parts = [value.get(name) for name in self.key]
-        if any(part is None for part in parts):
-            return None
-        texts = [_plain(str(part)) for part in parts]
+        texts = [plain_part(value.get(name)) for name in self.key]
         return "\x1f".join([*texts, subject]) if all(texts) else None
 
     def content(self, value: Mapping[str, Any], digest: Callable[[str], str]) -> tuple[str, ...]:
         """A digest of each field of ``same``, in its order."""
-        return tuple(digest(f"{name}\x1f{_comparable(value.get(name))}") for name in self.same)
+        return tuple(digest(comparable_text(name, value.get(name))) for name in self.same)
 
     def differing(self, ours: tuple[str, ...], theirs: tuple[str, ...]) -> tuple[str, ...]:
         """Names of the fields that differ. A rule that was changed since compares nothing: all of them."""
@@ -66,6 +63,16 @@ class FactRule:
     def _rank(self, source: str, way: str) -> int:
         named = [place for place, name in enumerate(self.precedence) if name in (source, way)]
         return named[0] if named else len(self.precedence)
+
+
+def plain_part(content: Any) -> str:
+    """A field of a fact's key as it is compared; empty where nothing is left of it."""
+    return "" if content is None else _plain(str(content))
+
+
+def comparable_text(name: str, content: Any) -> str:
+    """A field of ``FactRule.same`` as a text: the same for contents that mean the same."""
+    return f"{name}\x1f{_comparable(content)}"
 
 
 def _comparable(value: Any) -> str:

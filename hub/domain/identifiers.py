@@ -298,6 +298,8 @@ def subject_key(
 
     :raises InputError: if nothing at all says who it is.
     """
+    if uscc is not None and _USCC_FORM.fullmatch(uscc) is not None and _ID_FORM.fullmatch(uscc) is None:
+        return uscc  # what the steps below come to
     for given in (uscc, registration_number):
         text = _code_or_empty(given)
         if not text:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
-from operator import itemgetter
+from operator import is_, itemgetter
 from typing import Any, Final
+
+Whole = Callable[[Sequence[str]], list[Any] | None]
 
 #: What a function gives that would rather not say: the caller goes the exact way for that row.
 DOUBT: Final[Any] = object()
@@ -49,13 +51,14 @@ class Column:
 
     ``make`` is a function of the content alone and raises nothing (it gives ``DOUBT``, which is never remembered);
     its results are shared between rows, so nobody may change them. Lists are remembered as the objects that they
-    are, for the same reason. Used by one thread.
+    are, for the same reason. ``whole`` makes the same of a column of texts that differ, all at once; it may give
+    ``None`` for one that it would rather not take. Used by one thread.
     """
 
-    __slots__ = ("_lists", "_make", "_pause", "_texts", "_truths")
+    __slots__ = ("_lists", "_make", "_pause", "_texts", "_truths", "_whole")
 
-    def __init__(self, make: Callable[[Any], Any]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[Any], Any], whole: Whole | None = None) -> None:
+        self._make, self._whole = make, whole
         self._texts, self._truths = _Known(make), _Known(make)
         self._lists: dict[int, tuple[list[Any], Any]] = {}
         self._pause = 0
@@ -65,17 +68,18 @@ class Column:
             return [self._texts[contents[0]]] * len(contents)
         kinds = set(map(type, contents))
         if kinds <= _TEXTS:
-            return self._of_texts(contents)
+            return self._of_texts(contents, kinds)
         if kinds <= _TRUTHS:
             return list(map(self._truths.__getitem__, contents))
         if kinds == {list}:
             return list(map(self._of_list, contents))
         return list(map(self._make, contents))
 
-    def _of_texts(self, contents: Sequence[Any]) -> list[Any]:
+    def _of_texts(self, contents: Sequence[Any], kinds: set[type]) -> list[Any]:
         if self._pause:
             self._pause -= 1
-            return list(map(self._make, contents))
+            found = self._whole(contents) if self._whole is not None and kinds == {str} else None
+            return list(map(self._make, contents)) if found is None else found
         known = self._texts
         known.missed = 0
         made = list(map(known.__getitem__, contents))
@@ -105,9 +109,24 @@ def _is_one(contents: Sequence[Any]) -> bool:
     return type(first) in _TEXTS and contents[-1] == first and contents.count(first) == len(contents)
 
 
-def columns_of(rows: Sequence[dict[str, Any]], names: Sequence[str]) -> list[Sequence[Any]]:
-    """The values of ``rows`` under each of two or more names, ``None`` where a row has none."""
-    try:
-        return list(zip(*map(itemgetter(*names), rows), strict=True))
-    except KeyError:
-        return [[row.get(name) for row in rows] for name in names]
+class Table:
+    """Rows as columns: ``names`` are all that any of them has, in no order; ``None`` where a row has none."""
+
+    __slots__ = ("_rows", "columns", "count", "names")
+
+    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
+        self._rows, self.count = rows, len(rows)
+        self.names = list(rows[0]) if rows else []
+        # As many names, and the same: no other.
+        if len(self.names) > 1 and set(map(len, rows)) == {len(self.names)}:
+            try:
+                self.columns: list[Sequence[Any]] = list(zip(*map(itemgetter(*self.names), rows), strict=True))
+                return
+            except KeyError:
+                pass
+        self.names = list(set().union(*rows))
+        self.columns = [[row.get(name) for row in rows] for name in self.names]
+
+    def is_of(self, rows: Sequence[dict[str, Any]]) -> bool:
+        """Whether it is made of these very rows."""
+        return len(rows) == self.count and all(map(is_, rows, self._rows))

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import lru_cache
+from operator import itemgetter
 from typing import Any, cast
 
-from hub.intake.column import Column, columns_of
+from hub.intake.column import Column, Table, Whole
 
 
 def canonical_text(value: Mapping[str, Any]) -> str:
@@ -51,19 +52,19 @@ class Contents:
     def __init__(self) -> None:
         self._columns: dict[str, Column] = {}
 
-    def of(self, rows: Sequence[dict[str, Any]]) -> list[bytes]:
+    def of(self, table: Table) -> list[bytes]:
         """``canonical_text`` of each row in UTF-8, halves of surrogate pairs replaced."""
-        names = sorted(set().union(*rows))
-        if len(names) < 2:
-            return [canonical_text(row).encode("utf-8", "replace") for row in rows]
-        pieces = [self._column(name)(column) for name, column in zip(names, columns_of(rows, names), strict=True)]
+        if not table.names:
+            return [b""] * table.count
+        found = sorted(zip(table.names, table.columns, strict=True), key=itemgetter(0))
+        pieces = [self._column(name)(column) for name, column in found]
         # Each piece begins with the mark that stands between two.
         return [b"".join(parts)[1:] for parts in zip(*pieces, strict=True)]
 
     def _column(self, name: str) -> Column:
         found = self._columns.get(name)
         if found is None:
-            found = self._columns[name] = Column(_piece(name))
+            found = self._columns[name] = Column(_piece(name), _pieces(name))
         return found
 
 
@@ -74,5 +75,17 @@ def _piece(name: str) -> Callable[[Any], bytes]:
         if content is None:
             return b""
         return (begin + (content if type(content) is str else _canonical(content))).encode("utf-8", "replace")
+
+    return make
+
+
+def _pieces(name: str) -> Whole:
+    begin = f"\x1e{name}\x1f".encode()
+
+    def make(contents: Sequence[str]) -> list[bytes] | None:
+        try:
+            return [begin + content for content in map(str.encode, contents)]
+        except UnicodeEncodeError:
+            return None
 
     return make

@@ -18,13 +18,15 @@ from typing import Any, cast
 from hub.contracts.codec import Schema
 from hub.contracts.fields import Field
 from hub.contracts.flat import SMALL, zigzag
-from hub.intake.column import DOUBT, Column, columns_of
+from hub.intake.column import DOUBT, Column, Table, Whole
 
 Encode = Callable[[Mapping[str, Any]], bytes]
 _Write = Callable[[Any], bytes]
 
 #: What a part raises that does not take a value.
 _UNFIT = (TypeError, ValueError, AttributeError, KeyError, ArithmeticError)
+#: Lengths of short texts behind the sign that there is one.
+_SOME_LENGTHS = [b"\x02" + length for length in SMALL]
 _EPOCH = date(1970, 1, 1).toordinal()
 _SCALE = 6
 _LIMIT = 10**18
@@ -81,7 +83,7 @@ class RowEncoder:
         space: dict[str, Any] = {"prefix": self._prefix}
         try:
             parts = [_part(number, field, space) for number, field in enumerate(schema.fields)]
-            self._columns = [Column(_piece(field, self._doubts)) for field in schema.fields]
+            self._columns = [Column(_piece(field, self._doubts), _pieces(field)) for field in schema.fields]
             self._defaults = [_default(field) for field in schema.fields]
         except KeyError:
             self._write: _Write | None = None
@@ -98,21 +100,19 @@ class RowEncoder:
             return self._schema.encode(value)
         return data if self._allowed.issuperset(value) else self._schema.encode(value)
 
-    def encode_all(self, values: Sequence[dict[str, Any]]) -> list[bytes | None]:
-        """What ``encode`` gives for each, column by column; ``None`` where it has to be asked."""
-        there = set().union(*values)
-        names = [name for name in self._names if name in there]
-        if self._write is None or len(names) < 2 or len(names) < len(there):
-            return [None] * len(values)
-        found = dict(zip(names, columns_of(values, names), strict=True))
+    def encode_all(self, table: Table) -> list[bytes | None]:
+        """What ``encode`` gives for each row, column by column; ``None`` where it has to be asked."""
+        found, count = dict(zip(table.names, table.columns, strict=True)), table.count
+        if self._write is None or not self._allowed.issuperset(found):
+            return [None] * count
         self._doubts.clear()
-        pieces: list[Iterable[Any]] = [repeat(self._prefix, len(values))]
+        pieces: list[Iterable[Any]] = [repeat(self._prefix, count)]
         for name, column, default in zip(self._names, self._columns, self._defaults, strict=True):
             contents = found.get(name)
             if contents is not None:
                 pieces.append(column(contents))
             else:
-                pieces.append(repeat(column((None,))[0] if default is None else default, len(values)))
+                pieces.append(repeat(column((None,))[0] if default is None else default, count))
         rows = zip(*pieces, strict=True)
         if self._doubts:
             return [None if DOUBT in parts else b"".join(parts) for parts in rows]
@@ -132,6 +132,22 @@ def _piece(field: Field, doubts: list[None]) -> Callable[[Any], Any]:
         except _UNFIT:
             doubts.append(None)
             return DOUBT
+
+    return make
+
+
+def _pieces(field: Field) -> Whole | None:
+    if field.type != "string" or field.is_array:
+        return None
+    heads = _SOME_LENGTHS if field.is_nullable else SMALL
+    most = len(heads)
+
+    def make(contents: Sequence[str]) -> list[bytes] | None:
+        try:
+            texts = list(map(str.encode, contents))
+        except UnicodeEncodeError:
+            return None
+        return [heads[len(text)] + text for text in texts] if max(map(len, texts)) < most else None
 
     return make
 

@@ -12,42 +12,29 @@ will store is held in the ledger, where lookups see it before the index.
 from __future__ import annotations
 
 import json
+import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import structlog
 
 from hub.bus.publisher import Publisher, Ticket
-from hub.bus.records import Output
-from hub.errors import ContractError, InputError
-from hub.intake.facts.turn import WITNESS_EVENT, FactDesk, Turn
-from hub.intake.identity.gate import IdentityGate, Uncertain
+from hub.errors import InputError
+from hub.intake.facts.spell import Spell
+from hub.intake.facts.turn import FactDesk
+from hub.intake.identity.gate import IdentityGate
 from hub.intake.ledger import Ledger
 from hub.intake.problem_log import ProblemLog
-from hub.intake.rows import (
-    Batch,
-    Counts,
-    LoggedProblem,
-    Place,
-    Portion,
-    Problem,
-    Refusal,
-    Row,
-    RowFault,
-    Source,
-)
-from hub.intake.tentative import is_tentative, published, tentative
-from hub.intake.versions import EventWriter, Identified, Identity, unfit_row, utc_now
+from hub.intake.rows import Batch, Counts, Place, Portion, Problem, Refusal, RowFault, Source
+from hub.intake.taking import Made, Taker
+from hub.intake.versions import EventWriter, Identified, utc_now
 from hub.state.seen_index import SeenIndex, SeenRow
 
 #: Batches under way. Two keep the broker busy while the next is read; each holds about 3 MB.
 MAX_FLIGHTS = 3
-#: Last word of the type of a record that a witness is.
-WITNESS_WORD = WITNESS_EVENT.rpartition(".")[2]
 _log = structlog.get_logger()
 
 Progress = Callable[[Portion, Batch], None]
@@ -66,26 +53,14 @@ class Outcome:
 
 
 class _Flight(NamedTuple):
+    """A batch under way; ``owners`` are the facts that are its events."""
+
     ticket: Ticket
     rows: dict[bytes, SeenRow]
+    owners: dict[bytes, SeenRow]
+    identity: str
     position: bytes
     is_settled: bool
-
-
-@dataclass(slots=True)
-class _Made:
-    """What a batch becomes: ``known`` is the last version of each row, seen from the row that is read."""
-
-    known: dict[bytes, SeenRow]
-    rows: dict[bytes, SeenRow] = field(default_factory=dict)
-    outputs: list[Output] = field(default_factory=list)
-    faults: list[RowFault] = field(default_factory=list)
-    logged: list[LoggedProblem] = field(default_factory=list)
-    turn: Turn | None = None
-
-    def add(self, key: bytes, after: SeenRow, *outputs: Output) -> None:
-        self.known[key] = self.rows[key] = after
-        self.outputs += outputs
 
 
 class Intake:
@@ -117,7 +92,7 @@ class Intake:
         self.ledger = ledger
         self.gate = gate
         self._on_end = on_end
-        self.facts = facts
+        self.spell = Spell(facts, self.land_all) if facts is not None else None
 
     def run_portion(self, portion: Portion, progress: Progress | None = None) -> Outcome:
         """Reads a portion to its end, from where it was left, and finishes or refuses it."""
@@ -126,33 +101,34 @@ class Intake:
         finally:
             portion.close()
 
-    def launch(
-        self, rows: dict[bytes, SeenRow], outputs: Sequence[Output], identity: str, position: bytes
-    ) -> Ticket:
+    def launch(self, made: Made, identity: str, position: bytes) -> None:
         """Publishes; waits for the oldest flight when too many are under way."""
-        ticket = self._publisher.publish_async(outputs)
-        self._flights.append(_Flight(ticket, rows, position, self.ledger.is_settled))
-        self.ledger.put_ahead(rows)
+        ticket = self._publisher.publish_async(made.outputs)
+        owners = made.turn.made if made.turn is not None else {}
+        self._flights.append(_Flight(ticket, made.rows, owners, identity, position, self.ledger.is_settled))
+        self.ledger.put_ahead(made.rows)
+        if self.spell is not None:
+            self.spell.launched(owners)
         if len(self._flights) > MAX_FLIGHTS:
-            self._land(identity)
-        return ticket
+            self._land()
 
     def say_end(self, portion: Portion, counts: Counts, status: Literal["finished", "refused"]) -> None:
         """Puts on record that a portion is read, before it is finished: a kill between the two repeats both."""
         if self._on_end is not None:
             self._on_end(portion, counts, status)
 
-    def land_all(self, identity: str) -> None:
+    def land_all(self) -> None:
         """Waits for everything under way and stores it."""
         while self._flights:
-            self._land(identity)
+            self._land()
 
-    def _land(self, identity: str) -> None:
+    def _land(self) -> None:
         flight = self._flights[0]
         flight.ticket.wait()
-        self.ledger.store(
-            flight.rows, flight.ticket.next_offsets, (identity, flight.position), is_settled=flight.is_settled
-        )
+        offsets = flight.ticket.next_offsets
+        self.ledger.store(flight.rows, offsets, (flight.identity, flight.position), is_settled=flight.is_settled)
+        if self.spell is not None:
+            self.spell.landed(flight.owners, offsets)
         self._flights.popleft()
 
 
@@ -166,15 +142,21 @@ class _Reading:
         self._portion = portion
         self._identity = portion.identity
         self._log = ProblemLog(intake._folder, portion.identity)
+        self._spell = intake.spell
         self.counts = Counts()
 
     def run(self, progress: Progress | None) -> Outcome:
         self._intake.ledger.enter(self._identity)
         self._resume()
+        self._taker = Taker(
+            self._writer, self._intake.ledger, self._intake.gate, self._identity, self.counts
+        )
         try:
             return self._read(progress)
         finally:
             self._log.close()
+            if self._spell is not None:
+                self._spell.drop()
 
     def _resume(self) -> None:
         stored = self._index.position(self._identity)
@@ -186,21 +168,26 @@ class _Reading:
     def _read(self, progress: Progress | None) -> Outcome:
         portion, name = self._portion, self._portion.name
         try:
+            began = time.monotonic()
             for batch in portion.batches(self.counts.read):
+                read_seconds = time.monotonic() - began
                 self._take(batch)
                 if progress:
                     progress(portion, batch)
                 if self._intake._should_stop():
-                    self._intake.land_all(self._identity)
+                    self._settle()
                     return Outcome(name, "stopped", self.counts)
+                if self._spell is not None:
+                    self._spell.rest(read_seconds)
+                began = time.monotonic()
         except Refusal as refusal:
             return self._refuse(refusal)
         except InputError as error:
-            self._intake.land_all(self._identity)
+            self._settle()
             self._forget()
             _log.warning("portion changed while it was read", source=self._intake._source.name, portion=name)
             return Outcome(name, "changed", self.counts, str(error))
-        self._intake.land_all(self._identity)
+        self._settle()
         self._intake.ledger.absorb()
         self._intake.say_end(portion, self.counts, "finished")
         portion.finish(self.counts, self._log.read())
@@ -211,167 +198,36 @@ class _Reading:
         self._index.forget_position(self._identity)
         self._log.remove()
 
+    def _settle(self) -> None:
+        """Waits for everything under way, and gives the turn at the facts back."""
+        self._intake.land_all()
+        if self._spell is not None:
+            self._spell.end()
+
     def _take(self, batch: Batch) -> None:
-        now = utc_now()
         items = self._writer.identify_all(batch.items)
-        keys = [item.key for item in items if isinstance(item, Identified)]
-        ledger = self._intake.ledger
-        made = _Made(ledger.known(keys))
-        facts = self._intake.facts
-        turn = made.turn = facts.turn(items) if facts is not None else None
-        ticket: Ticket | None = None
-        try:
-            self._take_items(items, made, now)
-            self.counts.read, self.counts.skipped = batch.rows_read, batch.skipped
-            if turn is not None:
-                turn.keep()
-            started = self._launch(made.rows, made.outputs, made.logged)
-            if turn is not None:
-                # Whoever has the next turn has to find all of it.
-                self._intake.land_all(self._identity)
-                ticket = started
-        finally:
-            if turn is not None:
-                turn.close(ticket.next_offsets if ticket is not None else None)
+        made = Made(self._intake.ledger.known([item.key for item in items if type(item) is Identified]))
+        if self._spell is not None:
+            made.turn = self._spell.batch(items)
+        self._taker.take(items, made, utc_now())
+        self.counts.read, self.counts.skipped = batch.rows_read, batch.skipped
+        if made.turn is not None:
+            made.turn.keep()
+        self._launch(made)
 
-    def _take_items(self, items: Sequence[Identified | RowFault], made: _Made, now: datetime) -> None:
-        for entry, body in zip(items, self._bodies(items, made.known), strict=True):
-            fault = self._take_row(entry, made, now, body) if isinstance(entry, Identified) else entry
-            if fault is None:
-                continue
-            made.faults.append(fault)
-            made.logged += [LoggedProblem(fault.place, problem, True) for problem in fault.problems]
-            code = fault.problems[0].code
-            self.counts.rejected[code] = self.counts.rejected.get(code, 0) + 1
-        self._add_rejections(made.faults, made.rows, made.outputs)
-
-    def _bodies(self, items: Sequence[Identified | RowFault], known: Mapping[bytes, SeenRow]) -> list[bytes | None]:
-        """The encoded values of those that are no repeats, as far as they can be made together."""
-        bodies: list[bytes | None] = [None] * len(items)
-        news: dict[int, Identified] = {}
-        for number, item in enumerate(items):
-            if type(item) is Identified:
-                before = known.get(item.key)
-                if before is None or before.digest != item.digest:
-                    news[number] = item
-        for number, body in zip(news, self._writer.bodies(list(news.values())), strict=True):
-            bodies[number] = body
-        return bodies
-
-    def _take_row(self, entry: Identified, made: _Made, now: datetime, body: bytes | None) -> RowFault | None:
-        """Counts the row, and adds what it becomes to the batch; the fault if it becomes nothing. ``body`` is
-        its value, encoded, where it is known by now."""
-        row, key, digest, counts = entry.row, entry.key, entry.digest, self.counts
-        if row.warnings:
-            self._warn(row.place, row.warnings, made.logged)
-        before = made.known.get(key)
-        if before is not None and before.digest == digest:
-            counts.repeated += 1
-            return None
-        recovered = self._intake.ledger.recover(key, digest)
-        if recovered is not None:
-            before, word = recovered
-            made.known[key] = made.rows[key] = before
-            if before.digest == digest:
-                self._count_made(before, word)
-                return None
-        gate = self._intake.gate
-        unpublished = before if before is not None and is_tentative(before) else None
-        before = published(before)
-        if before is None and row.is_removed:
-            counts.repeated += 1  # never told: there is nothing to take back
-            if unpublished is not None:
-                self._end_wait(entry, made, now)
-                made.known[key] = made.rows[key] = tentative(None, digest)
-            return None
-        identity: Identity | None = None
-        try:
-            if gate is not None and gate.doubts(row):
-                found = gate.judge(entry)
-                if isinstance(found, RowFault):
-                    return found
-                if isinstance(found, Uncertain):
-                    output, after = gate.wait(entry, before, found.match, now)
-                    made.add(key, after, output)
-                    counts.waiting += 1
-                    self._warn(row.place, (found.warning,), made.logged)
-                    return None
-                identity = found
-            output, after = self._writer.event(entry, before, now, identity, body=body)
-            if made.turn is not None:
-                judged = made.turn.judge(entry, before, output, after, now, identity)
-                made.add(key, judged.after, *judged.outputs)
-                self._count_made(judged.after, judged.word)
-            else:
-                made.add(key, after, output)
-                self._accept(row, before)
-        except (ContractError, InputError) as error:
-            return unfit_row(row, error)
-        if unpublished is not None:
-            self._end_wait(entry, made, now)
-        return None
-
-    def _end_wait(self, entry: Identified, made: _Made, now: datetime) -> None:
-        gate = self._intake.gate
-        ended = gate.end(entry, now) if gate is not None else None
-        if ended is not None:
-            made.outputs.append(ended)
-
-    def _count_made(self, after: SeenRow, word: str | None) -> None:
-        """What was made of a row, by the last word of its type; ``None`` where a killed intake's was met before."""
-        if word is None:
-            self.counts.repeated += 1
-        elif is_tentative(after):
-            if word == WITNESS_WORD:
-                self.counts.witnessed += 1
-            else:
-                self.counts.waiting += 1
-        else:
-            self.counts.accepted[word] = self.counts.accepted.get(word, 0) + 1
-
-    def _launch(self, rows: dict[bytes, SeenRow], outputs: list[Output], logged: list[LoggedProblem]) -> Ticket:
-        length = self._log.append(logged)
+    def _launch(self, made: Made) -> None:
+        length = self._log.append(made.logged)
         position = json.dumps({"counts": self.counts.as_dict(), "log": length}).encode()
-        return self._intake.launch(rows, outputs, self._identity, position)
-
-    def _accept(self, row: Row, before: SeenRow | None) -> None:
-        is_state = before is None or before.state != row.state_type
-        word = (row.state_type if is_state else row.amended_type).rpartition(".")[2]
-        self.counts.accepted[word] = self.counts.accepted.get(word, 0) + 1
-
-    def _warn(self, place: Place, problems: Sequence[Problem], logged: list[LoggedProblem]) -> None:
-        for problem in problems:
-            self.counts.warnings[problem.code] = self.counts.warnings.get(problem.code, 0) + 1
-            logged.append(LoggedProblem(place, problem, False))
-
-    def _add_rejections(
-        self, faults: list[RowFault], rows: dict[bytes, SeenRow], outputs: list[Output]
-    ) -> None:
-        """Rejections are told apart from repeats by the same index as rows."""
-        now = utc_now()
-        made = [
-            self._writer.rejection(self._identity, fault, number, now)
-            for fault in faults
-            for number in range(len(fault.problems))
-        ]
-        known = self._intake.ledger.latest([key for key, _ in made]) if made else {}
-        for key, output in made:
-            met = self._intake.ledger.met(key)
-            if met is not None:
-                rows[key] = met
-            elif key not in known and key not in rows:
-                rows[key] = SeenRow(1, key[:8], "rejected")
-                outputs.append(output)
+        self._intake.launch(made, self._identity, position)
 
     def _refuse(self, refusal: Refusal) -> Outcome:
         """The whole portion cannot be taken; what was accepted of it before stays accepted."""
         place = Place(self._portion.name, None, 0)
         problem = Problem(refusal.code, None, None, None, refusal.chinese, "请按说明改正后重新提交")
-        rows: dict[bytes, SeenRow] = {}
-        outputs: list[Output] = []
-        self._add_rejections([RowFault(place, (problem,), "0" * 16)], rows, outputs)
-        self._launch(rows, outputs, [])
-        self._intake.land_all(self._identity)
+        made = Made({})
+        self._taker.add_rejections([RowFault(place, (problem,), "0" * 16)], made.rows, made.outputs)
+        self._launch(made)
+        self._settle()
         if self.counts.read:
             refusal = Refusal(
                 refusal.code,

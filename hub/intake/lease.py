@@ -24,6 +24,8 @@ LEASE_SECONDS = 150
 #: A lease that has less left than this is renewed before anything is published.
 SAFE_SECONDS = 90
 _POLL_SECONDS = 0.01
+#: Who waits says so again and again; a wish of one that gave up is over after this.
+_WISH_SECONDS = 2
 _TAKE = """
 local held = redis.call('GET', KEYS[1])
 if held and string.sub(held, 1, #ARGV[1]) ~= ARGV[1] then return 0 end
@@ -48,6 +50,7 @@ class SourceLease:
         lease_seconds: float = LEASE_SECONDS, safe_seconds: float = SAFE_SECONDS,
     ) -> None:
         self._lock, self._folder, self._key = SourceLock(folder, source), folder, f"{prefix}{source}"
+        self._client, self._wish, self._wished_at = client, f"{prefix}{source}:wanted", 0.0
         self._owner = f"{uuid.uuid4().hex}"
         self._lease_seconds, self._safe_seconds = lease_seconds, safe_seconds
         self._take, self._renew, self._give_back = (
@@ -66,15 +69,24 @@ class SourceLease:
             except SourceBusyError:
                 if time.monotonic() > deadline:
                     raise
+                self._say_wanted()
                 time.sleep(_POLL_SECONDS)
         try:
             while not self._try_lease():
                 if time.monotonic() > deadline:
                     raise SourceBusyError("Another machine takes in events of this source.")
+                self._say_wanted()
                 time.sleep(_POLL_SECONDS * 5)
         except BaseException:
             self._lock.release()
             raise
+
+    def is_wanted(self) -> bool:
+        """Whether somebody waits for the turn. Raises IndexUnavailableError."""
+        try:
+            return bool(self._client.exists(self._wish))
+        except redis.RedisError as error:
+            raise IndexUnavailableError(f"Redis did not answer: {error}") from error
 
     def keep(self) -> None:
         """Makes sure that the turn lasts for what is published next. Raises IndexUnavailableError if it was lost."""
@@ -94,6 +106,14 @@ class SourceLease:
         with contextlib.suppress(redis.RedisError):
             self._give_back(keys=[self._key], args=[self._token])
         self._lock.release()
+
+    def _say_wanted(self) -> None:
+        now = time.monotonic()
+        if now - self._wished_at < _WISH_SECONDS / 4:
+            return
+        self._wished_at = now
+        with contextlib.suppress(redis.RedisError):  # a wish that is not heard costs a moment
+            self._client.set(self._wish, b"1", px=_WISH_SECONDS * 1000)
 
     def _try_lease(self) -> bool:
         began = time.monotonic()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from hub.bus.records import Headers, Output
@@ -15,8 +15,10 @@ from hub.domain.events import Envelope, IdMaker, derive_id, new_traceparent
 from hub.domain.identifiers import subject_key
 from hub.domain.plain import whole_millis
 from hub.errors import ContractError, InputError
+from hub.intake.column import Table
 from hub.intake.content import Contents, canonical_text
 from hub.intake.encoder import Encode, RowEncoder
+from hub.intake.firsts import FirstEvents
 from hub.intake.rows import Problem, Row, RowFault
 from hub.state.seen_index import SeenRow
 
@@ -45,6 +47,10 @@ class Identified(NamedTuple):
     natural: str
     key: bytes
     digest: bytes
+
+
+# Without the call of Python code that a named tuple's own constructor is.
+_identified = partial(tuple.__new__, Identified)
 
 
 class Identity(NamedTuple):
@@ -91,9 +97,12 @@ class EventWriter:
         self._salt = f"{self.uri}\x1f"
         self._rejection = schema(REJECTION_SCHEMA)
         self._contents = Contents()
+        self._table = Table([])
+        self._keys = self.keyed_all(self._salt, 16)
         self._entity_ids, self._event_ids = IdMaker("entity", self.uri), IdMaker("event", self.uri)
         self._headers = HeaderMaker(self.uri)
         self._subject_of_code = lru_cache(maxsize=_SUBJECTS)(self._code_subject)
+        self.firsts = FirstEvents(self._event_ids, self._entity_ids, self._headers, self._code_subject)
 
     def target(self, kind: str) -> tuple[str, Encode]:
         """Topic and encoder of a kind of row."""
@@ -109,34 +118,43 @@ class EventWriter:
 
     def identify(self, row: Row) -> Identified:
         """The row's identity. The natural key is of the topic: two kinds of rows may share numbers."""
-        return self._identified(row, canonical_text(row.value).encode("utf-8", "replace"))
+        content = canonical_text(row.value).encode("utf-8", "replace") + self._rest(row)
+        natural = f"{self._row_target(row.kind)[0]}|{row.natural_key}"
+        return Identified(row, natural, self.keyed(self._salt + natural, 16), self._digest(content, 8))
 
     def identify_all(self, items: Sequence[Row | RowFault]) -> list[Identified | RowFault]:
         """``identify`` for each row of a batch; faults stay as they are."""
         rows = [item for item in items if type(item) is Row]
-        found: list[Identified | RowFault] = list(
-            map(self._identified, rows, self._contents.of([row.value for row in rows]))
-        )
+        self._table = Table([row.value for row in rows])
+        contents = self._contents.of(self._table)
+        for number, row in enumerate(rows):
+            if row.is_removed or row.unread_code is not None:
+                contents[number] += self._rest(row)
+        begins = {kind: f"{self._row_target(kind)[0]}|" for kind in {row.kind for row in rows}}
+        naturals = [begins[row.kind] + row.natural_key for row in rows]
+        keys, digests = self._keys(naturals), self._digests(contents)
+        found: list[Identified | RowFault] = list(map(_identified, zip(rows, naturals, keys, digests, strict=True)))
         if len(rows) == len(items):
             return found
         identified = iter(found)
         return [item if isinstance(item, RowFault) else next(identified) for item in items]
 
-    def _identified(self, row: Row, content: bytes) -> Identified:
-        natural = f"{self._row_target(row.kind)[0]}|{row.natural_key}"
-        if row.is_removed:
-            # Its last content is that of the version before: only this tells them apart.
-            content += _REMOVED
-        if row.unread_code is not None:
-            content += _UNREAD + row.unread_code.encode("utf-8", "replace")
-        return Identified(row, natural, self.keyed(self._salt + natural, 16), self._digest(content, 8))
+    @staticmethod
+    def _rest(row: Row) -> bytes:
+        """What is content of a row beside its value."""
+        # The last content of a removed row is that of the version before: only this tells them apart.
+        removed = _REMOVED if row.is_removed else b""
+        return removed if row.unread_code is None else removed + _UNREAD + row.unread_code.encode("utf-8", "replace")
 
     def bodies(self, items: Sequence[Identified]) -> list[bytes | None]:
         """What ``event`` would encode of each, column by column; ``None`` where it has to look for itself."""
         kinds = {item.row.kind for item in items}
         if len(kinds) != 1:
             return [None] * len(items)
-        return self._row_target(kinds.pop())[1].encode_all([item.row.value for item in items])
+        values = [item.row.value for item in items]
+        # All of a batch is new where a file is: then its columns are there already.
+        table = self._table if self._table.is_of(values) else Table(values)
+        return self._row_target(kinds.pop())[1].encode_all(table)
 
     def event(
         self, item: Identified, before: SeenRow | None, now: datetime, identity: Identity | None = None,
@@ -237,12 +255,30 @@ class EventWriter:
         """A digest that tells nothing of ``text`` to whoever has not the secret: ``size`` bytes, 16 at most."""
         return self._digest(text.encode("utf-8", "replace"), size)
 
+    def keyed_all(self, begin: str, size: int) -> Callable[[Iterable[str]], list[bytes]]:
+        """``keyed`` for many texts that begin with the same: the beginning is hashed once."""
+        begun = self._keyed.copy()
+        begun.update(begin.encode("utf-8", "replace"))
+        return lambda texts: _digests(begun, (text.encode("utf-8", "replace") for text in texts), size)
+
+    def _digests(self, contents: Iterable[bytes]) -> list[bytes]:
+        return _digests(self._keyed, contents, 8)
+
     def _digest(self, content: bytes, size: int) -> bytes:
         """SHA-256 behind a block that the secret makes, cut to half or less: what is left out keeps anybody from
         going on with a digest that they have seen."""
         begun = self._keyed.copy()
         begun.update(content)
         return begun.digest()[:size]
+
+
+def _digests(begun: Any, contents: Iterable[bytes], size: int) -> list[bytes]:
+    copy, found = begun.copy, []
+    for content in contents:
+        each = copy()
+        each.update(content)
+        found.append(each.digest()[:size])
+    return found
 
 
 def unfit(row: Row, problem: str, remedy: str, code: str) -> RowFault:

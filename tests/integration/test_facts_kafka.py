@@ -216,26 +216,49 @@ from tests.integration.test_facts_kafka import Two
 bootstrap, redis_url, base, mark, where = sys.argv[1:]
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
+store, calls = Ledger.store, []
+def die_at_the_second(*args, **more):
+    calls.append(args)
+    return die() if len(calls) == 2 else store(*args, **more)
 if where == "on-log":
     Ledger.store = die
+elif where == "batches-on-log":
+    Ledger.store = die_at_the_second
 else:
     FactBook.store = die
 Two(bootstrap, redis_url, Path(base), mark).run("province")
 """
 
 
-@pytest.mark.parametrize("where", ["on-log", "index-written"])
-def test_killed_with_a_fact_on_the_log_it_is_one_all_the_same(two: Two, valkey: IndexLike, where: str) -> None:
-    two.says("platform", penalty(1))
-    two.give("province", penalty(1), penalty(2), penalty(3))
+def kill(two: Two, valkey: IndexLike, where: str) -> None:
     child = subprocess.run(
         [sys.executable, "-c", _CHILD, two.bootstrap, valkey.url, str(two.base), two.mark, where], cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False,
     )
     assert child.returncode == -signal.SIGKILL, child.stderr
+
+
+@pytest.mark.parametrize("where", ["on-log", "index-written"])
+def test_killed_with_a_fact_on_the_log_it_is_one_all_the_same(two: Two, valkey: IndexLike, where: str) -> None:
+    two.says("platform", penalty(1))
+    two.give("province", penalty(1), penalty(2), penalty(3))
+    kill(two, valkey, where)
     # Before the killed one comes back, the other says the same of what it had published.
     assert two.says("platform", penalty(2), penalty(4)).witnessed == 1
     counts = two.run("province")
     assert counts.read == counts.accepted_total + counts.witnessed + counts.repeated == 3
     assert len(two.records(EVENTS)) == 4 and len(two.records(WITNESSES)) == 2
     assert len({each["ce_id"] for each in two.records(EVENTS)}) == 4
+
+
+def test_killed_in_a_turn_of_many_batches_each_fact_is_one_all_the_same(two: Two, valkey: IndexLike) -> None:
+    count = 5500
+    two.says("platform", penalty(1))
+    two.give("province", *(penalty(number) for number in range(1, count + 1)))
+    kill(two, valkey, "batches-on-log")
+    # The second batch is on the log, and neither in the index of the one nor in the book of both.
+    assert two.says("platform", penalty(1500), penalty(500)).witnessed == 2
+    counts = two.run("province")
+    assert counts.read == counts.accepted_total + counts.witnessed + counts.repeated == count
+    assert len({each["ce_id"] for each in two.records(EVENTS)}) == len(two.records(EVENTS)) == count
+    assert len(two.records(WITNESSES)) == 3

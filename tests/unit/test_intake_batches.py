@@ -15,9 +15,11 @@ from hub.domain.events import IdMaker, derive_id, entity_id, event_id, new_trace
 from hub.domain.identifiers import subject_key
 from hub.errors import ContractError, InputError
 from hub.intake import Place, Problem, Row, RowFault
-from hub.intake.column import DOUBT, Column
+from hub.intake.column import DOUBT, Column, Table
 from hub.intake.content import Contents, canonical_text
 from hub.intake.encoder import RowEncoder
+from hub.intake.mapping.parsers import number_parser, text_parser
+from hub.intake.mapping.wholes import whole_numbers, whole_texts
 from hub.intake.versions import EventWriter, Identified
 from hub.state.seen_index import SeenRow
 from tests.support_intake import catalog
@@ -58,11 +60,63 @@ def test_a_column_forgets_rather_than_grow_and_never_remembers_a_doubt() -> None
     assert asked == ["?", "x", "?"]
 
 
+@given(_rows)
+def test_a_table_has_all_that_its_rows_have(rows: list[dict[str, Any]]) -> None:
+    table = Table(rows)
+    assert set(table.names) == set().union(*rows) and len(table.names) == len(set(table.names))
+    for name, column in zip(table.names, table.columns, strict=True):
+        assert list(column) == [row.get(name) for row in rows]
+    assert table.is_of(list(rows)) and not table.is_of([*rows, {}])
+    assert not rows or not table.is_of([dict(row) for row in rows])
+
+
+_DIFFERENT = st.lists(
+    st.one_of(st.text(max_size=4), st.sampled_from(["\ud800", "甲" * 2000, "乙" * 40])), min_size=2, max_size=6,
+    unique=True,
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.lists(_DIFFERENT, min_size=2, max_size=5))
+def test_texts_that_differ_give_the_same_all_at_once(batches: list[list[str]]) -> None:
+    contents, encoder = Contents(), RowEncoder(catalog().schema("inspection/result"))
+    for texts in batches:
+        rows = [_row(party_name=text, remark=text, behaviour_number=text).value for text in texts]
+        assert contents.of(Table(rows)) == [canonical_text(row).encode("utf-8", "replace") for row in rows]
+        for row, body in zip(rows, encoder.encode_all(Table(rows)), strict=True):
+            if "\ud800" in row["remark"]:
+                assert body is None
+            else:
+                assert body == encoder.encode(row)
+
+
+_CELLS = st.lists(st.one_of(
+    st.text(max_size=6), st.text("0123456789.E+ -JC甲（", max_size=9),
+    st.sampled_from([" 甲 ", "=A1", "#REF!", "1.2E+15", "JC 12", "\t", "\x07", "\u200b", "１２", "无", "甲" * 101]),
+), min_size=1, max_size=3)  # fmt: skip
+
+
+@settings(max_examples=400)
+@given(_CELLS, st.sampled_from([None, 5, 100]))
+def test_cells_that_are_read_all_at_once_are_what_their_parsers_give(cells: list[str], most: int | None) -> None:
+    for whole, parse in ((whole_texts, text_parser), (whole_numbers, number_parser)):
+        found = whole(most)(cells)
+        if found is not None:
+            assert found == [parse(most)(cell.strip()) for cell in cells]
+            assert all(cell and cell[0] not in "=#" for cell in found)
+
+
+def test_ordinary_cells_are_read_all_at_once() -> None:
+    assert whole_texts(9)([" 甲公司", "乙 公司 "]) == ["甲公司", "乙 公司"]
+    assert whole_numbers(9)(["JC-1 ", "JC-2"]) == ["JC-1", "JC-2"]
+    assert whole_numbers(9)(["JC-1", "〔2026〕1号"]) is None
+
+
 @given(st.lists(_rows, max_size=3))
 def test_contents_are_the_canonical_text(batches: list[list[dict[str, Any]]]) -> None:
     contents = Contents()
     for rows in batches:
-        assert contents.of(rows) == [canonical_text(row).encode("utf-8", "replace") for row in rows]
+        assert contents.of(Table(rows)) == [canonical_text(row).encode("utf-8", "replace") for row in rows]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -77,7 +131,7 @@ def test_a_batch_is_encoded_as_its_rows_are(name: str, data: st.DataObject) -> N
     ]
     encoder = RowEncoder(schema)
     for _ in range(2):
-        for row, body in zip(batch, encoder.encode_all(batch), strict=True):
+        for row, body in zip(batch, encoder.encode_all(Table(batch)), strict=True):
             if body is not None:
                 assert body == encoder.encode(row) == schema.encode(row)
 

@@ -21,7 +21,8 @@ from hub.intake.build import source_context
 from hub.intake.mapping import RowReader, ValueFault, as_text, layout_of, load_mapping, mapping_names
 from hub.intake.settings import parse_settings
 from hub.intake.sources import load_sources
-from hub.intake.spool import dump, loader, values
+from hub.intake.spool import dump, dump_all, loader, values
+from hub.intake.spool.values import join
 from tests.support_intake import catalog
 from tests.support_sql import (
     BLACKLIST_COLUMNS,
@@ -238,6 +239,30 @@ _SPOOLED = st.one_of(
 @given(st.lists(_SPOOLED, max_size=5))
 def test_a_line_of_a_spool_is_the_same_whichever_writer_wrote_it(row: list[Any]) -> None:
     assert dump(row) == values._encode(row).encode("utf-8", "surrogatepass")
+
+
+_USUAL = st.one_of(
+    st.none(), st.booleans(), st.integers(-5, 5), st.text(max_size=3), st.dates(),
+    st.decimals(allow_nan=False, allow_infinity=False, places=2), st.datetimes(),
+)  # fmt: skip
+_CELLS = st.one_of(_USUAL, _USUAL, _USUAL, _SPOOLED, st.just({"$d": 1}), st.just({"$d": "2026-03-01", "a": 1}))
+
+
+@given(st.integers(0, 4).flatmap(lambda width: st.lists(st.lists(_CELLS, min_size=width, max_size=width), max_size=5)))
+def test_a_batch_of_a_spool_is_written_and_read_as_its_rows_are(rows: list[list[Any]]) -> None:
+    lines = dump_all(rows)
+    assert lines == list(map(dump, rows)) == dump_all([tuple(row) for row in rows])
+    load = loader("gb18030", "UTC")
+    # Beside a cell that is read the exact way.
+    exact = [load(join([line, b"[0.5]"]))[0] for line in lines]
+    for _ in range(2):
+        assert repr(load(join(lines))) == repr(exact)
+
+
+def test_rows_of_a_spool_need_not_be_equally_long_or_short() -> None:
+    rows: list[list[Any]] = [["甲", date(2026, 3, 1)], ["乙"], ["丙" * 1_000_001, 1, 2]]
+    assert dump_all(rows) == list(map(dump, rows)) and b"$x" in dump_all(rows[2:])[0]
+    assert loader("gb18030", "Asia/Shanghai")(join(dump_all(rows[:2]))) == rows[:2]
 
 
 @pytest.mark.parametrize("cursor", [7, "甲", date(2026, 3, 1), datetime(2026, 3, 1, 9, 30), Decimal("1.50"), None])

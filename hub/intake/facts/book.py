@@ -81,14 +81,18 @@ class FactBook:
         found = zip(facts, self._index.lookup(facts), strict=True)
         return {fact: Owner.of(entry) for fact, entry in found if entry is not None}
 
+    def is_wanted(self) -> bool:
+        """Whether another source waits for the turn. Raises IndexUnavailableError."""
+        return self._lease.is_wanted()
+
     def keep(self) -> None:
         """Makes sure that the turn lasts for what is published next. Raises IndexUnavailableError."""
         self._lease.keep()
 
-    def store(self, owners: Mapping[bytes, Owner], offsets: Mapping[tuple[str, int], int]) -> None:
-        """What was published and acknowledged. Raises IndexUnavailableError."""
+    def store(self, entries: Mapping[bytes, SeenRow], offsets: Mapping[tuple[str, int], int]) -> None:
+        """What was published and acknowledged, as ``Owner.entry`` gives it. Raises IndexUnavailableError."""
         wanted = {place: offset for place, offset in offsets.items() if place[0] in self._topics}
-        self._index.write({fact: owner.entry() for fact, owner in owners.items()}, wanted)
+        self._index.write(entries, wanted)
 
     def close(self, *, is_done: bool) -> None:
         """Gives the turn back. Not done: what was published is found on the log by the next one."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 from hub.bus.reader import read_topics
 from hub.bus.records import Output, header
@@ -14,6 +15,9 @@ from hub.contracts.cloudevents import to_headers
 from hub.domain.events import Envelope, derive_id
 from hub.domain.facts import OWN_SYSTEM, STATE, FactRule, Way
 from hub.intake.facts.book import FactBook, Owner
+from hub.intake.facts.claims import Claim, Claims
+from hub.intake.facts.columns import FactColumns
+from hub.intake.firsts import Firsts
 from hub.intake.tentative import tentative, tentative_headers
 from hub.intake.versions import EventWriter, Identified, Identity
 from hub.state.seen_index import SeenRow
@@ -60,39 +64,84 @@ class FactDesk:
         self.schema = catalog.schema(WITNESS_SCHEMA)
         # Dates and codes come again and again.
         self.digest = lru_cache(maxsize=1 << 14)(self._digest)
+        self._columns: dict[str, FactColumns] = {}
+        self.claims = Claims(source, way)
 
     def _digest(self, text: str) -> str:
         return self.writer.keyed(text, 4).hex()
 
+    def columns(self, topic: str) -> FactColumns:
+        """Raises KeyError for a topic that declares no facts."""
+        found = self._columns.get(topic)
+        if found is None:
+            keyed_all = self.writer.keyed_all(_begin(topic), 16)
+            found = self._columns[topic] = FactColumns(self.rules[topic], keyed_all, self.digest)
+        return found
+
+    def concerned(self, items: Sequence[object]) -> list[Identified]:
+        """The rows of a batch; none if not one is of a topic that declares facts."""
+        rows = [item for item in items if type(item) is Identified]
+        kinds = {item.row.kind for item in rows}
+        return rows if any(self.writer.target(kind)[0] in self.rules for kind in kinds) else []
+
     def turn(self, items: Sequence[object]) -> Turn | None:
-        """The turn for a batch; ``None`` if none of its rows is of a topic that declares facts.
+        """The turn for a batch alone; ``None`` if none of its rows is of a topic that declares facts.
 
         Whoever gets it calls ``close``. Raises what ``FactBook.open`` raises.
         """
-        rows = [item for item in items if isinstance(item, Identified)]
-        if not any(self.writer.target(item.row.kind)[0] in self.rules for item in rows):
+        rows = self.concerned(items)
+        if not rows:
             return None
         self.book.open()
-        return Turn(self, rows)
+        try:
+            return Turn(self, rows)
+        except BaseException:
+            self.book.close(is_done=False)
+            raise
 
 
 class Turn:
-    """One batch's."""
+    """One batch's, while the book is open. ``ahead`` are owners that were published and are not in the book yet.
+    ``made`` are those of this batch, as the book has them."""
 
-    def __init__(self, desk: FactDesk, rows: Sequence[Identified]) -> None:
-        self._desk, self._book = desk, desk.book
-        self._made: dict[bytes, Owner] = {}
+    def __init__(
+        self, desk: FactDesk, rows: Sequence[Identified], ahead: Mapping[bytes, SeenRow] = MappingProxyType({})
+    ) -> None:
+        self._desk, self._book, self._ahead = desk, desk.book, ahead
+        self.made: dict[bytes, SeenRow] = {}
         # By row, which is kept so that no other gets its id, with the subject that each was seen under.
         self._rows = rows
-        self._seen = {id(item): early for item in rows if (early := self._early(item)) is not None}
+        self._seen = self._early(rows)
         facts = {fact for _, fact in self._seen.values()}
         # One question for the batch; rows whose subject is found later ask for themselves.
         self._asked = facts
-        try:
-            self._found = self._book.look_up(list(facts)) if facts else {}
-        except BaseException:
-            self._book.close(is_done=False)
-            raise
+        self._found = self._book.look_up(list(facts)) if facts else {}
+
+    def free(
+        self, items: Sequence[Identified], subjects: Sequence[bytes | None]
+    ) -> list[bytes | Literal[False] | None]:
+        """The fact of each row under the subject beside it, where it is nobody's so far; ``None`` for a row that is
+        like nothing else, ``False`` where ``judge`` has to decide. A subject is the code that the row says, or
+        ``None``."""
+        found: list[bytes | Literal[False] | None] = []
+        for item, subject in zip(items, subjects, strict=True):
+            seen = self._seen.get(id(item))
+            fact = None if seen is None else seen[1]
+            if fact is not None and (subject is None or fact in self._found or fact in self._ahead):
+                found.append(False)
+            else:
+                found.append(fact)
+        return found
+
+    def claims(
+        self, topic: str, items: Sequence[Identified], facts: Sequence[bytes | None], firsts: Firsts
+    ) -> list[Claim | None]:
+        """What makes each event of ``firsts`` the owner of its fact: whoever publishes the event puts the claim's
+        header to its others and the entry into ``made``. ``None`` where there is no fact."""
+        if facts.count(None) == len(facts):
+            return [None] * len(facts)
+        contents = self._desk.columns(topic).contents([item.row.value for item in items])
+        return self._desk.claims.make(facts, contents, [item.row.state_type for item in items], firsts)
 
     def judge(
         self, item: Identified, before: SeenRow | None, output: Output, after: SeenRow, now: datetime,
@@ -135,13 +184,13 @@ class Turn:
         self._book.keep()
 
     def close(self, offsets: Mapping[tuple[str, int], int] | None) -> None:
-        """Ends the turn; ``offsets`` are those of what was acknowledged, ``None`` if it was not."""
+        """Ends a turn for this batch alone; ``offsets`` are those of what was acknowledged, ``None`` if it was not."""
         if offsets is None:
             self._book.close(is_done=False)
             return
         try:
-            if self._made:
-                self._book.store(self._made, offsets)
+            if self.made:
+                self._book.store(self.made, offsets)
         except BaseException:
             self._book.close(is_done=False)
             raise
@@ -177,7 +226,7 @@ class Turn:
             self._desk.source, item.key.hex(), after.version, _text(output, "ce_id"), _text(output, "ce_correlationid"),
             item.row.state_type, content, self._desk.way,
         )
-        self._made[fact] = owner
+        self.made[fact] = owner.entry()
         return output._replace(headers=[*output.headers, owner.header(fact)])
 
     def _testimony(
@@ -209,24 +258,36 @@ class Turn:
         ]
 
     def _owner(self, fact: bytes) -> Owner | None:
-        made = self._made.get(fact)
+        made = self.made.get(fact) or self._ahead.get(fact)
         if made is not None:
-            return made
+            return Owner.of(made)
         if fact not in self._asked:
             self._asked.add(fact)
             self._found |= self._book.look_up([fact])
         return self._found.get(fact)
 
-    def _early(self, item: Identified) -> tuple[str, bytes] | None:
-        """Subject and fact of a row that has a code; whether it is a valid one shows later."""
-        topic = self._desk.writer.target(item.row.kind)[0]
-        code: str | None = item.row.value.get("party_uscc")
-        fact = self._fact(self._desk.rules.get(topic), topic, item.row.value, code) if code else None
-        return None if fact is None or code is None else (code, fact)
+    def _early(self, rows: Sequence[Identified]) -> dict[int, tuple[str, bytes]]:
+        """Subject and fact of rows that have a code; whether it is a valid one shows later."""
+        found: dict[int, tuple[str, bytes]] = {}
+        for kind in {item.row.kind for item in rows}:
+            topic = self._desk.writer.target(kind)[0]
+            if topic not in self._desk.rules:
+                continue
+            asked = [item for item in rows if item.row.kind == kind and item.row.value.get("party_uscc")]
+            codes = [item.row.value["party_uscc"] for item in asked]
+            facts = self._desk.columns(topic).facts([item.row.value for item in asked], codes)
+            for item, code, fact in zip(asked, codes, facts, strict=True):
+                if fact is not None:
+                    found[id(item)] = (code, fact)
+        return found
 
     def _fact(self, rule: FactRule | None, topic: str, value: Mapping[str, Any], subject: str) -> bytes | None:
         text = rule.key_text(value, subject) if rule is not None else None
-        return None if text is None else self._desk.writer.keyed(f"fact\x1f{topic}\x1f{text}", 16)
+        return None if text is None else self._desk.writer.keyed(_begin(topic) + text, 16)
+
+
+def _begin(topic: str) -> str:
+    return f"fact\x1f{topic}\x1f"
 
 
 def _text(output: Output, name: str) -> str:

@@ -108,7 +108,7 @@ class CarefulReader:
         typed: frozenset[int] | set[int] = frozenset(),
     ) -> Row | RowFault | None:
         rules, mapping, words = self._rules, self._rules.mapping, self._words
-        for index, field, parse, column, _ in self._columns.cells:
+        for index, field, parse, column, *_ in self._columns.cells:
             text = cells[index]
             if text and index not in typed:
                 try:

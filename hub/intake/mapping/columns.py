@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hub.errors import ContractError
+from hub.intake.column import Whole
 from hub.intake.mapping.group import CompiledGroup
 from hub.intake.mapping.layout import Layout
 from hub.intake.mapping.model import Also, Column, RowMapping
@@ -23,21 +24,25 @@ from hub.intake.mapping.parsers import (
     text_list_parser,
     text_parser,
 )
+from hub.intake.mapping.wholes import whole_numbers, whole_texts
 from hub.intake.sources import SourceContext
 
 _CODE_KINDS = {"uscc": "uscc", "registration": "registration", "uscc-or-registration": "uscc|registration"}
+_WHOLES = {"text": whole_texts, "number": whole_numbers}
 #: What a mapping may take over from the source's configuration.
 _OF_THE_SOURCE = ("department_name", "department_code", "region_code")
 
 
 class Cell(NamedTuple):
-    """A column that is read by a plain parser: where, into what; ``native`` takes what is no text."""
+    """A column that is read by a plain parser: where, into what; ``native`` takes what is no text, ``whole`` a
+    column of texts at once."""
 
     at: int
     field: str
     parse: Parser
     column: str
     native: Native
+    whole: Whole | None = None
 
 
 class Code(NamedTuple):
@@ -150,7 +155,9 @@ class Columns:
 
     def _add_cell(self, index: int, column: Column | Also, field: str, parser: str, written: str) -> None:
         parse = self._parser(column, field, parser)
-        self.cells.append(Cell(index, field, parse, written, native_reader(parser, parse)))
+        make = _WHOLES.get(parser)
+        whole = make(self._rules[field].max_length) if make is not None else None
+        self.cells.append(Cell(index, field, parse, written, native_reader(parser, parse), whole))
 
     def _parser(self, column: Column | Also, field: str, parser: str) -> Parser:
         rule = self._rules[field]

@@ -9,7 +9,7 @@ from hub.intake.mapping.columns import Columns
 from hub.intake.mapping.model import RowMapping
 
 #: ``record_unique_identity`` holds 100 characters; longer natural keys end in their digest.
-_IDENTITY_LENGTH = 100
+IDENTITY_LENGTH = 100
 
 
 class Rules:
@@ -19,7 +19,7 @@ class Rules:
         self.mapping = mapping
         self.key_fields = mapping.key_fields
         self._late_defaults = columns.late_defaults
-        self._key = [(entry,) if isinstance(entry, str) else tuple(entry) for entry in mapping.natural_key]
+        self.key_parts = [(entry,) if isinstance(entry, str) else tuple(entry) for entry in mapping.natural_key]
 
     def fill_late(self, value: dict[str, Any]) -> None:
         """Fields that take another's value where they are empty."""
@@ -47,7 +47,7 @@ class Rules:
     def natural_key(self, value: dict[str, Any]) -> str | None:
         """By what the row is known within its source; ``None`` where a part is missing (``key_lack`` says which)."""
         parts = []
-        for names in self._key:
+        for names in self.key_parts:
             for name in names:
                 found = value.get(name)
                 if found is not None:
@@ -59,12 +59,12 @@ class Rules:
 
     def key_lack(self, value: dict[str, Any]) -> list[str]:
         """The first field of each part of the natural key that nothing fills."""
-        return [names[0] for names in self._key if all(value.get(name) is None for name in names)]
+        return [names[0] for names in self.key_parts if all(value.get(name) is None for name in names)]
 
 
 def identity(natural_key: str) -> str:
     """The natural key as a record holds it."""
-    if len(natural_key) <= _IDENTITY_LENGTH:
+    if len(natural_key) <= IDENTITY_LENGTH:
         return natural_key
     digest = hashlib.blake2b(natural_key.encode(), digest_size=16).hexdigest()
-    return f"{natural_key[: _IDENTITY_LENGTH - 33]}~{digest}"
+    return f"{natural_key[: IDENTITY_LENGTH - 33]}~{digest}"

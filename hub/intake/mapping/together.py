@@ -7,6 +7,7 @@ is left to the careful way. A test holds both equal over dirty rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import repeat
 from typing import Any
 
@@ -17,12 +18,14 @@ from hub.intake.mapping.group import CompiledGroup
 from hub.intake.mapping.model import Requirement
 from hub.intake.mapping.natives import as_text
 from hub.intake.mapping.parsers import SHEET_ERRORS, ValueFault
-from hub.intake.mapping.rules import Rules, identity
+from hub.intake.mapping.rules import IDENTITY_LENGTH, Rules, identity
 from hub.intake.rows import Place, Row
 
 #: What formulas and errors of spreadsheets begin with.
 _MARKS = ("=", "#")
 _Make = Callable[[Any], Any]
+# Without the call of Python code that a named tuple's own constructor is.
+_row = partial(tuple.__new__, Row)
 
 
 class BatchReader:
@@ -36,7 +39,7 @@ class BatchReader:
         self._required = [field for field, _ in columns.required]
         #: Not empty if a column of the batch has a doubt.
         self._doubts: list[None] = []
-        self._cells = [(cell.at, cell.field, Column(self._cell(cell))) for cell in columns.cells]
+        self._cells = [(cell.at, cell.field, Column(self._cell(cell), cell.whole)) for cell in columns.cells]
         self._codes = [(code, Column(self._code(code))) for code in columns.codes]
         self._groups = [(group, Column(self._alone(group))) for group in columns.groups]
         self._texts = {
@@ -74,22 +77,41 @@ class BatchReader:
     def _rows(
         self, found: Mapping[str, Sequence[Any]], doubtful: set[int], places: Sequence[Place]
     ) -> list[Row | None]:
-        values, full = self._values(found, len(places))
+        keys = self._keys(found)
+        values, full = self._values(found, len(places), keys)
         self._apply(values, full, doubtful)
-        mapping, key_of, state_of = self._rules.mapping, self._rules.natural_key, self._rules.state_type
-        kind, amended = mapping.kind, mapping.events.changed
-        state = None if mapping.events.states else mapping.events.initial
-        rows: list[Row | None] = []
-        for number, (value, place) in enumerate(zip(values, places, strict=True)):
-            key = None if number in doubtful else key_of(value)
-            if key is None:
-                rows.append(None)
-                continue
-            value["record_unique_identity"] = identity(key)
-            rows.append(Row(kind, key, state or state_of(value), amended, value, place))
+        if keys is None:
+            keys = []
+            for number, value in enumerate(values):
+                key = None if number in doubtful else self._rules.natural_key(value)
+                if key is None:
+                    doubtful.add(number)
+                else:
+                    value["record_unique_identity"] = identity(key)
+                keys.append(key or "")
+        mapping, events = self._rules.mapping, self._rules.mapping.events
+        states: Iterable[str] = repeat(events.initial)
+        if events.states:
+            states = ["" if at in doubtful else self._rules.state_type(value) for at, value in enumerate(values)]
+        rows: list[Row | None] = list(map(_row, zip(
+            repeat(mapping.kind), keys, states, repeat(events.changed), values, places, repeat(()), repeat(False),
+            repeat(None),
+        )))  # fmt: skip
+        for number in doubtful:
+            rows[number] = None
         return rows
 
-    def _values(self, found: Mapping[str, Sequence[Any]], count: int) -> tuple[list[dict[str, Any]], set[str]]:
+    def _keys(self, found: Mapping[str, Sequence[Any]]) -> Sequence[str] | None:
+        """The natural keys, where they are texts of columns that every row fills."""
+        columns = [found.get(names[0], ()) for names in self._rules.key_parts]
+        if not columns or any(set(map(type, column)) != {str} for column in columns):
+            return None
+        keys = columns[0] if len(columns) == 1 else list(map("|".join, zip(*columns, strict=True)))
+        return keys if max(map(len, keys)) <= IDENTITY_LENGTH else None
+
+    def _values(
+        self, found: Mapping[str, Sequence[Any]], count: int, keys: Sequence[str] | None
+    ) -> tuple[list[dict[str, Any]], set[str]]:
         """The fields of each row, and the names of those that are filled in all of them. As on the careful way,
         a field that an empty cell leaves alone is not there at all."""
         columns: dict[str, Iterable[Any]] = {name: repeat(content, count) for name, content in self._base.items()}
@@ -105,8 +127,10 @@ class BatchReader:
             elif contents.count(None) < count:
                 columns[field] = contents
                 sparse.append(field)
+        if keys is not None:
+            columns["record_unique_identity"] = keys
         names = list(columns)
-        values = [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        values = [dict(zip(names, row, strict=False)) for row in zip(*columns.values(), strict=True)]
         for field in sparse:
             for value in values:
                 if value[field] is None:

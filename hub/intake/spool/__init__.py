@@ -5,6 +5,7 @@ The third part of the connectors' SDK, for systems that cannot promise the same 
 
 from hub.intake.spool.cursor import CursorState
 from hub.intake.spool.file import BATCH_ROWS, Spool, SpoolWriter, digest, replace
+from hub.intake.spool.lines import dump_all
 from hub.intake.spool.portion import ReadRows, Reports, SpoolPortion, portion_id
 from hub.intake.spool.spooled_source import SpooledSource
 from hub.intake.spool.table_source import TableSettings, TableSource
@@ -24,6 +25,7 @@ __all__ = [
     "Values",
     "digest",
     "dump",
+    "dump_all",
     "loader",
     "plain",
     "portion_id",

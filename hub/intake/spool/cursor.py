@@ -15,7 +15,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class CursorState:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._overlap = overlap
         self._keeps = keeps or overlap > 0
-        self._database = sqlite3.connect(path, isolation_level=None)
+        self._database = sqlite3.connect(path.resolve().as_uri(), uri=True, isolation_level=None)
         self._database.execute("CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS told (key BLOB PRIMARY KEY, digest BLOB NOT NULL, at REAL NOT NULL)"
@@ -71,8 +72,9 @@ class CursorState:
             known.update(self._database.execute(f"SELECT key, digest FROM told WHERE key IN ({marks})", part))
         return [known.get(key) == digest for key, digest in rows]
 
-    def advance(self, at: float, high: Any, *, has_looked_back: bool, told: Iterable[Told] = ()) -> None:
-        """A read that began at ``at`` is finished: all at once, and the same when it is said twice."""
+    def advance(self, at: float, high: Any, *, has_looked_back: bool, told: Path | None = None) -> None:
+        """A read that began at ``at`` is finished: all at once, and the same when it is said twice. ``told`` is the
+        spool of what was told."""
         marks = [mark for mark in self.marks if mark[0] < at]
         if high != self.high:
             marks.append((at, high))
@@ -81,12 +83,16 @@ class CursorState:
         horizon = looked_back_at - self._overlap if self._overlap else at
         begin = next((number for number in reversed(range(len(marks))) if marks[number][0] <= horizon), 0)
         marks = marks[begin:]
-        with self._database:
+        with self._rows_of(told if self._keeps else None) as is_there, self._database:
             self._database.execute("BEGIN")
             if self._keeps:
-                self._database.executemany(
-                    "INSERT OR REPLACE INTO told VALUES (?, ?, ?)", ((key, digest, at) for key, digest in told)
-                )
+                if is_there:
+                    # In the order of the key, or every row touches another page. Who has no key takes the digest.
+                    self._database.execute(
+                        "INSERT OR REPLACE INTO told SELECT coalesce(key, digest), digest, ? FROM spool.row"
+                        " ORDER BY coalesce(key, digest), rowid",
+                        (at,),
+                    )
                 if marks and marks[0][0] <= horizon:
                     self._database.execute("DELETE FROM told WHERE at < ?", (marks[0][0],))
             self._database.executemany(
@@ -97,6 +103,18 @@ class CursorState:
                 ],
             )
         self.high, self.marks, self.looked_back_at = high, marks, looked_back_at
+
+    @contextmanager
+    def _rows_of(self, spool: Path | None) -> Iterator[bool]:
+        """The rows of a spool as ``spool.row``, where there is one."""
+        if spool is None:
+            yield False
+            return
+        self._database.execute("ATTACH ? AS spool", (f"{spool.resolve().as_uri()}?mode=ro",))
+        try:
+            yield True
+        finally:
+            self._database.execute("DETACH spool")
 
     def close(self) -> None:
         """May be called twice."""

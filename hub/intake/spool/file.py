@@ -153,11 +153,6 @@ class Spool:
             (data,) = database.execute("SELECT data FROM batch WHERE number = ?", (number,)).fetchone()
             yield from map(dump, json.loads(data))
 
-    def told(self) -> Iterator[tuple[bytes, bytes]]:
-        """Key and digest of the rows that were added with keys, in their order; the digest for a key of ``None``."""
-        for key, found in self._open().execute("SELECT key, digest FROM row ORDER BY rowid"):
-            yield key or found, found
-
     def line_at(self, at: int) -> list[Any]:
         """The row of that number, in JSON's words."""
         if self._near is None or not self._near[0] <= at < self._near[0] + len(self._near[1]):

@@ -19,6 +19,7 @@ from hub.intake.rows import Place, Row, RowFault
 from hub.intake.settings import ConnectorSettings, EncodingName, MappingName, setting
 from hub.intake.sources import SourceContext
 from hub.intake.spool.file import BATCH_ROWS, Spool, SpoolWriter
+from hub.intake.spool.lines import dump_all
 from hub.intake.spool.portion import ReadRows, Reports
 from hub.intake.spool.spooled_source import SpooledSource
 from hub.intake.spool.values import Values, dump
@@ -89,7 +90,7 @@ class TableSource(SpooledSource):
         writer = SpoolWriter(path)
         try:
             rows = iter(self.rows())
-            while lines := [dump(list(row)) for row in islice(rows, BATCH_ROWS)]:
+            while lines := dump_all([list(row) for row in islice(rows, BATCH_ROWS)]):
                 writer.add(lines)
             if self._is_told(writer.digest, fingerprint):
                 return False

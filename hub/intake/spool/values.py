@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from hub.intake.mapping.parsers import ValueFault
+from hub.intake.spool.loading import batch_loader
 
 Values = list[Any]
 #: Types of which orjson writes what ``json`` writes, sooner. Not so floats (NaN), nor what may hold some.
@@ -109,7 +110,7 @@ def loader(encoding: str, zone: str) -> Callable[[bytes | str], Any]:
         text = line if isinstance(line, str) else line.decode("utf-8", "surrogatepass")
         return decoder.decode(text)
 
-    return load
+    return batch_loader(readers, load)
 
 
 def _tag(value: Any) -> Any:

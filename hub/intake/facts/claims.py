@@ -1,0 +1,55 @@
+"""How an event says on the log that a fact is its own, and what the book holds of it: for many events at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache, partial
+from typing import NamedTuple
+
+from hub.domain.facts import Way
+from hub.intake.firsts import Firsts
+from hub.intake.tentative import FACT_HEADER
+from hub.state.seen_index import SeenRow
+
+_NOTHING = bytes(8)
+
+
+class Claim(NamedTuple):
+    """What ``Owner.header`` and ``Owner.entry`` give of the owner of a fact."""
+
+    fact: bytes
+    header: tuple[str, bytes]
+    entry: SeenRow
+
+
+# Without the call of Python code that a named tuple's own constructor is.
+_claim, _seen = partial(tuple.__new__, Claim), partial(tuple.__new__, SeenRow)
+
+
+class Claims:
+    """Of one source, which reports by ``way``."""
+
+    def __init__(self, source: str, way: Way) -> None:
+        self._source, self._way = source.encode(), way
+        # Few contents differ among the thousands of a file.
+        self._ends = lru_cache(maxsize=1 << 12)(self._make_ends)
+
+    def make(
+        self, facts: Sequence[bytes | None], contents: Sequence[tuple[str, ...]], states: Sequence[str], firsts: Firsts
+    ) -> list[Claim | None]:
+        """The claim of each event of ``firsts`` to the fact beside it; ``None`` where there is none."""
+        ends, begin = map(self._ends, states, contents), self._source + b"\x1f"
+        return [
+            None if fact is None else _claim((
+                fact, (FACT_HEADER, fact.hex().encode() + header),
+                _seen((1, _NOTHING, (begin + key + b"\x1f" + id_ + b"\x1f" + correlation_id + entry).decode())),
+            ))
+            for fact, (header, entry), key, id_, correlation_id in zip(
+                facts, ends, firsts.keys, firsts.ids, firsts.correlation_ids, strict=True
+            )
+        ]
+
+    def _make_ends(self, state: str, content: tuple[str, ...]) -> tuple[bytes, bytes]:
+        """What is the same for all events of this content: the end of the header, and that of the entry."""
+        said = ",".join(content)
+        return f";{state};{said};{self._way}".encode(), f"\x1f{state}\x1f{said}\x1f{self._way}".encode()

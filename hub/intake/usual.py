@@ -1,0 +1,73 @@
+"""The usual row of a large file: never seen before, its enterprise said by a valid code, nothing odd about it.
+
+What such rows become is worked out together, column by column; every other row goes one by one the way that
+``hub.intake.taking`` describes. The two make the same of the same rows, which a test holds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import NamedTuple, cast
+
+from hub.bus.records import Output
+from hub.intake.facts.claims import Claim
+from hub.intake.facts.turn import Turn
+from hub.intake.versions import EventWriter, Identified
+from hub.state.seen_index import SeenRow
+
+
+class Usual(NamedTuple):
+    """What a usual row, of this key, becomes. Of one that is a declared fact ``claim`` makes the event its owner,
+    unless another row of the batch came first: then the row is none of the usual ones."""
+
+    key: bytes
+    output: Output
+    after: SeenRow
+    claim: Claim | None
+
+
+# Without the call of Python code that a named tuple's own constructor is.
+_usual = partial(tuple.__new__, Usual)
+
+
+def usual_rows(
+    writer: EventWriter, news: Mapping[int, Identified], bodies: Sequence[bytes | None],
+    known: Mapping[bytes, SeenRow], turn: Turn | None, now: datetime,
+) -> dict[int, Usual]:
+    """The usual ones among ``news``, rows of a batch by their number there, as are ``bodies``, their encoded values.
+    ``known`` is the last version of each row that has one."""
+    again = _keys_that_come_again(news.values())
+    numbers, items = [], []
+    for number, item in news.items():
+        # Bodies are there where all rows are of one kind, and so of one topic. A warning may be one about the code.
+        if bodies[number] is None or item.key in known or item.key in again or item.row.warnings or item.row.is_removed:
+            continue
+        numbers.append(number)
+        items.append(item)
+    subjects = writer.firsts.subjects(items)
+    facts = turn.free(items, subjects) if turn is not None else [None] * len(items)
+    if None in subjects or False in facts:
+        kept = [at for at, fact in enumerate(facts) if fact is not False and subjects[at] is not None]
+        numbers, items = [numbers[at] for at in kept], [items[at] for at in kept]
+        subjects, facts = [subjects[at] for at in kept], [facts[at] for at in kept]
+    if not items:
+        return {}
+    topic = writer.target(items[0].row.kind)[0]
+    firsts = writer.firsts.make(
+        topic, items, cast("list[bytes]", subjects), [cast(bytes, bodies[number]) for number in numbers], now
+    )
+    claims: list[Claim | None] = [None] * len(items)
+    if turn is not None:
+        claims = turn.claims(topic, items, cast("list[bytes | None]", facts), firsts)
+    made = zip([item.key for item in items], firsts.outputs, firsts.afters, claims, strict=True)
+    return dict(zip(numbers, map(_usual, made), strict=True))
+
+
+def _keys_that_come_again(items: Collection[Identified]) -> Collection[bytes]:
+    keys = [item.key for item in items]
+    if len(set(keys)) == len(keys):
+        return ()
+    return {key for key, count in Counter(keys).items() if count > 1}
