@@ -35,6 +35,8 @@ Command = list[str | int]
 E = TypeVar("E", ClockEntry, NoticeEntry, LeadEntry, ChannelEntry)
 #: Entries that are looked at in one go when what is long over leaves.
 _SWEPT_AT_ONCE = 1000
+#: Made once: json.dumps makes an encoder for each call that says how.
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -255,4 +257,4 @@ class DeskIndex:
 
 
 def pack(entry: Entry) -> str:
-    return json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODE(entry)
