@@ -37,12 +37,13 @@ check: $(STAMP) ## lint, types and import rules alone
 
 bench: $(STAMP) ## what the README claims, measured beside a reference
 	@$(BIN)/hub bench ids
-	@$(BIN)/hub bench routing $(if $(COUNT),--count $(COUNT))
+	@$(BIN)/hub bench routing --beside ops,ledger $(if $(COUNT),--count $(COUNT))
 	@$(BIN)/hub bench intake $(if $(COUNT),--rows $(COUNT))
 	@$(BIN)/hub bench intake --sql $(if $(COUNT),--rows $(COUNT))
 	@$(BIN)/hub bench clocks --clocks $(if $(COUNT),$(COUNT),1000000)
 	@$(BIN)/hub bench delivery $(if $(COUNT),--notices $(COUNT))
 	@$(BIN)/hub bench ledger $(if $(COUNT),--events $(COUNT))
+	@$(BIN)/hub bench web $(if $(COUNT),--events $(COUNT))
 
 chaos: $(STAMP) ## the fault tests in full: kill -9 again and again
 	@HUB_CHAOS_ROUNDS=$${HUB_CHAOS_ROUNDS:-12} $(BIN)/python -m pytest tests/chaos tests/e2e/test_demo.py -m "slow or not slow"

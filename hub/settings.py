@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     metrics_host: str = Field("127.0.0.1", description="address that /metrics of the stage ops listens on")
     metrics_port: int = Field(9308, ge=0, description="port of /metrics; 0 takes a free one")
     ops_seconds: float = Field(10.0, gt=0, description="how often the stage ops looks at the hub")
+    otlp_endpoint: str = Field(
+        "", description="receiver of spans by OTLP over HTTP, e.g. http://127.0.0.1:4318; without it there are none"
+    )
     shutdown_seconds: float = Field(20.0, gt=0, description="how long a stage may drain when told to stop")
     cache: Path | None = Field(None, description="cache of the embedded broker's files")
     log_level: str = Field("info", description="debug | info | warning | error")

@@ -35,7 +35,7 @@ from hub.web.site.portal.entry_pages import entry_pages
 from hub.web.site.portal.event_pages import event_pages
 from hub.web.site.portal.lead_pages import lead_pages
 from hub.web.site.portal.leads import LeadView
-from hub.web.site.portal.notice import LedgerNotices
+from hub.web.site.portal.notice import LedgerNotices, Standing
 from hub.web.site.portal.notice_pages import notice_pages
 from hub.web.site.portal.replay_pages import replay_pages
 from hub.web.site.portal.subscription_pages import subscription_pages
@@ -167,8 +167,8 @@ class SeasonNotices(LedgerNotices):
         clock = clock._replace(clock_id=self.state.clock_id)
         return NoticeView(notice, [clock], Trace(self.steps, [], "index"))
 
-    def standing(self, department: str, notice_id: str, clock_ids: Sequence[str]) -> tuple[str, list[str]] | None:
-        return ("answered", ["met"]) if self.view(department, notice_id, TODAY) else None
+    def standing(self, department: str, notice_id: str, clock_ids: Sequence[str]) -> Standing | None:
+        return ("answered", [("act-and-answer", "met")]) if self.view(department, notice_id, TODAY) else None
 
     def known(self) -> Notice:
         return to_notice(self.inbox)

@@ -56,16 +56,16 @@ class LedgerBench:
     def __init__(self, bootstrap: str, client: redis.Redis, hub_map: HubMap, catalog: Catalog) -> None:
         self._bootstrap, self._client, self._map, self._catalog = bootstrap, client, hub_map, catalog
         self._index, self._desks, self._channels = LedgerIndex(client), DeskIndex(client), channel_index(client)
-        self._traffic = Traffic(catalog)
+        self.traffic = Traffic(catalog)
 
     def run(self, events: int, traces: int) -> LedgerMeasured:
         """Writes the records of so many events, has them followed, and asks for so many of them at random."""
-        records = self._write(events)
+        records = self.write(events)
         before = self._used()
-        rate, cpu, server_cpu = self._follow(records)
+        rate, cpu, server_cpu = self.follow(records)
         taken = self._used() - before
         estimated = self._index.usage().bytes
-        steps, took = self._ask(events, traces)
+        steps, took = self.ask(events, traces)
         self._desks.clear()
         self._channels.clear()
         desks = taken - (self._used() - before)
@@ -74,10 +74,11 @@ class LedgerBench:
             traces, steps, statistics.median(took), took[int(len(took) * 0.99)], took[-1],
         )
 
-    def _write(self, events: int) -> int:
+    def write(self, events: int) -> int:
+        """Writes everything that stages write for so many events; answers how many records that are."""
         producer, count = new_producer(self._bootstrap, client_id="bench-ledger", linger_ms=20), 0
         for number in range(events):
-            for topic, key, value, headers, partition in self._traffic.of_event(number):
+            for topic, key, value, headers, partition in self.traffic.of_event(number):
                 produce(producer, topic, value, key, headers=headers, partition=partition)
                 count += 1
             producer.poll(0)
@@ -85,7 +86,7 @@ class LedgerBench:
             raise RuntimeError("the broker did not take the records of the bench")
         return count
 
-    def _follow(self, records: int) -> tuple[float, float, float]:
+    def follow(self, records: int) -> tuple[float, float, float]:
         """(records a second, µs of CPU a record here, and in the index' server)."""
         service = LedgerService(
             self._map, self._catalog, self._bootstrap, self._index, self._desks, self._channels,
@@ -102,16 +103,16 @@ class LedgerBench:
         wall, cpu, server = time.perf_counter() - wall, cpu_seconds() - cpu, self._server_cpu() - server
         return records / wall, cpu / records * 1e6, server / records * 1e6
 
-    def _ask(self, events: int, traces: int) -> tuple[float, list[float]]:
+    def ask(self, events: int, traces: int) -> tuple[float, list[float]]:
         """(steps of a trace, milliseconds of each, sorted)."""
         scan = LogScan(self._bootstrap, list(TOPICS), compacted_topics(self._map))
         ledger = Ledger(self._index, self._desks, LogReader(self._bootstrap), scan, self._catalog, self._map, {})
         chance, took, steps = random.Random(events), [], 0
         try:
             # Connecting is once in the life of a process that is asked.
-            trace(ledger, self._traffic.event_id(0))
+            trace(ledger, self.traffic.event_id(0))
             for _ in range(traces):
-                id = self._traffic.event_id(chance.randrange(events))
+                id = self.traffic.event_id(chance.randrange(events))
                 began = time.perf_counter()
                 found = trace(ledger, id)
                 took.append((time.perf_counter() - began) * 1000)

@@ -7,44 +7,33 @@ writes first: decode, choose, encode, produce, flush, commit.
 
 from __future__ import annotations
 
-import gc
 import statistics
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from io import BytesIO
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-import fastavro
+from confluent_kafka.admin import AdminClient
 
-from hub.bench.usage import cpu_seconds
+from hub.bench.beside import Beside, Used
+from hub.bench.routing_plain import EVENT_TYPE, TOPIC, Measured, measure, run_reference
 from hub.bus.batch import LaneMetrics
-from hub.bus.clients import new_consumer, new_producer
+from hub.bus.clients import new_producer
 from hub.bus.lane import Lane
-from hub.bus.records import Headers, Record
+from hub.bus.records import Record
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
 from hub.contracts.map import HubMap
-from hub.domain.events import Envelope, entity_id, event_id, new_traceparent, output_id
+from hub.domain.events import Envelope, entity_id, event_id, new_traceparent
 from hub.routing.holdings import HOLDINGS
 from hub.routing.stage import Router, RoutingStage
 
-TOPIC = "blacklist.notices.v1"
-EVENT_TYPE = "blacklist.notice.listed"
-SUBSCRIPTION = "bench-bidding"
+#: Of the stage routing.
+GROUP = "hub-routing"
+_REQUEST_SECONDS = 60.0
 MAP = Path(__file__).parent / "routing-map.yaml"
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One run: events a second, CPU microseconds an event (all threads), records written."""
-
-    events_per_second: float
-    cpu_micros: float
-    outputs: int
 
 
 def sample_notice(number: int) -> dict[str, Any]:
@@ -101,16 +90,10 @@ def preload(bootstrap: str, catalog: Catalog, count: int) -> list[Record]:
     return kept
 
 
-def _measure(count: int, run: Callable[[], int]) -> Measured:
-    gc.collect()
-    cpu, wall = cpu_seconds(), time.perf_counter()
-    outputs = run()
-    wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
-    return Measured(count / wall, cpu / count * 1e6, outputs)
-
-
-def run_lane(bootstrap: str, catalog: Catalog, hub_map: HubMap, count: int) -> Measured:
-    """The real stage in the real lane, until all events are committed."""
+def run_lane(
+    bootstrap: str, catalog: Catalog, hub_map: HubMap, count: int, group: str | None = None
+) -> Measured:
+    """The real stage in the real lane, until all events are committed; in a group of its own, or in this one."""
 
     def run() -> int:
         lane = Lane(
@@ -118,7 +101,7 @@ def run_lane(bootstrap: str, catalog: Catalog, hub_map: HubMap, count: int) -> M
             name="routing",
             behind=(HOLDINGS,),
             topics=[TOPIC],
-            group=f"bench-{uuid.uuid4()}",
+            group=group or f"bench-{uuid.uuid4()}",
             bootstrap=bootstrap,
             stop_when=lambda metrics: metrics.records >= count,
         )
@@ -127,154 +110,7 @@ def run_lane(bootstrap: str, catalog: Catalog, hub_map: HubMap, count: int) -> M
         assert found.records == count and found.dead_lettered == 0
         return found.outputs
 
-    return _measure(count, run)
-
-
-def run_reference(bootstrap: str, catalog: Catalog, count: int, map_version: str) -> Measured:
-    """The plain loop: same client and settings, same outputs, no lane."""
-    notice = fastavro.parse_schema(catalog.schema("blacklist/notice").definition)
-    inbox = fastavro.parse_schema(catalog.schema("hub/inbox-record").definition)
-    decision = fastavro.parse_schema(catalog.schema("hub/routing-decision").definition)
-    holding = fastavro.parse_schema(catalog.schema("hub/holding").definition)
-    frames = {
-        name: b"\x00" + catalog.schema(name).id.to_bytes(4, "big")
-        for name in ("blacklist/notice", "hub/inbox-record", "hub/routing-decision", "hub/holding")
-    }
-
-    def encode(schema: Any, name: str, value: dict[str, Any]) -> bytes:
-        buffer = BytesIO()
-        buffer.write(frames[name])
-        fastavro.schemaless_writer(buffer, schema, value)
-        return buffer.getvalue()
-
-    def run() -> int:
-        producer = new_producer(bootstrap, client_id="bench-reference")
-        consumer = new_consumer(
-            bootstrap,
-            group=f"bench-{uuid.uuid4()}",
-            client_id="bench-reference",
-            **{"enable.auto.offset.store": True},
-        )
-        consumer.subscribe([TOPIC])
-        done = written = 0
-        while done < count:
-            messages = consumer.consume(2000, 0.1)
-            now = datetime.now(UTC)
-            for message in messages:
-                raw, given = cast(bytes, message.value()), dict(cast(Headers, message.headers()))
-                value = cast(dict[str, Any], fastavro.schemaless_reader(BytesIO(raw[5:]), notice, None))
-                if value["list_kind"] != "serious":
-                    continue
-                id, subject = given["ce_id"].decode(), given["ce_subject"].decode()
-                notice_id, rule = output_id(id, "subscription:bench"), "subscription:bench"
-                correlation = given["ce_correlationid"].decode()
-                common = {
-                    "event_id": id,
-                    "event_type": EVENT_TYPE,
-                    "correlation_id": correlation,
-                    "source": given["ce_source"].decode(),
-                    "subject": subject,
-                    "map_version": map_version,
-                }
-                out = {
-                    **common,
-                    "notice_id": notice_id,
-                    "subscription": SUBSCRIPTION,
-                    "view": "full",
-                    "department_code": "11623000990000025U",
-                    "rule": rule,
-                    "sequence": 1,
-                    "issued_at": now,
-                    "expected_measures": ["依法限制参加工程招标投标"],
-                    "legal_basis": "bench",
-                    "data": encode(notice, "blacklist/notice", value),
-                }
-                decided = {
-                    **common,
-                    "decision_id": output_id(id, "decision"),
-                    "input_topic": TOPIC,
-                    "input_partition": message.partition(),
-                    "input_offset": message.offset(),
-                    "decided_at": now,
-                    "is_matched": True,
-                    "withheld": [],
-                    "reason": None,
-                    "outputs": [
-                        {
-                            "rule": rule,
-                            "kind": "subscription",
-                            "target": SUBSCRIPTION,
-                            "output_id": notice_id,
-                            "action": "notify",
-                        }
-                    ],
-                }
-                base: Any = [
-                    ("ce_specversion", b"1.0"),
-                    ("ce_source", b"/stages/routing"),
-                    ("ce_subject", given["ce_subject"]),
-                    ("ce_time", now.isoformat().encode()),
-                    ("content-type", b"application/avro"),
-                    ("ce_correlationid", correlation.encode()),
-                    ("ce_causationid", given["ce_id"]),
-                    ("ce_sequence", b"1"),
-                    ("traceparent", given["traceparent"]),
-                ]
-                key = message.key()
-                producer.produce(
-                    f"inbox.{SUBSCRIPTION}",
-                    encode(inbox, "hub/inbox-record", out),
-                    key,
-                    headers=[*base, ("ce_id", notice_id.encode()), ("ce_type", given["ce_type"])],
-                )
-                producer.produce(
-                    "routing.decisions.v1",
-                    encode(decision, "hub/routing-decision", decided),
-                    key,
-                    headers=[
-                        *base,
-                        ("ce_id", str(decided["decision_id"]).encode()),
-                        ("ce_type", b"routing.event.decided"),
-                    ],
-                )
-                holder = {
-                    "subscription": SUBSCRIPTION,
-                    "view": "full",
-                    "action": "apply",
-                    "notice_id": notice_id,
-                    "sequence": 1,
-                    "since": now,
-                }
-                held = {
-                    "topic": TOPIC,
-                    "correlation_id": correlation,
-                    "subject": subject,
-                    "event_type": EVENT_TYPE,
-                    "sequence": 1,
-                    "routed": [1],
-                    "changed_at": now,
-                    "holders": [holder],
-                }
-                producer.produce(
-                    HOLDINGS,
-                    encode(holding, "hub/holding", held),
-                    f"{TOPIC}:{correlation}",
-                    headers=[
-                        *base,
-                        ("ce_id", output_id(id, "holding").encode()),
-                        ("ce_type", b"routing.holding.changed"),
-                    ],
-                    partition=cast(int, message.partition()),
-                )
-                written += 3
-            if messages:
-                producer.flush()
-                consumer.commit(asynchronous=False)
-                done += len(messages)
-        consumer.close()
-        return written
-
-    return _measure(count, run)
+    return measure(count, run)
 
 
 def decision_micros(catalog: Catalog, hub_map: HubMap, records: list[Record]) -> float:
@@ -288,31 +124,77 @@ def decision_micros(catalog: Catalog, hub_map: HubMap, records: list[Record]) ->
     return cpu / len(records) * 1e6
 
 
-def bench_routing(bootstrap: str, catalog: Catalog, reference: Path, count: int, rounds: int) -> dict[str, Any]:
-    """Alternates reference and lane ``rounds`` times; medians, and the ratio pair by pair.
+class Pair(NamedTuple):
+    """One round: the plain loop, the lane alone, and the lane beside other stages with what they used."""
+
+    plain: Measured
+    lane: Measured
+    beside: Measured | None = None
+    used: Used | None = None
+
+
+def bench_routing(
+    bootstrap: str, catalog: Catalog, reference: Path, count: int, rounds: int, beside: Beside | None = None
+) -> dict[str, Any]:
+    """Alternates reference and lane ``rounds`` times, and with ``beside`` the lane beside other stages; medians, and
+    the ratio pair by pair.
 
     The topics of ``routing-map.yaml`` have to exist.
     """
     hub_map = HubMap.load(MAP, catalog, reference)
     records = preload(bootstrap, catalog, count)
-    pairs: list[tuple[Measured, Measured]] = []
-    for _ in range(rounds):
+    pairs: list[Pair] = []
+    for number in range(rounds):
         plain = run_reference(bootstrap, catalog, count, hub_map.version)
-        pairs.append((plain, run_lane(bootstrap, catalog, hub_map, count)))
-        assert pairs[-1][0].outputs == pairs[-1][1].outputs == 3 * count
+        # The other way round each time: what gets slower in the course of a run touches both.
+        lane = run_lane(bootstrap, catalog, hub_map, count) if number % 2 == 0 or beside is None else None
+        found, used = _lane_beside(bootstrap, catalog, hub_map, count, beside) if beside else (None, None)
+        lane = lane or run_lane(bootstrap, catalog, hub_map, count)
+        pairs.append(Pair(plain, lane, found, used))
+        assert {each.outputs for each in (plain, lane, found) if each is not None} == {3 * count}
 
-    def median(pick: Callable[[tuple[Measured, Measured]], float]) -> float:
+    def median(pick: Callable[[Pair], float]) -> float:
         return round(statistics.median(map(pick, pairs)), 2)
 
     return {
         "events": count,
         "rounds": rounds,
         "outputs_per_event": 3,
-        "reference_events_per_second": median(lambda pair: pair[0].events_per_second),
-        "lane_events_per_second": median(lambda pair: pair[1].events_per_second),
-        "ratio": median(lambda pair: pair[1].events_per_second / pair[0].events_per_second),
-        "reference_cpu_micros": median(lambda pair: pair[0].cpu_micros),
-        "lane_cpu_micros": median(lambda pair: pair[1].cpu_micros),
+        "reference_events_per_second": median(lambda pair: pair.plain.events_per_second),
+        "lane_events_per_second": median(lambda pair: pair.lane.events_per_second),
+        "ratio": median(lambda pair: pair.lane.events_per_second / pair.plain.events_per_second),
+        "reference_cpu_micros": median(lambda pair: pair.plain.cpu_micros),
+        "lane_cpu_micros": median(lambda pair: pair.lane.cpu_micros),
         "decision_cpu_micros": round(decision_micros(catalog, hub_map, records), 2),
         "value_bytes": len(records[0].value or b""),
+        **(_beside(pairs) if beside is not None else {}),
+    }
+
+
+def _lane_beside(
+    bootstrap: str, catalog: Catalog, hub_map: HubMap, count: int, beside: Beside
+) -> tuple[Measured, Used]:
+    """The lane in the group of the stage, so that whoever watches it has it to watch."""
+    with beside.running() as used:
+        found = run_lane(bootstrap, catalog, hub_map, count, GROUP)
+    client = AdminClient({"bootstrap.servers": bootstrap})  # its answers come for as long as it is held
+    for future in client.delete_consumer_groups([GROUP]).values():
+        future.result(_REQUEST_SECONDS)
+    return found, used[0]
+
+
+def _beside(pairs: Sequence[Pair]) -> dict[str, Any]:
+    """What other stages cost the lane. CPU of each is microseconds an event that was routed meanwhile; ``followed`` is
+    the part of what the lane wrote that the ledger had followed when the lane was done."""
+    both = [(pair.lane, pair.beside, pair.used) for pair in pairs if pair.beside is not None and pair.used is not None]
+    return {
+        "beside_events_per_second": round(statistics.median(found.events_per_second for _, found, _ in both), 2),
+        "beside_cpu_micros": round(statistics.median(found.cpu_micros for _, found, _ in both), 2),
+        "beside_ratios": [round(found.events_per_second / lane.events_per_second, 3) for lane, found, _ in both],
+        "beside_cpu_ratios": [round(found.cpu_micros / lane.cpu_micros, 3) for lane, found, _ in both],
+        "beside_stages": {
+            name: round(statistics.median(used.cpu_seconds[name] * 3e6 / found.outputs for _, found, used in both), 1)
+            for name in both[0][2].cpu_seconds
+        },
+        "beside_followed": round(statistics.median(used.followed / found.outputs for _, found, used in both), 3),
     }

@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import cast
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in the package's types
 
+from hub.bus.batch import Place
 from hub.bus.clients import new_consumer
 from hub.bus.records import Headers, Record
 from hub.errors import BrokerError
 
 _PATIENCE_SECONDS = 30.0
 _REQUEST_SECONDS = 15.0
+_RETRY_SECONDS = 0.1
+_PASSING = frozenset((
+    KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART,
+))
+#: ``consume`` waits so long for a full batch, also when the end has been reached.
+_WAIT_SECONDS = 0.02
+_FIRST, _LAST = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]  # as above
+#: From so many places on their ends are asked for together, by a client that is made for it.
+_MANY = 8
 
 
 class Tail:
-    """Partition 0 of each topic, from its beginning. One object serves one thread; after an error it begins anew,
-    so whoever reads has to begin anew as well (``is_new``)."""
+    """Partition 0 of each topic, from its beginning; with ``is_whole`` all partitions of those topics that are there.
 
-    def __init__(self, bootstrap: str, topics: Sequence[str]) -> None:
-        self._bootstrap, self._topics = bootstrap, list(topics)
+    One object serves one thread; after an error it begins anew, so whoever reads has to begin anew as well
+    (``is_new``).
+    """
+
+    def __init__(self, bootstrap: str, topics: Sequence[str], *, is_whole: bool = False) -> None:
+        self._bootstrap, self._topics, self._is_whole = bootstrap, list(topics), is_whole
         self._consumer: Consumer | None = None
-        self._next: dict[str, int] = {}
+        self._admin: AdminClient | None = None
+        self._next: dict[Place, int] = {}
+        self._starts: Mapping[Place, int] = {}
 
     @property
     def is_new(self) -> bool:
@@ -44,38 +60,75 @@ class Tail:
     def close(self) -> None:
         if self._consumer is not None:
             self._consumer.close()
-            self._consumer = None
+            self._consumer = self._admin = None
+
+    @property
+    def starts(self) -> Mapping[Place, int]:
+        """Where each partition began at the last look: what stood before was removed by age."""
+        return self._starts
 
     def _read(self) -> list[Record]:
-        if self._consumer is None:
-            self._consumer = new_consumer(
-                self._bootstrap, group="tail", client_id="tail", **{"enable.partition.eof": True}
-            )
-            self._consumer.assign([TopicPartition(topic, 0, OFFSET_BEGINNING) for topic in self._topics])
-            self._next = dict.fromkeys(self._topics, 0)
-        ends = {
-            topic: self._consumer.get_watermark_offsets(TopicPartition(topic, 0), timeout=_REQUEST_SECONDS)[1]
-            for topic in self._topics
-        }
+        consumer = self._consumer or self._open()
+        self._starts, ends = self._bounds(consumer)
         found: list[Record] = []
         heard_at = time.monotonic()
-        while any(self._next[topic] < end for topic, end in ends.items()):
-            messages = self._consumer.consume(5000, 0.1)
+        while any(self._next[place] < end for place, end in ends.items()):
+            messages = consumer.consume(5000, _WAIT_SECONDS)
             if messages:
                 heard_at = time.monotonic()
             elif time.monotonic() - heard_at > _PATIENCE_SECONDS:
                 raise BrokerError(f"{self._bootstrap}: nothing heard for {_PATIENCE_SECONDS:.0f} s")
             for message in messages:
-                topic, offset, error = message.topic() or "", message.offset() or 0, message.error()
+                place = (message.topic() or "", message.partition() or 0)
+                offset, error = message.offset() or 0, message.error()
                 if error is None:
                     found.append(Record(
-                        topic, 0, offset, message.timestamp()[1], message.key(), message.value(),
+                        *place, offset, message.timestamp()[1], message.key(), message.value(),
                         cast(Headers, message.headers() or []),
                     ))
-                    self._next[topic] = offset + 1
+                    self._next[place] = offset + 1
                 elif error.code() == KafkaError._PARTITION_EOF:
                     # What compaction or age removed at the end is passed over.
-                    self._next[topic] = max(self._next[topic], offset)
+                    self._next[place] = max(self._next[place], offset)
                 elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
-                    raise BrokerError(f"{topic}: {error.str()}")
+                    raise BrokerError(f"{place[0]}: {error.str()}")
         return found
+
+    def _open(self) -> Consumer:
+        self._consumer = consumer = new_consumer(
+            self._bootstrap, group="tail", client_id="tail", **{"enable.partition.eof": True}
+        )
+        places = [(topic, 0) for topic in self._topics]
+        if self._is_whole:
+            known = consumer.list_topics(timeout=_REQUEST_SECONDS).topics
+            places = [(topic, number) for topic in self._topics if topic in known for number in known[topic].partitions]
+        consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in places])
+        self._next = dict.fromkeys(places, 0)
+        return consumer
+
+    def _bounds(self, consumer: Consumer) -> tuple[dict[Place, int], dict[Place, int]]:
+        """The first offset of each place, and that behind its last."""
+        if len(self._next) >= _MANY:
+            return self._offsets(self._next, _FIRST), self._offsets(self._next, _LAST)
+        marks = {
+            place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=_REQUEST_SECONDS)
+            for place in self._next
+        }
+        return {place: mark[0] for place, mark in marks.items()}, {place: mark[1] for place, mark in marks.items()}
+
+    def _offsets(self, places: Collection[Place], which: OffsetSpec) -> dict[Place, int]:
+        """In one question, however many they are."""
+        if self._admin is None:
+            self._admin = AdminClient({"bootstrap.servers": self._bootstrap, "client.id": "tail", "log_level": 3})
+        until = time.monotonic() + _REQUEST_SECONDS
+        while True:
+            asked = self._admin.list_offsets(
+                {TopicPartition(*place): which for place in places}, request_timeout=_REQUEST_SECONDS
+            )
+            try:
+                return {(place.topic, place.partition): answer.result().offset for place, answer in asked.items()}
+            except KafkaException as error:
+                # Of a topic that was just made, or while a broker changes, the client does not ask again by itself.
+                if error.args[0].code() not in _PASSING or time.monotonic() > until:
+                    raise
+                time.sleep(_RETRY_SECONDS)

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated
 
 import redis
@@ -19,63 +15,17 @@ from hub.bench.clocks import bench_clocks
 from hub.bench.databases import PASSWORD, postgresql
 from hub.bench.delivery import CONNECTIONS, ENDPOINTS, ISOLATED, RATE, DeliveryBench
 from hub.bench.ledger import LedgerBench, machine_load
-from hub.bench.routing import MAP, bench_routing
 from hub.bus.topics import TopicSpec, admin, apply
-from hub.cli.common import AsJson, errors_as_sentences, print_json, settings_of
-from hub.contracts.map import HubMap
+from hub.cli import bench_routing, bench_web
+from hub.cli.bench_house import embedded
+from hub.cli.common import AsJson, errors_as_sentences, print_json
 from hub.domain.check_digits import ALPHABET, organisation_check_character, uscc_check_character
-from hub.embedded.cluster import KafkaCluster
-from hub.embedded.valkey import Valkey
 from hub.errors import UsageError
 from hub.intake.bench import bench_intake, bench_table
-from hub.settings import Settings, load
 
 app = typer.Typer(help="测量 / measurements", no_args_is_help=True)
-
-
-@contextmanager
-def _embedded(map_file: Path | None = None) -> Iterator[tuple[Settings, HubMap]]:
-    """A broker and an index of their own for the time of one bench, with the topics of a map."""
-    with tempfile.TemporaryDirectory(prefix="hub-bench-") as folder:
-        data, cache = Path(folder), settings_of(log_level="error").cache
-        with KafkaCluster(data / "kafka", 1, cache) as cluster, Valkey(data / "valkey") as valkey:
-            settings = load(
-                data=data,
-                bootstrap_servers=cluster.bootstrap,
-                redis_index_url=valkey.url,
-                map_file=map_file,
-                replication=1,
-            )
-            hub_map = wiring.open_map(settings)
-            with admin(cluster.bootstrap) as client:
-                apply(client, wiring.topic_specs(settings, hub_map))
-            yield settings, hub_map
-
-
-@app.command()
-def routing(
-    count: Annotated[int, typer.Option(min=1000, help="事件数 / events a round")] = 200_000,
-    rounds: Annotated[int, typer.Option(min=1, max=20, help="轮数 / rounds of each")] = 3,
-    as_json: AsJson = False,
-) -> None:
-    """The routing lane beside a plain confluent-kafka loop that writes the same outputs."""
-    with errors_as_sentences(), _embedded(MAP) as (settings, _):
-        found = bench_routing(
-            settings.bootstrap, wiring.open_catalog(settings), settings.home / "reference", count, rounds
-        )
-    if as_json:
-        print_json(found)
-        return
-    typer.echo(
-        f"routing: {found['events']:,} events of {found['value_bytes']} bytes, {found['outputs_per_event']} outputs "
-        f"each (notice, decision, holding), median of {found['rounds']}\n"
-        f"  reference loop  {found['reference_events_per_second']:>9,.0f} events/s  "
-        f"{found['reference_cpu_micros']:.1f} µs CPU an event\n"
-        f"  routing lane    {found['lane_events_per_second']:>9,.0f} events/s  "
-        f"{found['lane_cpu_micros']:.1f} µs CPU an event\n"
-        f"  ratio           {found['ratio']:>9.2f}\n"
-        f"  the decision alone: {found['decision_cpu_micros']:.1f} µs CPU"
-    )
+app.command()(bench_routing.routing)
+app.command()(bench_web.web)
 
 
 @app.command()
@@ -86,7 +36,7 @@ def intake(
     as_json: AsJson = False,
 ) -> None:
     """A CSV (or a table) of that many rows through its connector to the broker: rows a second, peak memory."""
-    with errors_as_sentences(), _embedded() as (settings, _):
+    with errors_as_sentences(), embedded() as (settings, _):
         folder = settings.data / "bench"
         folder.mkdir()
         means = (settings.home, settings.bootstrap, settings.redis_url, folder)
@@ -110,7 +60,7 @@ def clocks(
     as_json: AsJson = False,
 ) -> None:
     """Clocks started, held, taken up anew and due together, beside plain ZADDs to the same index."""
-    with errors_as_sentences(), _embedded() as (settings, _), redis.Redis.from_url(settings.redis_url) as client:
+    with errors_as_sentences(), embedded() as (settings, _), redis.Redis.from_url(settings.redis_url) as client:
         found = bench_clocks(settings.bootstrap, client, settings.home, count=count, due=due)
     if as_json:
         print_json(found._asdict() | {"ratio": found.ratio})
@@ -133,7 +83,7 @@ def delivery(
     as_json: AsJson = False,
 ) -> None:
     """Signed notices to one endpoint and to twenty, beside a plain client loop; and how soon one arrives."""
-    with errors_as_sentences(), _embedded() as (settings, _):
+    with errors_as_sentences(), embedded() as (settings, _):
         with admin(settings.bootstrap) as client:
             apply(client, [TopicSpec(f"inbox.bench-{number}", 3, 1, {}) for number in range(ENDPOINTS)])
         found = DeliveryBench(settings.bootstrap, wiring.open_catalog(settings)).run(count)
@@ -161,7 +111,7 @@ def ledger(
     as_json: AsJson = False,
 ) -> None:
     """Everything of so many events followed into the index, and traces of some of them at random."""
-    with errors_as_sentences(), _embedded() as (settings, hub_map), redis.Redis.from_url(settings.redis_url) as client:
+    with errors_as_sentences(), embedded() as (settings, hub_map), redis.Redis.from_url(settings.redis_url) as client:
         found = LedgerBench(settings.bootstrap, client, hub_map, wiring.open_catalog(settings)).run(events, traces)
     if as_json:
         print_json(found._asdict())

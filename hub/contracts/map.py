@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ class HubMap:
         digest = hashlib.sha256(model.model_dump_json(by_alias=True).encode()).hexdigest()[:12]
         return cls(digest, model, departments, measures)
 
-    @property
+    @cached_property
     def topics(self) -> Mapping[str, TopicModel]:
         """All topics by name, those that follow from the subscriptions among them."""
         inboxes = {
@@ -126,7 +127,7 @@ class HubMap:
     def subscriptions(self) -> Mapping[str, SubscriptionModel]:
         return self.model.subscriptions
 
-    @property
+    @cached_property
     def clocks(self) -> Mapping[str, ClockRule]:
         """The clock rules as the domain knows them."""
         return {name: _clock_rule(name, clock, self.departments) for name, clock in self.model.clocks.items()}

@@ -9,8 +9,10 @@ from datetime import datetime
 import structlog
 
 from hub.bus.follower import Follower
+from hub.bus.kept_topics import KeptTopics
 from hub.bus.publisher import Publisher
 from hub.bus.reader import read_topics
+from hub.bus.records import Record
 from hub.bus.revisions import RevisionTable
 from hub.delivery.settings import SETTINGS_TOPIC, SettingsLog, SubscriptionSettings
 from hub.domain.plain import whole_millis
@@ -26,21 +28,24 @@ _TRIES = 5
 
 
 class SettingsDesk:
-    """Reads the topic and writes to it. ``now`` gives aware UTC.
+    """Reads the topic and writes to it. ``now`` gives aware UTC; ``kept`` has the topic's records for who is asked
+    again and again.
 
     Of two who change the same revision at the same time the first on the log wins: readers pass the other one
     over, and its desk makes its change again on top of the winner's.
     """
 
     def __init__(
-        self, bootstrap: str, publisher: Publisher, settings_log: SettingsLog, now: Callable[[], datetime]
+        self, bootstrap: str, publisher: Publisher, settings_log: SettingsLog, now: Callable[[], datetime],
+        kept: KeptTopics[Record] | None = None,
     ) -> None:
         self._bootstrap, self._publisher, self._log, self._now = bootstrap, publisher, settings_log, now
+        self._kept = kept
 
     def history(self, subscription: str | None = None) -> list[tuple[int, SubscriptionSettings]]:
         """(offset, settings) of what the topic still holds, the oldest first. Raises BrokerError."""
         found = []
-        for record in read_topics(self._bootstrap, [SETTINGS_TOPIC]):
+        for record in self._kept.all() if self._kept else read_topics(self._bootstrap, [SETTINGS_TOPIC]):
             try:
                 settings = self._log.read(record.value)
             except (ContractError, PoisonError) as error:

@@ -184,9 +184,12 @@ def status_of(request: Request, now: datetime) -> str:
     return request.state
 
 
-def fold(steps: Iterable[Act]) -> dict[str, Request]:
-    """Requests by id, in the order in which they were asked, out of steps in the log's order."""
-    found: dict[str, Request] = {}
+def fold(steps: Iterable[Act], onto: dict[str, Request] | None = None) -> dict[str, Request]:
+    """Requests by id, in the order in which they were asked, out of steps in the log's order.
+
+    ``onto`` is what earlier steps came to; it is changed.
+    """
+    found = {} if onto is None else onto
     for step in steps:
         known = found.get(step.request_id)
         if known is not None:

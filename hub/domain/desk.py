@@ -69,6 +69,8 @@ class ClockEntry(NamedTuple):
     is_warned: bool
     ended_on: str | None
     breached_on: str | None
+    met_at: int | None = None
+    breached_at: int | None = None
 
     @property
     def is_open(self) -> bool:

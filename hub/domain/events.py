@@ -117,6 +117,11 @@ def child_traceparent(parent: str, id: str) -> str:
     return f"00{parent[2:36]}{span_of(id)}{parent[52:55]}"
 
 
+def read_traceparent(text: str) -> tuple[str, str] | None:
+    """Trace and span of a ``traceparent``, as hexadecimal digits; ``None`` if it cannot be read."""
+    return (text[3:35], text[36:52]) if _TRACEPARENT.fullmatch(text) is not None else None
+
+
 def span_of(id: str) -> str:
     """The 16 hexadecimal digits of a span, of the UUID of what it made."""
     return f"{id[:8]}{id[9:13]}{id[14:18]}"

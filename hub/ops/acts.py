@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -11,7 +12,8 @@ import structlog
 
 from hub.bus.publisher import Publisher
 from hub.bus.reader import read_topics
-from hub.bus.records import Output
+from hub.bus.records import Output, Record
+from hub.bus.tail import Tail
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
 from hub.contracts.views import scrub
@@ -66,12 +68,18 @@ class Filter(NamedTuple):
 class ActsDesk:
     """Writes and reads acts. ``now`` gives aware UTC. Threads may share one.
 
-    Every method raises BrokerError if Kafka does not take or give a record; then the act must not be done.
+    ``tail`` is for who is asked again and again: it reads on instead of from the beginning, and keeps all requests in
+    memory. Every method raises BrokerError if Kafka does not take or give a record; then the act must not be done.
     """
 
-    def __init__(self, bootstrap: str, publisher: Publisher, catalog: Catalog, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, bootstrap: str, publisher: Publisher, catalog: Catalog, now: Callable[[], datetime],
+        tail: Tail | None = None,
+    ) -> None:
         self._bootstrap, self._publisher, self._catalog, self._now = bootstrap, publisher, catalog, now
-        self._schema = catalog.schema(ACT_SCHEMA)
+        self._schema, self._tail = catalog.schema(ACT_SCHEMA), tail
+        self._known: dict[str, Request] = {}
+        self._lock = threading.Lock()
 
     # -- writing --------------------------------------------------------------------------------
 
@@ -149,8 +157,7 @@ class ActsDesk:
 
     def read(self, wanted: Filter | None = None) -> list[Request]:
         """Requests that fit, in the order in which they were asked."""
-        found = fold(self._steps()).values()
-        return [request for request in found if wanted is None or wanted.fits(request)]
+        return [request for request in self._requests() if wanted is None or wanted.fits(request)]
 
     def find(self, request_id: str) -> Request:
         """One request, by its id or the beginning of it. Raises InputError if there is none or several."""
@@ -180,8 +187,20 @@ class ActsDesk:
         except BrokerError as error:  # what went wrong first is what the caller has to hear of
             log.error("the end of an act is not on record", request=request.asked.request_id, error=str(error))
 
+    def _requests(self) -> list[Request]:
+        """All of them up to the end of now."""
+        if self._tail is None:
+            return list(fold(self._steps()).values())
+        with self._lock:
+            if self._tail.is_new:
+                self._known.clear()
+            return list(fold(self._read(self._tail.look()), self._known).values())
+
     def _steps(self) -> Iterator[Act]:
-        for record in read_topics(self._bootstrap, [ACTS_TOPIC]):
+        return self._read(read_topics(self._bootstrap, [ACTS_TOPIC]))
+
+    def _read(self, records: Iterable[Record]) -> Iterator[Act]:
+        for record in records:
             try:
                 yield self._act(record.value)
             except (ContractError, PoisonError) as error:

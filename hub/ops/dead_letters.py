@@ -22,7 +22,8 @@ from hub.domain.offset_ranges import Spot, format_spots, parse_spot
 from hub.errors import InputError, UsageError
 from hub.ops.acts import ACTS_TOPIC, ActsDesk, Filter
 from hub.ops.letter_content import Content, View, content_of
-from hub.ops.letters import ENDING, REDRIVE, Letter, read_letters, spots_of
+from hub.ops.letter_shelf import LetterShelf
+from hub.ops.letters import ENDING, REDRIVE, Letter, marked, read_letter, read_letters, spots_of
 
 #: From so many letters on, and for ``--all``, a second person looks before they are put back.
 MANY = 100
@@ -70,12 +71,15 @@ class Preview:
 
 
 class DeadLetterDesk:
-    """``topics`` are those of the map. Methods raise BrokerError where Kafka does not answer."""
+    """``topics`` are those of the map; ``shelf`` has their letters for who is asked again and again. Methods raise
+    BrokerError where Kafka does not answer."""
 
     def __init__(
-        self, bootstrap: str, publisher: Publisher, catalog: Catalog, topics: Collection[str], acts: ActsDesk
+        self, bootstrap: str, publisher: Publisher, catalog: Catalog, topics: Collection[str], acts: ActsDesk,
+        shelf: LetterShelf | None = None,
     ) -> None:
         self._bootstrap, self._publisher, self._catalog, self._acts = bootstrap, publisher, catalog, acts
+        self._shelf = shelf
         self._topics = [topic for topic in topics if topic.endswith(ENDING)]
         # Acts are for ever: nothing puts a record there but the desk of acts.
         self._targets = frozenset(topics) - {ACTS_TOPIC} - set(self._topics)
@@ -86,16 +90,19 @@ class DeadLetterDesk:
         if not topics:
             stages = ", ".join(topic.removesuffix(ENDING) for topic in self._topics)
             raise UsageError(f"There is no stage {stage!r} with dead letters; there are: {stages}.")
-        found = read_letters(read_topics(self._bootstrap, topics), self._acts.read(Filter(kind=REDRIVE)))
+        if self._shelf is not None:
+            letters = [letter for letter in self._shelf.all() if letter.spot.topic in topics]
+        else:
+            letters = [read_letter(record) for record in read_topics(self._bootstrap, topics)]
+        found = marked(letters, self._acts.read(Filter(kind=REDRIVE)))
         return [letter for letter in found if class_name in (None, letter.class_name)]
 
     def find(self, place: str) -> tuple[Letter, Record]:
         """One letter and its record. Raises UsageError if there is none."""
         spot = _spot(place)
-        if spot.topic in self._topics:
-            for record in read_topics(self._bootstrap, [spot.topic], spot.partition):
-                if record.offset == spot.offset:
-                    return read_letters([record], self._acts.read(Filter(kind=REDRIVE)))[0], record
+        record = self._record(spot) if spot.topic in self._topics else None
+        if record is not None:
+            return read_letters([record], self._acts.read(Filter(kind=REDRIVE)))[0], record
         raise UsageError(f"There is no dead letter {place}; see `hub dead-letters list`.")
 
     def look(self, place: str, who: Actor, why: str, view: View) -> Content:
@@ -161,6 +168,12 @@ class DeadLetterDesk:
             missing = len(spots) - count
             outcome.append(f"{count} put back" + (f", {missing} no longer on their topic" if missing else ""))
         return count
+
+    def _record(self, spot: Spot) -> Record | None:
+        if self._shelf is not None:
+            return self._shelf.record(spot)
+        records = read_topics(self._bootstrap, [spot.topic], spot.partition)
+        return next((record for record in records if record.offset == spot.offset), None)
 
     def _back(self, spots: Collection[Spot], request_id: str) -> Iterator[Output]:
         topics = sorted({spot.topic for spot in spots if spot.topic in self._topics})

@@ -62,8 +62,13 @@ class Group:
 
 def read_letters(records: Iterable[Record], requests: Iterable[Request]) -> list[Letter]:
     """Letters, the oldest first, marked with what acts on record did to them."""
+    return marked(map(read_letter, records), requests)
+
+
+def marked(letters: Iterable[Letter], requests: Iterable[Request]) -> list[Letter]:
+    """The same of letters that were read before."""
     marks = marks_of(requests)
-    found = [_marked(_letter(record), marks) for record in records]
+    found = [_marked(letter, marks) for letter in letters] if marks else list(letters)
     return sorted(found, key=lambda letter: (letter.failed_at, letter.spot))
 
 
@@ -103,7 +108,8 @@ def groups_of(letters: Iterable[Letter]) -> list[Group]:
     return sorted(groups, key=lambda group: (-group.open, group.class_name))
 
 
-def _letter(record: Record) -> Letter:
+def read_letter(record: Record) -> Letter:
+    """A letter by what stands in its headers; nobody put it back yet, as far as it knows."""
     def text(name: str) -> str:
         return (last_header(record.headers, name) or b"").decode("utf-8", "replace")
 

@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 
 from hub.errors import InfrastructureError
 from hub.ops.snapshot import GroupState, Snapshot
+from hub.ops.spans import figures
 
 CLUSTER = "hub"
 VERDICTS = ("ok", "behind", "stalled", "stopped")
@@ -65,7 +66,8 @@ COUNTERS: Mapping[str, str] = {"hub_observation_failures": "Looks at the hub tha
 
 def exported_names() -> frozenset[str]:
     """Every name that a scrape may hold, as Prometheus knows it."""
-    return frozenset(GAUGES) | {f"{name}_total" for name in COUNTERS}
+    counters = (*COUNTERS, *figures.COUNTERS)
+    return frozenset(GAUGES) | {figures.UNSENT} | {f"{name}_total" for name in counters}
 
 
 class HubCollector(Collector):
@@ -173,10 +175,11 @@ def _ranges(snapshot: Snapshot) -> dict[tuple[str, int], tuple[int, int]]:
 class MetricsServer:
     """Serves ``/metrics`` from a thread of its own until it is closed."""
 
-    def __init__(self, collector: HubCollector, *, host: str, port: int) -> None:
+    def __init__(self, *collectors: Collector, host: str, port: int) -> None:
         """:raises InfrastructureError: if the port cannot be taken; 0 takes a free one."""
         registry = CollectorRegistry()
-        registry.register(collector)
+        for collector in collectors:
+            registry.register(collector)
         try:
             server: Any
             server, self._thread = start_http_server(port, host, registry)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import structlog
+from prometheus_client.registry import Collector
 
 from hub.errors import HubError
 from hub.ops.metrics import HubCollector, MetricsServer
@@ -30,21 +31,23 @@ class Looking(Protocol):
 class OpsService:
     """``run`` blocks until ``stop``, which any thread may call. ``seconds`` is the rhythm.
 
-    A look that fails is logged and counted, and is no end: the next beat tries again.
+    A look that fails is logged and counted, and is no end: the next beat tries again. ``figures`` are served beside
+    its own.
     """
 
     def __init__(
         self, looking: Looking, store: SnapshotStore, *, seconds: float, host: str, port: int,
+        figures: Sequence[Collector] = (),
         say_address: Callable[[str], None] = lambda address: log.info("metrics are served", address=address),
     ) -> None:
         self._looking, self._store, self._seconds = looking, store, seconds
         self._host, self._port, self._say_address = host, port, say_address
-        self._collector = HubCollector()
+        self._collector, self._figures = HubCollector(), figures
         self._stopping = threading.Event()
 
     def run(self) -> None:
         """Raises InfrastructureError if the port of the metrics is taken."""
-        server = MetricsServer(self._collector, host=self._host, port=self._port)
+        server = MetricsServer(self._collector, *self._figures, host=self._host, port=self._port)
         try:
             self._say_address(server.address)
             while not self._stopping.is_set():

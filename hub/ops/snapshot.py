@@ -153,7 +153,7 @@ def stage_of(group: str) -> str:
     words = group.split("-")
     if words[0] != "hub" or len(words) < 2:
         return "department"
-    return {"direct": "delivery"}.get(words[1], words[1])
+    return {"direct": "delivery", "spans": "ops"}.get(words[1], words[1])
 
 
 def risks_of(found: Sequence[AtRisk]) -> tuple[list[RiskCount], list[NamedRisk]]:

@@ -6,14 +6,14 @@ is its subject. The ``ledger`` stage folds it (:mod:`hub.domain.desk`) and write
 
 =================  =========================================================================
 ``<code>:clocks``  clock id -> entry, of open clocks and of those that ended within 100 days
-``<code>:due``     open clocks in order of their due moments
+``<code>:due``     open clocks in order of their due moments; ``<code>:by-id`` all of them by their ids
 ``<code>:notices`` notice id -> entry
 ``<code>:inbox``   notices in order of their issue; ``<code>:waiting`` those to be answered
 ``<code>:leads``   fact -> entry; ``<code>:open-leads`` those to be handled, oldest first
 ``<code>:score``   ``day|rule|outcome`` -> how many clocks
 =================  =========================================================================
 
-About 600 bytes an open clock or a notice.
+About 700 bytes an open clock, 600 a notice.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ Command = list[str | int]
 E = TypeVar("E", ClockEntry, NoticeEntry, LeadEntry, ChannelEntry)
 #: Entries that are looked at in one go when what is long over leaves.
 _SWEPT_AT_ONCE = 1000
+#: Made once: json.dumps makes an encoder for each call that says how.
+_ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Shelf(Generic[E]):
 
 
 def _clock_places(entry: ClockEntry) -> dict[str, str]:
-    return {"due": entry.order} if entry.is_open else {}
+    return {"by-id": f":{entry.clock_id}"} | ({"due": entry.order} if entry.is_open else {})
 
 
 def _notice_places(entry: NoticeEntry) -> dict[str, str]:
@@ -65,7 +67,7 @@ def _lead_places(entry: LeadEntry) -> dict[str, str]:
     return {"open-leads": entry.order} if entry.is_open else {}
 
 
-CLOCKS = Shelf("clocks", ClockEntry, _clock_places, ("due",))
+CLOCKS = Shelf("clocks", ClockEntry, _clock_places, ("due", "by-id"))
 NOTICES = Shelf("notices", NoticeEntry, _notice_places, ("inbox", "waiting"))
 LEADS = Shelf("leads", LeadEntry, _lead_places, ("open-leads",))
 SHELVES: tuple[Shelf[Any], ...] = (CLOCKS, NOTICES, LEADS)
@@ -255,4 +257,4 @@ class DeskIndex:
 
 
 def pack(entry: Entry) -> str:
-    return json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
+    return _ENCODE(entry)

@@ -230,6 +230,15 @@ class LedgerIndex:
         with answering():
             return bool(self._client.exists(self._key("offsets")))
 
+    def filled_command(self) -> list[str | int]:
+        """For ``write``: it has once been read to the end of the log since it was empty."""
+        return ["HSET", self._key("meta"), "filled", 1]
+
+    def is_filled(self) -> bool:
+        """Whether what it does not know is not there, or came within the last moments; or left it by age."""
+        with answering():
+            return bool(self._client.hexists(self._key("meta"), "filled"))
+
     def entity_of(self, id: str) -> bytes | None:
         """The fact of an event or notice, or the fact itself where ``id`` is a correlation id."""
         short = short_id(id)

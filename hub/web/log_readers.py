@@ -1,4 +1,4 @@
-"""The read pages out of the log itself, for as long as no index serves them.
+"""The read pages out of the log itself: for what the index does not hold, has lost, or is never asked.
 
 Each answer rests on a fold over the topics, which takes as long as they are. So one fold is made at a time, is kept
 for some seconds, and who cannot be served within his patience is told to come again.
@@ -125,8 +125,11 @@ class _LogClocks:
             and (due_before is None or (each.due_at is not None and each.due_at < due_before))
         ))
 
-    def get(self, clock_id: str) -> ClockState | None:
-        return next((each for each in self._all() if each.clock_id == clock_id), None)
+    def get(self, clock_id: str, department: str | None) -> ClockState | None:
+        return next((
+            each for each in self._all()
+            if each.clock_id == clock_id and department in (None, each.owner_department)
+        ), None)
 
     def _all(self) -> list[ClockState]:
         return self._kept.get("clocks", lambda: sorted(self._view().find(), key=clock_position))

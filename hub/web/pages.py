@@ -15,7 +15,6 @@ import structlog
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from hub.domain.clocks import ClockState
 from hub.domain.plain import to_plain
 from hub.domain.problem import ProblemError, fault
 from hub.errors import HubError
@@ -26,7 +25,7 @@ from hub.web.cursor import MAX_LENGTH, Cursors
 from hub.web.marks import open_to
 from hub.web.pages_description import CLOCK, HOLDING, LINK, NOTICE, TRACE, page_of
 from hub.web.problem import problems, respond, unavailable
-from hub.web.readers import Caller, Callers, Position, Readers
+from hub.web.readers import Caller, Callers, ClockLine, Position, Readers
 
 MAX_LIMIT, DEFAULT_LIMIT = 200, 50
 T = TypeVar("T")
@@ -135,7 +134,7 @@ def pages_router(
     def clock(request: Request, clock_id: str) -> Response:
         def work() -> Response:
             caller = caller_of(request, readers.CLOCKS)
-            each = found.clocks.get(clock_id)
+            each = found.clocks.get(clock_id, None if caller.sees_all else caller.department)
             if each is None or not (caller.sees_all or each.owner_department == caller.department):
                 raise _unknown("clock")
             return JSONResponse(to_plain(_clock(each, titles, now())))
@@ -187,7 +186,7 @@ def _notice(each: NoticeState) -> dict[str, Any]:
     return each._asdict() | {"answers": [answer._asdict() for answer in each.answers]}
 
 
-def _clock(each: ClockState, titles: Mapping[str, str], now: datetime) -> dict[str, Any]:
+def _clock(each: ClockLine, titles: Mapping[str, str], now: datetime) -> dict[str, Any]:
     return {
         "clock_id": each.clock_id, "rule": each.rule, "title": titles.get(each.rule, each.rule),
         "subject": each.subject, "correlation_id": each.correlation_id, "target": each.target,

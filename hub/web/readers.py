@@ -7,10 +7,9 @@ never changes. So what comes in between moves nothing from one page to another.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple, Protocol
 
-from hub.domain.clocks import ClockState
 from hub.ops.holdings import Held
 from hub.ops.notices import NoticeState
 from hub.ops.trace import Step
@@ -60,16 +59,48 @@ class Notices(Protocol):
         """A notice that an event brought to one of these subscriptions."""
 
 
+class ClockLine(Protocol):
+    """What is told of a clock: a ClockState, or what an index has of it. Times are aware UTC, days Gannan's."""
+
+    @property
+    def clock_id(self) -> str: ...
+    @property
+    def rule(self) -> str: ...
+    @property
+    def target(self) -> str | None: ...
+    @property
+    def subject(self) -> str: ...
+    @property
+    def correlation_id(self) -> str: ...
+    @property
+    def owner_department(self) -> str | None: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def due_on(self) -> date | None: ...
+    @property
+    def due_at(self) -> datetime | None: ...
+    @property
+    def is_provisional(self) -> bool: ...
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def met_at(self) -> datetime | None: ...
+    @property
+    def breached_at(self) -> datetime | None: ...
+
+
 class Clocks(Protocol):
     """Clocks in the order of their ids."""
 
     def page(
         self, department: str | None, after: Position | None, limit: int, *, status: str | None = None,
         due_before: datetime | None = None,
-    ) -> Sequence[ClockState]:
+    ) -> Sequence[ClockLine]:
         """Of this department (code), ``None`` for all; ``status`` may be ``open``, for running and suspended."""
 
-    def get(self, clock_id: str) -> ClockState | None: ...
+    def get(self, clock_id: str, department: str | None) -> ClockLine | None:
+        """``None`` also for one of another department, where ``department`` is given."""
 
 
 class Holdings(Protocol):
@@ -98,7 +129,7 @@ def notice_position(each: NoticeState) -> Position:
     return each.issued_at.isoformat(), each.notice_id
 
 
-def clock_position(each: ClockState) -> Position:
+def clock_position(each: ClockLine) -> Position:
     return (each.clock_id,)
 
 

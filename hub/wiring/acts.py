@@ -8,20 +8,23 @@ from datetime import datetime
 
 from hub.bus.publisher import KafkaPublisher, Publisher
 from hub.bus.table_loader import TableLoader
+from hub.bus.tail import Tail
 from hub.delivery.replay_desk import Plan, Range, ReplayDesk
 from hub.delivery.waits import WAITS_TOPIC
 from hub.domain.acts import Actor, Request
 from hub.domain.plain import instant_text
 from hub.errors import InputError
-from hub.ops.acts import ActsDesk
+from hub.ops.acts import ACTS_TOPIC, ActsDesk
 from hub.ops.dead_letters import DeadLetterDesk
+from hub.ops.letter_shelf import LetterShelf
 from hub.settings import Settings
 from hub.wiring.parts import open_catalog, open_map, utc_now
 
 
-def acts_desk(settings: Settings, publisher: Publisher) -> ActsDesk:
-    """The desk of a process that has a publisher."""
-    return ActsDesk(settings.bootstrap, publisher, open_catalog(settings), utc_now)
+def acts_desk(settings: Settings, publisher: Publisher, *, is_kept: bool = False) -> ActsDesk:
+    """The desk of a process that has a publisher. ``is_kept`` is for one that is asked again and again; it has one."""
+    tail = Tail(settings.bootstrap, [ACTS_TOPIC]) if is_kept else None
+    return ActsDesk(settings.bootstrap, publisher, open_catalog(settings), utc_now, tail)
 
 
 @contextmanager
@@ -31,11 +34,15 @@ def open_acts(settings: Settings) -> Iterator[ActsDesk]:
         yield acts_desk(settings, publisher)
 
 
-def dead_letter_desk(settings: Settings, publisher: Publisher) -> DeadLetterDesk:
-    """Dead letters of every stage, and the acts that speak of them."""
+def dead_letter_desk(settings: Settings, publisher: Publisher, acts: ActsDesk | None = None) -> DeadLetterDesk:
+    """Dead letters of every stage, and the acts that speak of them. With a desk of ``acts`` it is that of a process
+    that is asked again and again."""
     catalog = open_catalog(settings)
     topics = list(open_map(settings, catalog).topics)
-    return DeadLetterDesk(settings.bootstrap, publisher, catalog, topics, acts_desk(settings, publisher))
+    shelf = LetterShelf(settings.bootstrap, topics) if acts is not None else None
+    return DeadLetterDesk(
+        settings.bootstrap, publisher, catalog, topics, acts or acts_desk(settings, publisher), shelf
+    )
 
 
 REPLAY = "notices.replay"
@@ -89,10 +96,10 @@ def _range_of(request: Request) -> Range:
     )
 
 
-def replays(settings: Settings, publisher: Publisher) -> Replays:
+def replays(settings: Settings, publisher: Publisher, acts: ActsDesk | None = None) -> Replays:
     """Replays of the subscriptions of the map."""
     catalog = open_catalog(settings)
     ways = {name: entry.delivery for name, entry in open_map(settings, catalog).subscriptions.items()}
     waits = TableLoader(settings.bootstrap, topic=WAITS_TOPIC)
     desk = ReplayDesk(settings.bootstrap, publisher, catalog, ways, waits)
-    return Replays(desk, acts_desk(settings, publisher))
+    return Replays(desk, acts or acts_desk(settings, publisher))

@@ -26,11 +26,13 @@ from hub.settings import Settings
 from hub.state.quotas import MemoryQuotas, RedisQuotas
 from hub.web.callers import AnyOf, SubscriptionCallers
 from hub.web.cursor import Cursors
+from hub.web.ledger_readers import ledger_readers
 from hub.web.log_readers import log_readers
 from hub.web.pages import pages_router
 from hub.web.quota import limit
 from hub.web.readers import Callers
 from hub.web.subscriptions import SettingsReader
+from hub.wiring.ledger import ledger_view
 from hub.wiring.parts import file_secret, utc_now
 from hub.wiring.topics import topic_specs
 
@@ -96,11 +98,12 @@ def limit_requests(
 def build_pages(
     settings: Settings, hub_map: HubMap, catalog: Catalog, callers: Callers, clocks: Callable[[], ClocksView]
 ) -> APIRouter:
-    """The read pages."""
-    found = log_readers(
+    """The read pages: out of the ledger's index, and out of the log where that cannot tell."""
+    by_log = log_readers(
         partial(_read_log, settings.bootstrap), catalog, list(hub_map.subscriptions), hub_map.own_topics(), clocks,
         time.monotonic,
     )
+    found = ledger_readers(ledger_view(settings, hub_map, catalog, {}), by_log)
     # Web processes that share their vault understand each other's cursors.
     cursors = Cursors(file_secret(settings, settings.vault_secret, "vault.secret"))
     titles = {name: rule.title for name, rule in hub_map.clocks.items()}

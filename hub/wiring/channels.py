@@ -20,7 +20,6 @@ from hub.ops.ledger.view import Ledger
 from hub.settings import Settings
 from hub.state.channel_index import RECORDS, channel_index
 from hub.state.desk_index import DeskIndex, Page
-from hub.wiring.acts import acts_desk
 from hub.wiring.channel_notes import ChannelNotes
 from hub.wiring.ledger import ledger_view
 from hub.wiring.parts import open_redis, utc_now
@@ -91,10 +90,12 @@ class ChannelDesk:
         self._ledger.close()
 
 
-def channel_desk(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher) -> ChannelDesk:
+def channel_desk(
+    settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher, acts: ActsDesk
+) -> ChannelDesk:
     """The desk of a process that keeps it. No colour of a deadline is asked of this ledger: it needs no calendar."""
     client = open_redis(settings)
     return ChannelDesk(
         channel_index(client), ChannelNotes(client), ledger_view(settings, hub_map, catalog, {}), publisher,
-        acts_desk(settings, publisher),
+        acts,
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 
@@ -23,22 +24,28 @@ from hub.domain.calendar import Calendar
 from hub.errors import InputError
 from hub.intake.build import held_portions
 from hub.intake.guards.log import Alert
+from hub.intake.guards.service import SourcesGuard
 from hub.intake.guards.watch import SourcesWatch, Status
 from hub.intake.held import Held, Verdict
 from hub.intake.sources import load_sources
+from hub.ops.acts import ActsDesk
 from hub.ops.letters import REDRIVE
 from hub.ops.snapshot import Snapshot
 from hub.settings import Settings
 from hub.state.snapshot_store import SnapshotStore
+from hub.web.site.console.answers import Fresh
 from hub.web.site.console.desks import Clockwork, ConsoleDesks, Promise, Way
 from hub.web.site.console.pages import console_pages
 from hub.web.site.pages import PageSet
-from hub.wiring.acts import REPLAY, acts_desk, dead_letter_desk, replays
+from hub.wiring.acts import REPLAY, dead_letter_desk, replays
 from hub.wiring.channels import channel_desk
-from hub.wiring.delivery import settings_desk, verify_address, waiting_notices
+from hub.wiring.delivery import Waits, settings_desk, verify_address
 from hub.wiring.guards import sources_guard
 from hub.wiring.maps import map_log
 from hub.wiring.parts import open_redis, utc_now
+
+#: What sources are held to follows the calendar, which changes some times a year.
+_GUARD_SECONDS = 600.0
 
 
 class EndpointDesk:
@@ -47,15 +54,16 @@ class EndpointDesk:
     Methods raise BrokerError where Kafka does not answer, InputError for what is refused.
     """
 
-    def __init__(self, settings: Settings, catalog: Catalog, publisher: Publisher) -> None:
+    def __init__(self, settings: Settings, catalog: Catalog, publisher: Publisher, acts: ActsDesk) -> None:
         self._settings, self._catalog, self._publisher = settings, catalog, publisher
-        self._acts, self._desk = acts_desk(settings, publisher), settings_desk(settings, catalog, publisher)
+        self._acts, self._desk = acts, settings_desk(settings, catalog, publisher, is_kept=True)
+        self._waits = Waits(settings)
 
     def settings(self) -> Mapping[str, SubscriptionSettings]:
         return self._desk.read()
 
     def waiting(self) -> Sequence[Waiting]:
-        return waiting_notices(self._settings)
+        return self._waits()
 
     def release(self, subscription: str, who: Actor, reason: str) -> None:
         found = [each for each in self.waiting() if each.subscription == subscription]
@@ -87,22 +95,36 @@ class SourcesDesk:
     """Sources of ``sources.yaml`` and those that hand in by HTTP. Portions are held in the folder of this machine's
     data, where the connector finds what was decided."""
 
-    def __init__(self, settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher) -> None:
-        self._settings, self._hub_map, self._catalog = settings, hub_map, catalog
-        self._acts = acts_desk(settings, publisher)
+    def __init__(self, settings: Settings, hub_map: HubMap, catalog: Catalog, acts: ActsDesk) -> None:
+        self._settings, self._hub_map, self._catalog, self._acts = settings, hub_map, catalog, acts
+        self._lock = threading.Lock()
+        self._guard: SourcesGuard | None = None
+        self._made_of, self._made_at = "", 0.0
 
     def status(self) -> tuple[Sequence[Status], Sequence[Alert]]:
         if not self._settings.sources.exists():
             return (), ()  # a hub without sources of its own, as one that is handed everything
-        with closing(sources_guard(self._settings, self._hub_map, self._catalog)) as guard:
-            watch = guard.read()
+        with self._lock:
+            watch = self._in_force().read()
             return watch.status(utc_now()), watch.open_alerts()
+
+    def _in_force(self) -> SourcesGuard:
+        """One that reads on; made anew where the file is another, and now and then for the calendar."""
+        content = self._settings.sources.read_text("utf-8")
+        is_old = time.monotonic() - self._made_at > _GUARD_SECONDS
+        if self._guard is None or content != self._made_of or is_old:
+            if self._guard is not None:
+                self._guard.close()
+                self._guard = None
+            self._guard = sources_guard(self._settings, self._hub_map, self._catalog)
+            self._made_of, self._made_at = content, time.monotonic()
+        return self._guard
 
     def manifests(self) -> Sequence[Promise]:
         if not self._settings.sources.exists():
             return ()
-        with closing(sources_guard(self._settings, self._hub_map, self._catalog)) as guard:
-            return promises(guard.read(), utc_now())
+        with self._lock:
+            return promises(self._in_force().read(), utc_now())
 
     def held(self) -> Sequence[tuple[str, Held]]:
         names = load_sources(self._settings.sources) if self._settings.sources.exists() else ()
@@ -158,13 +180,15 @@ class CalendarFiles:
         return desk.compare(name)
 
 
-def console_part(settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher) -> PageSet:
-    """The console's pages on the running hub."""
-    letters, again = dead_letter_desk(settings, publisher), replays(settings, publisher)
+def console_part(
+    settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher, acts: ActsDesk
+) -> PageSet:
+    """The console's pages on the running hub; ``acts`` is the process's one desk of them."""
+    letters, again = dead_letter_desk(settings, publisher, acts), replays(settings, publisher, acts)
     return console_pages(ConsoleDesks(
-        _snapshots(settings), EndpointDesk(settings, catalog, publisher), letters, acts_desk(settings, publisher),
-        again, SourcesDesk(settings, hub_map, catalog, publisher),
-        channel_desk(settings, hub_map, catalog, publisher), CalendarFiles(settings, hub_map, catalog),
+        _snapshots(settings), EndpointDesk(settings, catalog, publisher, acts), letters, acts,
+        again, SourcesDesk(settings, hub_map, catalog, acts),
+        channel_desk(settings, hub_map, catalog, publisher, acts), CalendarFiles(settings, hub_map, catalog),
         map_log(settings, catalog, publisher), hub_map,
         {name: Clockwork(rule.title, rule.owner, rule.basis) for name, rule in hub_map.clocks.items()},
         {
@@ -176,10 +200,18 @@ def console_part(settings: Settings, hub_map: HubMap, catalog: Catalog, publishe
 
 
 def _snapshots(settings: Settings) -> Callable[[], Snapshot | None]:
-    store = SnapshotStore(open_redis(settings))
+    store, known = SnapshotStore(open_redis(settings)), dict[str, Snapshot | None]()
 
     def latest() -> Snapshot | None:
         found = store.get()
-        return Snapshot.from_dict(found) if found else None
+        if not found:
+            return None
+        if found["at"] not in known:
+            read = Snapshot.from_dict(found)
+            known.clear()
+            known[found["at"]] = read
+        return known[found["at"]]
 
-    return latest
+    # Every page that is open looks once a second, and a snapshot is a large thing to read.
+    fresh = Fresh(time.monotonic, keep_seconds=1.0)
+    return lambda: fresh.get("snapshot", latest)

@@ -11,9 +11,12 @@ from functools import partial
 from hub.bus.address_guard import AddressGuard, parse_networks
 from hub.bus.follower import Follower
 from hub.bus.http_client import HttpClient
+from hub.bus.kept_topics import KeptTable, KeptTopics
 from hub.bus.publisher import KafkaPublisher, Publisher
 from hub.bus.reader import read_topics
-from hub.bus.table_loader import TableLoader
+from hub.bus.records import Record
+from hub.bus.table_loader import Loader, TableLoader
+from hub.bus.tail import Tail
 from hub.contracts.calendars import load_calendars
 from hub.contracts.catalog import Catalog
 from hub.contracts.endpoints import Endpoints
@@ -40,8 +43,16 @@ from hub.wiring.direct import build_direct
 from hub.wiring.parts import Service, Together, file_secret, open_catalog, open_map, open_redis, utc_now
 
 
-def settings_desk(settings: Settings, catalog: Catalog, publisher: Publisher) -> SettingsDesk:
-    return SettingsDesk(settings.bootstrap, publisher, SettingsLog(catalog), utc_now)
+def settings_desk(
+    settings: Settings, catalog: Catalog, publisher: Publisher, *, is_kept: bool = False
+) -> SettingsDesk:
+    """``is_kept`` is for a process that is asked again and again."""
+    kept = KeptTopics(Tail(settings.bootstrap, [SETTINGS_TOPIC]), _itself) if is_kept else None
+    return SettingsDesk(settings.bootstrap, publisher, SettingsLog(catalog), utc_now, kept)
+
+
+def _itself(record: Record) -> Record:
+    return record
 
 
 def vault(settings: Settings) -> Vault:
@@ -223,5 +234,17 @@ def fetched_senders(
 
 def waiting_notices(settings: Settings) -> list[Waiting]:
     """What stands on the topic of waits now, in the order of the inboxes."""
-    partitions = range(open_map(settings).topics[WAITS_TOPIC].partitions)
-    return list(WaitLog(open_catalog(settings)).load(TableLoader(settings.bootstrap, topic=WAITS_TOPIC), partitions))
+    return Waits(settings, TableLoader(settings.bootstrap, topic=WAITS_TOPIC))()
+
+
+class Waits:
+    """The same for a process that is asked again and again: what was read is kept. Threads may share it."""
+
+    def __init__(self, settings: Settings, loader: Loader | None = None) -> None:
+        self._loader = loader or KeptTable(Tail(settings.bootstrap, [WAITS_TOPIC], is_whole=True))
+        self._partitions = range(open_map(settings).topics[WAITS_TOPIC].partitions)
+        self._log = WaitLog(open_catalog(settings))
+
+    def __call__(self) -> list[Waiting]:
+        """Raises BrokerError."""
+        return list(self._log.load(self._loader, self._partitions))

@@ -12,6 +12,7 @@ from hub.wiring.direct import direct_groups
 from hub.wiring.disclosure import channel_groups
 from hub.wiring.ledger import ledger_groups
 from hub.wiring.routing import GROUP as ROUTING
+from hub.wiring.spans import span_groups
 from hub.wiring.uplink import uplink_groups
 
 
@@ -26,5 +27,5 @@ def consumer_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
 
 
 def all_groups(settings: Settings, hub_map: HubMap) -> dict[str, tuple[str, ...]]:
-    """The same, with the way back up where there is one."""
-    return {**consumer_groups(hub_map), **uplink_groups(settings)}
+    """The same, with the way back up and the spans where there are any."""
+    return {**consumer_groups(hub_map), **uplink_groups(settings), **span_groups(settings, hub_map)}

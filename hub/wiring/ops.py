@@ -19,6 +19,7 @@ from hub.ops.snapshot import Snapshot
 from hub.settings import Settings
 from hub.state.snapshot_store import SnapshotStore
 from hub.wiring.parts import Service, Together, open_redis, utc_now
+from hub.wiring.spans import build_spans
 
 
 def group_roles(hub_map: HubMap) -> dict[str, Role]:
@@ -67,8 +68,10 @@ def build_ops(
     publisher = KafkaPublisher(settings.bootstrap, client_id="probe")
     probe = LogProbe(settings.bootstrap, publisher, seconds=settings.ops_seconds)
     watch = lag_watch(settings, hub_map, catalog, groups, keeps_clocks=True)
+    spans, figures = build_spans(settings, hub_map) if settings.otlp_endpoint else (None, None)
     service = OpsService(
         Probed(watch, probe), SnapshotStore(open_redis(settings)), seconds=settings.ops_seconds,
-        host=settings.metrics_host, port=settings.metrics_port,
+        host=settings.metrics_host, port=settings.metrics_port, figures=[figures] if figures is not None else [],
     )  # fmt: skip
-    return Together({"ops": service, "probe": probe})
+    beside: dict[str, Service] = {"spans": spans} if spans is not None else {}
+    return Together({"ops": service, "probe": probe, **beside})

@@ -16,6 +16,7 @@ from hub.delivery.rehearsal import Receipt
 from hub.delivery.settings import SubscriptionSettings
 from hub.errors import HubError
 from hub.intake.forms import FormDesk
+from hub.ops.acts import ActsDesk
 from hub.settings import Settings
 from hub.state.notice_index import NoticeIndex
 from hub.web.site.pages import PageSet
@@ -54,9 +55,11 @@ class _Endpoint:
 
 def portal_parts(
     settings: Settings, hub_map: HubMap, catalog: Catalog, publisher: Publisher,
-    forms: Mapping[str, tuple[str, FormDesk]],
+    forms: Mapping[str, tuple[str, FormDesk]], acts: ActsDesk | None = None,
 ) -> tuple[PageSet, ...]:
-    """The parts of the site that departments have. Calendars are those in force when the process starts."""
+    """The parts of the site that departments have; ``acts`` is the process's desk of them. Calendars are those in force
+    when the process starts."""
+    acts = acts or acts_desk(settings, publisher)
     files = load_calendars(settings.home)
     try:
         calendars = CalendarReader(settings.bootstrap, catalog).read().calendars(files)
@@ -66,7 +69,7 @@ def portal_parts(
     today, desk, index = gannan_today(utc_now), LedgerDesk(ledger), NoticeIndex(open_redis(settings))
     # Who answers is known by his session; nothing that is signed comes this way.
     answering = Answering(AnswerDesk(catalog, index, lambda name: [], utc_now), index, publisher.publish)
-    keeper = settings_desk(settings, catalog, publisher)
+    keeper = settings_desk(settings, catalog, publisher, is_kept=True)
     departments = {str(entry["code"]): name for name, entry in hub_map.departments.items()}
     own_forms = {
         name: (departments[code], forms_desk) for name, (code, forms_desk) in forms.items() if code in departments
@@ -80,7 +83,7 @@ def portal_parts(
     return (
         desk_pages(desk, today), notice_pages(LedgerNotices(ledger), desk, answering, today),
         subscription_pages(hub_map.subscriptions, keeper, vault(settings), utc_now, _Endpoint(settings)),
-        replay_pages(hub_map.subscriptions, replays(settings, publisher), acts_desk(settings, publisher)),
+        replay_pages(hub_map.subscriptions, replays(settings, publisher, acts), acts),
         entry_pages(own_forms), lead_pages(LedgerLeads(ledger, own_forms), desk, own_forms, today),
         event_pages(events, own_forms),
         upload_pages(upload_desks(settings, hub_map, catalog)),

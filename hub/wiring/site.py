@@ -125,12 +125,12 @@ def build_site(
     accounts.fill(desk.accounts())
     reports.fill(desk.reports())
     keys.fill(api_keys_desk(settings, hub_map, catalog, publisher).keys())
-    client, acts = open_redis(settings), acts_desk(settings, publisher)
+    client, acts = open_redis(settings), acts_desk(settings, publisher, is_kept=True)
     door = Door(accounts, Sessions(client), Throttle(client), vault(settings), acts, utc_now)
     renderer = Renderer({name: str(entry["name"]) for name, entry in hub_map.departments.items()})
     renderer.registry = Registry([
-        *(part() for part in PARTS), *portal_parts(settings, hub_map, catalog, publisher, forms),
-        console_part(settings, hub_map, catalog, publisher),
+        *(part() for part in PARTS), *portal_parts(settings, hub_map, catalog, publisher, forms, acts),
+        console_part(settings, hub_map, catalog, publisher, acts),
     ])
     parts = SiteParts(
         door, desk, accounts, reports, keys, KeyUses(client), acts, renderer, utc_now,

@@ -136,8 +136,9 @@ def test_a_range_is_sent_again_by_two(sign_in: SignIn, context: BrowserContext, 
     assert faults_of(other) == []
 
 
-@pytest.mark.parametrize("width", ["desk", "phone"])
-@pytest.mark.parametrize("name", ["night-watch", "over-looker"])
+@pytest.mark.parametrize(("name", "width"), [
+    ("night-watch", "desk"), ("night-watch", "phone"), ("over-looker", "desk"),
+])
 def test_pages_of_the_console_can_be_read_by_all(sign_in: SignIn, site: Console, name: str, width: str) -> None:
     page = sign_in(name, width=width)
     for path in ("flow", "risks", "endpoints", "letters", "letters/redrive?every=true", "requests", "replay",

@@ -84,7 +84,7 @@ def test_a_clerk_answers_in_three_clicks(sign_in: SignIn, site: Pages) -> None:
     expect(page.get_by_text("反馈已入库")).to_be_visible()
     assert page.url == site.url + NOTICE
     # It says by itself that the clock is met.
-    expect(page.get_by_text("已反馈 · 时限：按期完成")).to_be_visible()
+    expect(page.get_by_text("已反馈 · 采取措施并反馈时限：按期完成")).to_be_visible()
     (value,) = OUTBOX.values()[before:]
     assert (value["status"], value["answered_by"], value["way"]) == ("acted", "fin-clerk", "portal")
 

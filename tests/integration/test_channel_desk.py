@@ -48,7 +48,8 @@ def test_what_is_stuck_is_given_again_from_the_log_by_who_and_why(
     ):
         write(kafka.bootstrap, (Output(each.topic, each.key, each.value, each.headers) for each in records))
         wait_until(lambda: has_read(redis_client, len(records)), "all records")
-        desk = kept.enter_context(closing(channel_desk(settings, open_map(settings), catalog(), publisher)))
+        acts = acts_desk(settings, publisher)
+        desk = kept.enter_context(closing(channel_desk(settings, open_map(settings), catalog(), publisher, acts)))
         assert {name: count for name, count in desk.counts("website").items() if count} == {
             "stuck": 1, "public": 1, "waiting": 1,
         }

@@ -47,7 +47,8 @@ def test_every_page_works_on_the_desks_of_the_hub(kafka: KafkaLike, valkey: Inde
         having(kafka.bootstrap, [WAITS_TOPIC, f"inbox.{NAME}"], *(NewTopic(name, 1, -1) for name in single)),
         closing(KafkaPublisher(kafka.bootstrap, client_id="test")) as publisher,
     ):
-        made = site(client, [lambda: console_part(settings, hub_map, catalog, publisher)])
+        kept = acts_desk(settings, publisher, is_kept=True)
+        made = site(client, [lambda: console_part(settings, hub_map, catalog, publisher, kept)])
         made.parts.door = StandInDoor(made)  # type: ignore[assignment]  # it knows the one call that pages make
         SnapshotStore(client).put(snapshot().as_dict(), seconds=60)
         publisher.publish([letter_record(0, PoisonError("there is no code 0"), b"no schema")])

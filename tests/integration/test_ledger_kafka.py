@@ -193,7 +193,9 @@ def test_a_department_reads_its_own_desk_by_deadline_in_pages_that_inserts_do_no
         assert kinds[:3] == ["event", "notice", "receipt"] and {"answer", "clock"} <= set(kinds)
         (explained,) = portal.explained(seen_by_portal)
         assert explained.state.status == "met" and explained.why["rule"]["basis"]
-        assert portal.standing("finance", newest.notice_id, [explained.state.clock_id]) == ("answered", ["met"])
+        assert portal.standing("finance", newest.notice_id, [explained.state.clock_id]) == (
+            "answered", [(explained.state.rule, "met")]
+        )
         assert portal.view(HEZUO, newest.notice_id, TODAY) is None
         assert portal.standing(HEZUO, newest.notice_id, []) is None and LedgerDesk(ledger).is_filled()
         # The same notice is on nobody else's desk, and no name reaches another's key.

@@ -297,6 +297,16 @@ def accept(seen: Seen, repeats: int) -> Reply:
     return Reply(202)
 
 
+def test_a_test_event_is_taken_and_booked_nowhere(tmp_path: Path) -> None:
+    body = json.dumps({
+        "type": "hub.endpoint.test", "timestamp": "2026-03-04T02:00:00.000Z",
+        "data": {"subscription": "procurement", "test_id": "test-1", "note": "测试事件"},
+    }).encode()
+    with OutletServer(accept) as hub, served(department(tmp_path, f"{hub.url}/v1/feedback")) as url:
+        assert send(url, 1, body).status == 204
+        assert stats_of(url)["notices"] == 0
+
+
 def test_notice_is_taken_once_and_answered_with_a_signed_measure(tmp_path: Path) -> None:
     with OutletServer(accept) as hub, served(department(tmp_path, f"{hub.url}/v1/feedback")) as url:
         assert [send(url, 1).status, send(url, 1).status] == [204, 204]

@@ -19,6 +19,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
 
 from hub.domain.at_risk import AtRisk
 from hub.domain.lag import GroupLook, Member, PlaceLook, judge
@@ -26,6 +27,7 @@ from hub.errors import BrokerError, IndexUnavailableError, InfrastructureError
 from hub.ops.metrics import GAUGES, HubCollector, MetricsServer, exported_names
 from hub.ops.service import OpsService
 from hub.ops.snapshot import Snapshot, group_state, risks_of
+from hub.ops.spans.figures import SpanFigures
 from hub.settings import PROJECT_ROOT
 
 NOW = datetime(2026, 7, 1, 2, tzinfo=UTC)
@@ -56,9 +58,10 @@ def snapshot() -> Snapshot:
     )
 
 
-def scraped(collector: HubCollector) -> Figures:
+def scraped(*collectors: Collector) -> Figures:
     registry = CollectorRegistry()
-    registry.register(collector)
+    for collector in collectors:
+        registry.register(collector)
     return figures(generate_latest(registry).decode())
 
 
@@ -79,7 +82,11 @@ def one(found: Figures, name: str, **labels: str) -> float:
 def found() -> Figures:
     collector = HubCollector()
     collector.put(snapshot(), 0.125)
-    return scraped(collector)
+    spans = SpanFigures()
+    spans.hold(5)
+    spans.taken(5, 2)
+    spans.hold(4)
+    return scraped(collector, spans)
 
 
 def test_names_of_kafka_lag_exporter_count_as_kafka_does(found: Figures) -> None:
@@ -120,6 +127,12 @@ def test_the_hub_s_own_names_count_what_can_be_read(found: Figures) -> None:
     assert one(found, "hub_probe_latency_seconds", outlet="gsxt", stage="delivered") == 0.25
     assert one(found, "hub_probe_up", outlet="gsxt") == 0
     assert not [have for name, have in found if name == "hub_probe_latency_seconds" and ("stage", "answered") in have]
+
+
+def test_spans_are_counted_as_taken_refused_and_in_hand(found: Figures) -> None:
+    assert one(found, "hub_spans_exported_total") == 3
+    assert one(found, "hub_spans_refused_total") == 2
+    assert one(found, "hub_spans_unsent") == 4
 
 
 def test_every_gauge_is_exported_and_no_id_is_a_label(found: Figures) -> None:
@@ -186,11 +199,12 @@ def test_a_look_that_fails_and_a_redis_that_is_away_end_nothing() -> None:
 def test_metrics_are_served_and_a_port_that_is_taken_is_named() -> None:
     collector = HubCollector()
     collector.put(snapshot(), 0.125)
-    server = MetricsServer(collector, host="127.0.0.1", port=0)
+    server = MetricsServer(collector, SpanFigures(), host="127.0.0.1", port=0)
     try:
         with urllib.request.urlopen(server.address, timeout=10) as answer:
             assert answer.headers["content-type"].startswith("text/plain")
-            assert one(figures(answer.read().decode()), "hub_observation_up") == 1
+            found = figures(answer.read().decode())
+        assert one(found, "hub_observation_up") == 1 and one(found, "hub_spans_unsent") == 0
         port = int(server.address.split(":")[2].split("/")[0])
         with pytest.raises(InfrastructureError, match=rf"HUB_METRICS_PORT: 127.0.0.1:{port} cannot be listened on"):
             MetricsServer(collector, host="127.0.0.1", port=port)

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 from connectors.export_folder.settling import Settling
 from connectors.sftp_folder.inbox import MOST_NAME_BYTES, Remote, name_of
 from connectors.sftp_folder.outbox import Told
-from hub.intake import SourceConfig
+from connectors.sftp_folder.source import SftpFolder
+from hub.intake import UPLOADS, SourceConfig
+from hub.intake.build import source_context
+from tests.support_contracts import catalog
 
 KEY = "SHA256:" + "A" * 43
 GOOD: dict[str, Any] = {
@@ -86,3 +89,16 @@ def test_what_was_told_is_known_by_name_size_and_time(tmp_path: Path) -> None:
     assert told.has([later]) == {later}
     told.keep([b"b"])
     assert told.has([later]) == set()
+
+
+def test_what_was_uploaded_is_read_while_the_server_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORD", "made up")
+    context = source_context(SourceConfig.of(GOOD), catalog(), tmp_path)
+    source = SftpFolder(context)
+    folder = context.folder / UPLOADS
+    (folder / "staged").mkdir(parents=True)
+    (folder / "三月.csv").write_text("x", encoding="utf-8")
+    (folder / ".half.csv.tmp").write_text("x", encoding="utf-8")
+    first = next(iter(source.portions()))
+    assert first.name == "三月.csv" and source.waits()
+    first.close()

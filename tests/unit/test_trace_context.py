@@ -7,16 +7,10 @@ import re
 import pytest
 
 from hub.bus.records import Output, Record
-from hub.clocks.stage import ClocksStage
-from hub.contracts.calendars import load_calendars
 from hub.contracts.cloudevents import from_headers
 from hub.domain.events import child_traceparent, new_traceparent, span_of
-from hub.domain.murmur2 import partition_of
-from hub.settings import PROJECT_ROOT
-from tests.support_contracts import catalog
-from tests.support_disclosure import ChannelDesk, InMemorySink, as_record
-from tests.support_routing import NOW, SUBJECT, Log, hub_map, version
-from tests.unit.test_clocks_stage import InMemoryIndex
+from tests.support_routing import version
+from tests.support_spans import outputs_of
 
 ID = "6f4c0c1e-5a0b-5f0e-9d53-623000000000"
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
@@ -39,25 +33,7 @@ def test_a_parent_that_cannot_be_read_begins_a_new_trace(parent: str) -> None:
 
 def way_of(event: Record) -> list[tuple[str, str, str]]:
     """(topic, id, traceparent) of everything that comes of an event: routed, published, and its clocks."""
-    partition = partition_of(SUBJECT.encode(), 12)
-    (routed,) = Log().stage().handle([event._replace(partition=partition)])
-    orders = [output for output in routed if output.topic == "disclosure.orders.v1"]
-    desk = ChannelDesk(InMemorySink(), channel="gsxt")
-    try:
-        read = [as_record(order, offset) for offset, order in enumerate(orders)]
-        receipts = [output for each in desk.handle(read) for output in each]
-    finally:
-        desk.close()
-    signals = [output for output in routed if output.topic == "clock.signals.v1"]
-    index = InMemoryIndex()
-    clocks = ClocksStage(
-        rules=hub_map().clocks, calendars=load_calendars(PROJECT_ROOT), catalog=catalog(), loader=lambda _: iter(()),
-        index=index, map_version="m", monotonic=lambda: NOW.timestamp(),
-    )
-    clocks.on_assigned([("clock.signals.v1", partition)])
-    read = [as_record(output, offset)._replace(partition=partition) for offset, output in enumerate(signals + receipts)]
-    states = [output for each in clocks.handle(read) for output in each]
-    return [_trace(output) for output in [*routed, *receipts, *states]]
+    return [_trace(output) for output in outputs_of(event)]
 
 
 def _trace(output: Output) -> tuple[str, str, str]:

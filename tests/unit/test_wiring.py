@@ -15,6 +15,7 @@ from hub import wiring
 #: What only some stages need, and what costs a process a second or tens of megabytes.
 HEAVY = (
     "fastapi", "uvicorn", "aiohttp", "openpyxl", "kafka", "jinja2", "sqlalchemy", "asyncssh", "hub.sandbox", "hub.web",
+    "opentelemetry.proto", "google.protobuf",
 )
 
 
@@ -49,6 +50,8 @@ def test_a_name_that_nobody_promised_is_none() -> None:
         ("hub.wiring.clocks", ["kafka"]),
         ("hub.wiring.disclosure", ["aiohttp"]),
         ("hub.wiring.intake", ["openpyxl"]),
+        # The classes of the spans' protocol come with a receiver that is named.
+        ("hub.wiring.ops", ["aiohttp", "kafka"]),
     ],
 )
 def test_a_stage_loads_what_it_needs_alone(module: str, heavy: list[str]) -> None:

@@ -58,6 +58,7 @@ def add_clock(facts: dict[FactKey, Entry], record: Record, value: dict[str, Any]
         value["correlation_id"], value["trigger_event_id"], status, _day(value["due_on"]), _millis(value["due_at"]),
         value["is_provisional"], bool(value["warned"]), _day(ended_on),
         _day(local_date(value["breached_at"])) if value["breached_at"] is not None else None,
+        _millis(value["met_at"]), _millis(value["breached_at"]),
     )
     if owner is not None:
         _add(facts, FactKey(owner, CLOCKS.name, entry.clock_id), entry)

@@ -7,7 +7,7 @@ the log where the index cannot answer: seconds for a million records. A web page
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -86,9 +86,23 @@ def history(ledger: Ledger, subject: str, *, is_exact: bool = False, may_scan: b
     return _told(ledger, ledger.scan.of_subject(subject), "log", f"{note}; this is read from the log.")
 
 
-def records_of(ledger: Ledger, correlation_ids: Iterable[str]) -> list[Record]:
-    """The records of these facts, as far as the index holds them. Raises IndexUnavailableError, BrokerError."""
-    return _records(ledger, [short_id(each) for each in correlation_ids], [])
+def records_of(
+    ledger: Ledger, correlation_ids: Iterable[str], topics: Container[str] | None = None
+) -> list[Record]:
+    """The records of these facts, as far as the index holds them; of these topics alone, where they are named.
+
+    Raises IndexUnavailableError, BrokerError.
+    """
+    return _records(ledger, list(dict.fromkeys(short_id(each) for each in correlation_ids)), [], topics)
+
+
+def records_with(ledger: Ledger, id: str, topics: Container[str] | None = None) -> list[Record] | None:
+    """The records of the fact that an event or a notice belongs to; ``None`` where the index does not know the id.
+
+    Raises as ``records_of``.
+    """
+    entity = ledger.index.entity_of(id)
+    return None if entity is None else _records(ledger, [entity], [], topics)
 
 
 def part_of(
@@ -133,9 +147,11 @@ def _told(ledger: Ledger, records: Iterable[Record], origin: str, note: str = ""
     return Trace(steps, ends_of(steps), origin, note)
 
 
-def _records(ledger: Ledger, entities: Sequence[bytes], tail: Sequence[Record]) -> list[Record]:
+def _records(
+    ledger: Ledger, entities: Sequence[bytes], tail: Sequence[Record], topics: Container[str] | None = None
+) -> list[Record]:
     """The records of these facts by the index, and those of the tail."""
-    names = {number: name for name, number in ledger.index.topics().items()}
+    names = {number: name for name, number in ledger.index.topics().items() if topics is None or name in topics}
     positions = [
         _position(place, names) for places in ledger.index.places(entities) for place in places if place.topic in names
     ]

@@ -61,6 +61,8 @@ class LedgerService:
         self._owner = uuid.uuid4().hex
         self._stopping = threading.Event()
         self._fault: IndexUnavailableError | None = None
+        #: Partitions whose end has not been met yet; ``None`` until they are known.
+        self._unended: set[tuple[str, int]] | None = None
         #: Records that were taken since the start.
         self.records = 0
 
@@ -113,6 +115,7 @@ class LedgerService:
             self._fault, at, partitions = error, {}, []
         for each in partitions:
             each.offset = at.get((each.topic, each.partition), OFFSET_BEGINNING)
+        self._unended = {(each.topic, each.partition) for each in partitions}
         consumer.assign(partitions)
 
     def _follow(self, consumer: Consumer, reader: RecordReader) -> None:
@@ -121,11 +124,14 @@ class LedgerService:
         self._index.write(b"", (), (), {})
         committed_at = swept_at = time.monotonic()
         while not self._stopping.is_set():
-            records, moved = to_records(consumer.consume(_BATCH, 0.2))
+            messages = consumer.consume(_BATCH, 0.2)
+            records, moved = to_records(messages)
             if self._fault is not None:
                 raise self._fault
             batch = reader.read(records)
             commands = self._desks.commands(batch.facts) + self._channels.commands(batch.facts)
+            if self._has_just_ended(messages):
+                commands.append(self._index.filled_command())
             self._index.write(batch.items, batch.departments, commands, moved)
             self.records += len(records)
             offsets |= moved
@@ -141,6 +147,16 @@ class LedgerService:
                     self._index.write(b"", (), swept, {})
         if offsets:
             commit(consumer, offsets, is_waiting=True, log=log)
+
+    def _has_just_ended(self, messages: Sequence[Any]) -> bool:
+        """Whether with these the end of every partition has been met once: nothing older is missing."""
+        if not self._unended:
+            return False
+        for message in messages:
+            error = message.error()
+            if error is not None and error.code() == KafkaError._PARTITION_EOF:
+                self._unended.discard((message.topic(), message.partition()))
+        return not self._unended
 
 
 def to_records(messages: Sequence[Any]) -> tuple[list[Record], dict[tuple[str, int], int]]:

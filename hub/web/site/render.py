@@ -32,7 +32,8 @@ class Renderer:
         self.departments, self.registry = departments, Registry(())
         self._env = jinja2.Environment(
             loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, undefined=jinja2.StrictUndefined,
-            trim_blocks=True, lstrip_blocks=True,
+            # Templates change with the process alone: looking for each at every page costs more than some pages.
+            trim_blocks=True, lstrip_blocks=True, auto_reload=False,
         )
         self._env.globals.update(
             static=static_url, languages=LANGUAGES, all_roles=ROLES, department=self._department, moment=moment_text,

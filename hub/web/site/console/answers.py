@@ -35,13 +35,18 @@ def desk_refused(request: Request, caller: Caller, error: HubError, back: str) -
 class Fresh:
     """Lists that are read from topics, made once for everybody who asks within some seconds. Thread-safe."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
+    def __init__(
+        self, monotonic: Callable[[], float] = time.monotonic, *, keep_seconds: float = KEEP_SECONDS
+    ) -> None:
+        self._monotonic, self._keep_seconds = monotonic, keep_seconds
         self.forget()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        return self._kept.get(key, make)
+        """What was made for ``key`` a moment ago, or is made now; who asks for another waits for nobody."""
+        # Both methods of a dictionary are one step: of two that begin at once one is kept by both.
+        kept = self._kept.setdefault(key, Kept(self._monotonic, keep_seconds=self._keep_seconds))
+        return kept.get(key, make)
 
     def forget(self) -> None:
         """After a change: the next one who asks sees it."""
-        self._kept = Kept(self._monotonic, keep_seconds=KEEP_SECONDS)
+        self._kept: dict[Hashable, Kept] = {}

@@ -17,7 +17,8 @@ from hub.web.site.live import Live, live
 from hub.web.site.pages import NavEntry, PageSet
 
 FLOW, RISKS = "/console/flow", "/console/risks"
-
+#: The number stands beside the navigation of every page that is open; a snapshot is made each ten seconds.
+RISKS_SECONDS = 5.0
 
 
 def flow_pages(desks: ConsoleDesks) -> PageSet:
@@ -44,7 +45,7 @@ def flow_pages(desks: ConsoleDesks) -> PageSet:
             count = str((found.deadlines_at_risk if found else 0) or "")
             return Live(count or "0", count)
 
-        return live(request, look)
+        return live(request, look, look_seconds=RISKS_SECONDS)
 
     router.add_api_route(FLOW, flow, methods=["GET"])
     router.add_api_route("/live/console/flow", flow_live, methods=["GET"])

@@ -65,6 +65,10 @@ class Explained(NamedTuple):
     why: dict[str, Any]
 
 
+#: State of a notice; rule and status of clocks.
+Standing = tuple[str, list[tuple[str, str]]]
+
+
 class Notices(Protocol):
     """Raises IndexUnavailableError, BrokerError."""
 
@@ -77,7 +81,7 @@ class Notices(Protocol):
 
     def explained(self, view: NoticeView) -> list[Explained]: ...
 
-    def standing(self, department: str, notice_id: str, clock_ids: Sequence[str]) -> tuple[str, list[str]] | None:
+    def standing(self, department: str, notice_id: str, clock_ids: Sequence[str]) -> Standing | None:
         """State of the notice and of clocks of the department now; ``None`` for another's."""
 
 
@@ -129,13 +133,13 @@ class LedgerNotices:
             Explained(state, explain(state, rules.get(state.rule), calendars.get(state.calendar))) for state in found
         ]
 
-    def standing(self, department: str, notice_id: str, clock_ids: Sequence[str]) -> tuple[str, list[str]] | None:
+    def standing(self, department: str, notice_id: str, clock_ids: Sequence[str]) -> Standing | None:
         code = self._ledger.code_of(department)
         entry = self._ledger.desks.entries(code, NOTICES, [notice_id]).get(notice_id)
         if entry is None:
             return None
         clocks = self._ledger.desks.entries(code, CLOCKS, clock_ids)
-        return entry.state, [each.status for each in clocks.values()]
+        return entry.state, [(each.rule, each.status) for each in clocks.values()]
 
 
 def lines_of(schema: Schema, content: Mapping[str, Any], codes: Mapping[str, CodeList]) -> list[Line]:

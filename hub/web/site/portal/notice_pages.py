@@ -85,10 +85,12 @@ class _NoticePages:
 
         def look() -> Live:
             found = standing()
-            state, statuses = found if found is not None else ("unanswered", [])
-            told = [words(f"notice-state.{state}"), *(words("notice.clock-is", status=words(f"clock.{each}"))
-                                                      for each in statuses)]
-            return Live(f"{state}:{','.join(statuses)}", " · ".join(told))
+            state, clocks = found if found is not None else ("unanswered", [])
+            told = [words(f"notice-state.{state}")] + [
+                words("notice.clock-is", clock=self._desk.title_of_rule(rule), status=words(f"clock.{status}"))
+                for rule, status in clocks
+            ]
+            return Live(f"{state}:{','.join(status for _, status in clocks)}", " · ".join(told))
 
         return live(request, look)
 
