@@ -36,9 +36,10 @@ class Fresh:
     """Lists that are read from topics, made once for everybody who asks within some seconds. Thread-safe."""
 
     def __init__(
-        self, monotonic: Callable[[], float] = time.monotonic, *, keep_seconds: float = KEEP_SECONDS
+        self, monotonic: Callable[[], float] = time.monotonic, *, keep_seconds: float | None = None
     ) -> None:
-        self._monotonic, self._keep_seconds = monotonic, keep_seconds
+        self._monotonic = monotonic
+        self._keep_seconds = KEEP_SECONDS if keep_seconds is None else keep_seconds
         self.forget()
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
