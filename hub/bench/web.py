@@ -20,7 +20,16 @@ import redis
 from hub.bench.beside import process_seconds
 from hub.bench.ledger import LedgerBench
 from hub.bench.spread import Spread, spread
-from hub.bench.web_pages import CONSTANT, Things, auditor_pages, console_pages, interface, notice_page, portal_pages
+from hub.bench.web_pages import (
+    CONSTANT,
+    Things,
+    auditor_pages,
+    console_pages,
+    interface,
+    listings,
+    notice_page,
+    portal_pages,
+)
 from hub.bench.web_seed import Seeds
 from hub.bench.web_walk import Page, Walk, Walker, walk
 from hub.contracts.catalog import Catalog
@@ -90,6 +99,7 @@ class WebBench:
         """Raises RuntimeError for a page that does not come, with what it said."""
         records = self._ledger.write(size.events)
         self._ledger.follow(records)
+        self._seeds.holdings(listings(size.events), self._ledger.traffic)
         letters = self._seeds.letters(size.acts, self._ledger.traffic)
         things = Things(size.events, self._ledger.traffic, letters, self._seeds.acts(size.acts))
         sessions, key = self._seeds.sessions(size.people), self._seeds.key()

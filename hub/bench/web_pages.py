@@ -16,6 +16,11 @@ from hub.ops.letters import Letter
 _KINDS, _LISTING = 4, 1
 
 
+def listings(events: int) -> range:
+    """Which of so many events brought a notice."""
+    return range(_LISTING, events, _KINDS)
+
+
 class Things(NamedTuple):
     """What pages about something are about: any of so many events, letters and requests at random."""
 

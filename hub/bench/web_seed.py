@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,17 +12,21 @@ import redis
 from hub.access.accounts import AccountsLog, new_account
 from hub.access.keys import ApiKeysLog, new_key
 from hub.access.sessions import Sessions
-from hub.bench.ledger_traffic import FINANCE, HEZUO, SUBSCRIPTION, Traffic
+from hub.bench.ledger_traffic import FINANCE, HEZUO, PARTITIONS, SUBSCRIPTION, Traffic
 from hub.bus.dead_letters import to_dead_letter
 from hub.bus.publisher import KafkaPublisher, Ticket
 from hub.bus.reader import read_topics
 from hub.bus.records import Output, Record
 from hub.contracts.catalog import Catalog
+from hub.contracts.cloudevents import from_headers
 from hub.contracts.map import HubMap
 from hub.domain.acts import Actor
+from hub.domain.events import output_id
+from hub.domain.murmur2 import partition_of
 from hub.domain.rights import KEY_SCOPES, Role
 from hub.errors import PoisonError
 from hub.ops.acts import ActsDesk
+from hub.ops.holdings import HOLDINGS
 from hub.ops.letters import ENDING, Letter, read_letters
 
 #: Who walks: name, code of the department, role. The operators' department does not count.
@@ -85,6 +89,27 @@ class Seeds:
                     asked = desk.ask("notices.replay", who, SUBSCRIPTION, "对方系统恢复", needs_second=True)
                     seconded.append(asked.asked.request_id)
         return seconded
+
+    def holdings(self, listings: Iterable[int], traffic: Traffic) -> None:
+        """That each of these events, listings of the traffic, was sent to the subscription of its notice."""
+        schema = self._catalog.schema("hub/holding")
+        with closing(KafkaPublisher(self._bootstrap, client_id="bench-holdings")) as publisher:
+            queued = _Queued(publisher)
+            for number in listings:
+                event = next(iter(traffic.of_event(number)))
+                envelope = from_headers(event.headers)
+                notice = output_id(envelope.id, f"subscription:{SUBSCRIPTION}")
+                value = schema.encode({
+                    "topic": event.topic, "correlation_id": envelope.correlation_id, "subject": envelope.subject,
+                    "event_type": envelope.type, "sequence": 1, "routed": [1], "changed_at": envelope.time,
+                    "holders": [{
+                        "subscription": SUBSCRIPTION, "view": "partner", "action": "apply", "notice_id": notice,
+                        "sequence": 1, "since": envelope.time,
+                    }],
+                })
+                key = f"{event.topic}:{envelope.correlation_id}".encode()
+                place = partition_of((envelope.subject or "").encode(), PARTITIONS)
+                queued.publish([Output(HOLDINGS, key, value, event.headers, place)])
 
     def letters(self, count: int, traffic: Traffic) -> list[Letter]:
         """So many dead letters of all stages, of five causes; those of one stage."""

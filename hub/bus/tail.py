@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import cast
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
@@ -48,8 +48,12 @@ class Tail:
 
     def look(self) -> list[Record]:
         """What came since the last look, up to the ends of now. Raises BrokerError."""
+        return [record for part in self.parts() for record in part]
+
+    def parts(self) -> Iterator[list[Record]]:
+        """The same a part at a time, for what is too much to be held at once; it has to be read to its end."""
         try:
-            return self._read()
+            yield from self._read()
         except KafkaException as error:
             self.close()
             raise BrokerError(f"{self._bootstrap}: {error}") from error
@@ -67,10 +71,9 @@ class Tail:
         """Where each partition began at the last look: what stood before was removed by age."""
         return self._starts
 
-    def _read(self) -> list[Record]:
+    def _read(self) -> Iterator[list[Record]]:
         consumer = self._consumer or self._open()
         self._starts, ends = self._bounds(consumer)
-        found: list[Record] = []
         heard_at = time.monotonic()
         while any(self._next[place] < end for place, end in ends.items()):
             messages = consumer.consume(5000, _WAIT_SECONDS)
@@ -78,6 +81,7 @@ class Tail:
                 heard_at = time.monotonic()
             elif time.monotonic() - heard_at > _PATIENCE_SECONDS:
                 raise BrokerError(f"{self._bootstrap}: nothing heard for {_PATIENCE_SECONDS:.0f} s")
+            found: list[Record] = []
             for message in messages:
                 place = (message.topic() or "", message.partition() or 0)
                 offset, error = message.offset() or 0, message.error()
@@ -92,7 +96,10 @@ class Tail:
                     self._next[place] = max(self._next[place], offset)
                 elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
                     raise BrokerError(f"{place[0]}: {error.str()}")
-        return found
+            yield found
+        if not self._next:
+            # None of the topics is there yet: they are looked for again.
+            self.close()
 
     def _open(self) -> Consumer:
         self._consumer = consumer = new_consumer(

@@ -78,10 +78,13 @@ def inboxes_of(records: Iterable[Record], catalog: Catalog) -> set[str]:
     return {INBOX + each["subscription"] for fact in facts for each in fact["holders"]}
 
 
-def fold(records: Iterable[Record], catalog: Catalog, known: Collection[str]) -> list[Held]:
+def fold(
+    records: Iterable[Record], catalog: Catalog, known: Collection[str], *, changed_since: datetime | None = None
+) -> list[Held]:
     """Every fact and subscription, out of holdings, inboxes, receipts and answers in any order.
 
-    ``known`` are the subscriptions of the map.
+    ``known`` are the subscriptions of the map. Who reads other topics later than holdings says ``changed_since``: of
+    what changed from then on the last notice is taken to wait where it is not among the records.
     """
     holdings: list[Record] = []
     notices: dict[str, _Notice] = {}
@@ -103,18 +106,31 @@ def fold(records: Iterable[Record], catalog: Catalog, known: Collection[str]) ->
         elif record.topic == FEEDBACK:
             said = (value["received_at"], value["status"])
             answers[value["notice_id"]] = max(said, answers.get(value["notice_id"], said))
+    facts = _latest_facts(holdings, catalog).values()
+    if changed_since is not None:
+        for fact in facts:
+            for holder in fact["holders"]:
+                if fact["changed_at"] >= changed_since and holder["sequence"] == fact["sequence"]:
+                    notices.setdefault(holder["notice_id"], _notice_of(fact, holder))
     of: dict[tuple[str, str, str], list[Told]] = defaultdict(list)
     for notice_id, notice in notices.items():
         status, at = ends.get(notice_id, ("waiting", notice.issued_at))
         told = Told(notice_id, notice.action, notice.sequence, status, at)
         of[notice.correlation_id, notice.subscription, notice.noun].append(told)
     found = []
-    for fact in _latest_facts(holdings, catalog).values():
+    for fact in facts:
         noun = fact["event_type"].rpartition(".")[0]
         for holder in fact["holders"]:
             told_all = of.get((fact["correlation_id"], holder["subscription"], noun), [])
             found.append(_held(fact, holder, told_all, answers, known))
     return sorted(found, key=lambda each: (each.stale is None, each.subject, each.correlation_id, each.subscription))
+
+
+def _notice_of(fact: Mapping[str, Any], holder: Mapping[str, Any]) -> _Notice:
+    return _Notice(
+        fact["correlation_id"], holder["subscription"], fact["event_type"].rpartition(".")[0], holder["action"],
+        holder["sequence"], fact["changed_at"],
+    )
 
 
 def _latest_facts(records: Iterable[Record], catalog: Catalog) -> dict[bytes, dict[str, Any]]:

@@ -1,7 +1,7 @@
 """The read pages out of the ledger's index: a page is some questions to Redis and the records of its items.
 
 What the index cannot answer, the log does: while it is empty or being filled, for what left it by age, for callers who
-see every department, and for what is stale among holdings. The answers are the same, and so are the positions: a walk
+see every department. The answers are the same, and so are the positions: a walk
 through pages may begin with the one and end with the other. One thing differs: the index keeps what is over for 100
 days (:data:`hub.domain.desk.KEPT`), so lists do not hold what ended before; by its id it is found on the log.
 """
@@ -12,42 +12,30 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, date, datetime
 from heapq import merge
 from itertools import islice
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from hub.domain.clocks import Status
 from hub.domain.desk import ClockEntry, NoticeEntry
-from hub.errors import IndexUnavailableError
 from hub.ops.holdings import DELIVERIES, FEEDBACK, INBOX
+from hub.ops.holdings_shelf import HoldingsShelf
 from hub.ops.ledger.desk_facts import ELSEWHERE
 from hub.ops.ledger.queries import records_of, records_with, trace
 from hub.ops.ledger.view import Ledger
 from hub.ops.notices import NoticeState, fold_notices
 from hub.ops.trace import Step
 from hub.state.desk_index import CLOCKS, NOTICES
+from hub.web.either import NotHeldError, either
+from hub.web.ledger_holdings import LedgerHoldings
 from hub.web.readers import ClockLine, Position, Readers
 
-T = TypeVar("T")
 #: Entries that are looked through at a time for those that fit; some milliseconds.
 _PART = 200
 
 
-def ledger_readers(ledger: Ledger, log: Readers) -> Readers:
-    """``log`` answers what the index cannot."""
-    notices = _LedgerNotices(ledger, log)
-    return Readers(notices, _LedgerClocks(ledger, log), log.holdings, _LedgerTraces(ledger, log))
-
-
-class _NotHeldError(Exception):
-    """The index does not hold what is asked for."""
-
-
-def _either(ledger: Ledger, by_index: Callable[[], T], by_log: Callable[[], T]) -> T:
-    try:
-        if ledger.index.is_filled():
-            return by_index()
-    except (IndexUnavailableError, _NotHeldError):
-        pass
-    return by_log()
+def ledger_readers(ledger: Ledger, log: Readers, shelf: HoldingsShelf, now: Callable[[], datetime]) -> Readers:
+    """``log`` answers what the index cannot; ``shelf`` knows who holds what."""
+    notices, holdings = _LedgerNotices(ledger, log), LedgerHoldings(ledger, log.holdings, shelf, now)
+    return Readers(notices, _LedgerClocks(ledger, log), holdings, _LedgerTraces(ledger, log))
 
 
 class _LedgerNotices:
@@ -60,7 +48,7 @@ class _LedgerNotices:
     def page(
         self, subscriptions: Collection[str] | None, after: Position | None, limit: int, *, state: str | None = None,
     ) -> Sequence[NoticeState]:
-        return _either(
+        return either(
             self._ledger,
             lambda: self._page(_own(subscriptions), after, limit, state),
             lambda: self._log.page(subscriptions, after, limit, state=state),
@@ -71,13 +59,13 @@ class _LedgerNotices:
             found = self._with(notice_id, _own(subscriptions))
             return next((each for each in found if each.notice_id == notice_id), None)
 
-        return _either(self._ledger, by_index, lambda: self._log.get(notice_id, subscriptions))
+        return either(self._ledger, by_index, lambda: self._log.get(notice_id, subscriptions))
 
     def of_event(self, event_id: str, subscriptions: Collection[str]) -> NoticeState | None:
         def by_index() -> NoticeState | None:
             return next((each for each in self._with(event_id, subscriptions) if each.event_id == event_id), None)
 
-        return _either(self._ledger, by_index, lambda: self._log.of_event(event_id, subscriptions))
+        return either(self._ledger, by_index, lambda: self._log.of_event(event_id, subscriptions))
 
     def _page(
         self, subscriptions: Collection[str], after: Position | None, limit: int, state: str | None
@@ -89,7 +77,7 @@ class _LedgerNotices:
         records = records_of(self._ledger, (_issued(each)[2] for each in entries), _topics(names))
         told = {each.notice_id: each for each in fold_notices(records, self._ledger.catalog)}
         if any(entry.notice_id not in told for entry in entries):
-            raise _NotHeldError
+            raise NotHeldError
         return [told[entry.notice_id] for entry in entries]
 
     def _entries(self, code: str, names: Collection[str], after: Position | None) -> Iterator[NoticeEntry]:
@@ -108,7 +96,7 @@ class _LedgerNotices:
         """The notices of the fact that an id belongs to."""
         records = records_with(self._ledger, id, _topics(subscriptions))
         if not records and self._ledger.index.floor_ms():
-            raise _NotHeldError
+            raise NotHeldError
         return fold_notices(records or (), self._ledger.catalog)
 
 
@@ -140,7 +128,7 @@ class _LedgerClocks:
     ) -> Sequence[ClockLine]:
         def by_index() -> Sequence[ClockLine]:
             if department is None:
-                raise _NotHeldError
+                raise NotHeldError
             found = (
                 each for each in self._entries(department, after)
                 if status is None or (each.is_open if status == "open" else each.status == status)
@@ -149,7 +137,7 @@ class _LedgerClocks:
                 each for each in found if due_before is None or (each.due_at is not None and each.due_at < due_before)
             ), limit))
 
-        return _either(
+        return either(
             self._ledger, by_index,
             lambda: self._log.page(department, after, limit, status=status, due_before=due_before),
         )
@@ -158,10 +146,10 @@ class _LedgerClocks:
         def by_index() -> ClockLine:
             found = self._ledger.desks.entries(department, CLOCKS, [clock_id]) if department is not None else {}
             if department is None or clock_id not in found or found[clock_id].status == ELSEWHERE:
-                raise _NotHeldError  # it may have ended long ago
+                raise NotHeldError  # it may have ended long ago
             return _clock(department, found[clock_id])
 
-        return _either(self._ledger, by_index, lambda: self._log.get(clock_id, department))
+        return either(self._ledger, by_index, lambda: self._log.get(clock_id, department))
 
     def _entries(self, department: str, after: Position | None) -> Iterator[IndexedClock]:
         cursor = f":{after[0]}" if after is not None else None
@@ -181,16 +169,16 @@ class _LedgerTraces:
         def by_index() -> Sequence[Step]:
             found = trace(self._ledger, event_id)
             if not found.steps and self._ledger.index.floor_ms():
-                raise _NotHeldError
+                raise NotHeldError
             return found.steps
 
-        return _either(self._ledger, by_index, lambda: self._log.of(event_id, subject))
+        return either(self._ledger, by_index, lambda: self._log.of(event_id, subject))
 
 
 def _own(subscriptions: Collection[str] | None) -> Collection[str]:
     """Who sees all asks the log: the index has a desk for each department and none of all."""
     if subscriptions is None:
-        raise _NotHeldError
+        raise NotHeldError
     return subscriptions
 
 

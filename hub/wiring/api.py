@@ -15,6 +15,7 @@ from redis.backoff import NoBackoff
 
 from hub.bus.reader import partitions_of, read_topics
 from hub.bus.records import Record
+from hub.bus.tail import Tail
 from hub.clocks.view import ClocksView
 from hub.contracts.asyncapi import LiveTopic, Surroundings, describe
 from hub.contracts.catalog import Catalog
@@ -22,6 +23,8 @@ from hub.contracts.map import HubMap
 from hub.domain.murmur2 import partition_of
 from hub.domain.quota import Quota
 from hub.errors import UsageError
+from hub.ops.holdings import HOLDINGS
+from hub.ops.holdings_shelf import HoldingsShelf
 from hub.settings import Settings
 from hub.state.quotas import MemoryQuotas, RedisQuotas
 from hub.web.callers import AnyOf, SubscriptionCallers
@@ -95,15 +98,21 @@ def limit_requests(
     )
 
 
+def holdings_shelf(settings: Settings, catalog: Catalog) -> HoldingsShelf:
+    """Who holds what, for a process that keeps it."""
+    return HoldingsShelf(Tail(settings.bootstrap, [HOLDINGS], is_whole=True), catalog)
+
+
 def build_pages(
-    settings: Settings, hub_map: HubMap, catalog: Catalog, callers: Callers, clocks: Callable[[], ClocksView]
+    settings: Settings, hub_map: HubMap, catalog: Catalog, callers: Callers, clocks: Callable[[], ClocksView],
+    shelf: HoldingsShelf,
 ) -> APIRouter:
     """The read pages: out of the ledger's index, and out of the log where that cannot tell."""
     by_log = log_readers(
         partial(_read_log, settings.bootstrap), catalog, list(hub_map.subscriptions), hub_map.own_topics(), clocks,
         time.monotonic,
     )
-    found = ledger_readers(ledger_view(settings, hub_map, catalog, {}), by_log)
+    found = ledger_readers(ledger_view(settings, hub_map, catalog, {}), by_log, shelf, utc_now)
     # Web processes that share their vault understand each other's cursors.
     cursors = Cursors(file_secret(settings, settings.vault_secret, "vault.secret"))
     titles = {name: rule.title for name, rule in hub_map.clocks.items()}

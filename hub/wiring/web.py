@@ -31,7 +31,7 @@ from hub.web.feedback import feedback_router
 from hub.web.registry import registry_router
 from hub.web.startup import Startup, StartupGate
 from hub.web.subscriptions import subscriptions_router
-from hub.wiring.api import build_pages, find_callers, limit_requests
+from hub.wiring.api import build_pages, find_callers, holdings_shelf, limit_requests
 from hub.wiring.delivery import fetched_senders, settings_desk, settings_in_force, settings_table, vault, verify_address
 from hub.wiring.health import first_fault, pulses_of
 from hub.wiring.http_intake import build_http_intake
@@ -112,9 +112,11 @@ def build_app(
     index = NoticeIndex(open_redis(settings))
     # An index that was wiped is told from a notice that never was: it is filled before the first question.
     inboxes = [f"inbox.{name}" for name in hub_map.subscriptions]
-    startup = Startup(["notices"])
+    shelf = holdings_shelf(settings, catalog)
+    startup = Startup(["notices", "holdings"])
     recovery = Recovery({
-        "notices": lambda: index.rebuild(read_notices(read_topics(settings.bootstrap, inboxes), catalog))
+        "notices": lambda: index.rebuild(read_notices(read_topics(settings.bootstrap, inboxes), catalog)),
+        "holdings": shelf.read_on,
     }, startup)
     pulses = [pulse for sender in senders.values() for pulse in pulses_of(sender)]
     health = health_router(
@@ -130,7 +132,7 @@ def build_app(
     callers = find_callers(hub_map, table, [key_callers(hub_map, site.parts.keys)])
     routers = [
         health, *intake.routers, feedback, subscriptions, asyncapi_router(document),
-        build_pages(settings, hub_map, catalog, callers, clocks), *site.routers,
+        build_pages(settings, hub_map, catalog, callers, clocks, shelf), *site.routers,
     ]
     app = create_app([*(("", router) for router in routers), ("/registry", registry)], site.parts)
     limit_requests(app, settings, intake.source_of_key, callers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,16 +14,21 @@ from fastapi.testclient import TestClient
 
 from hub.bus.clients import new_producer
 from hub.bus.records import Record
+from hub.bus.tail import Tail
 from hub.clocks.wire import Cause, StateWriter
 from hub.domain.clocks import Status
+from hub.domain.plain import to_plain
+from hub.ops.holdings import HOLDINGS
+from hub.ops.holdings_shelf import HoldingsShelf
 from hub.ops.ledger.view import Ledger
 from hub.state.ledger_index import LedgerIndex
 from hub.web.app import create_app
 from hub.web.cursor import Cursors
+from hub.web.ledger_holdings import LedgerHoldings
 from hub.web.ledger_readers import ledger_readers
 from hub.web.log_readers import log_readers
 from hub.web.pages import pages_router
-from hub.web.readers import Readers
+from hub.web.readers import Holdings, Readers
 from tests.conftest import IndexLike, KafkaLike
 from tests.support_contracts import catalog
 from tests.support_ledger import has_read, running, service, view, wait_until
@@ -38,12 +44,14 @@ TOPICS = [
 FILTERS = {
     "/v1/notices": ["", "state=parked", "state=waiting", "state=delivered"],
     "/v1/clocks": ["", "status=open", "status=met", "due_before=2026-03-03T12:00:00%2B08:00"],
+    "/v1/holdings": ["", "stale=true"],
 }
 
 
 class World:
-    def __init__(self, made: Season, ledger: Ledger, client: redis.Redis) -> None:
-        self.made, self.ledger, self.redis = made, ledger, client
+    def __init__(self, made: Season, ledger: Ledger, client: redis.Redis, bootstrap: str) -> None:
+        self.made, self.ledger, self.redis, self.bootstrap = made, ledger, client, bootstrap
+        self.shelf = HoldingsShelf(Tail(bootstrap, [HOLDINGS], is_whole=True), catalog())
         self.by_log = log_readers(
             made.read, catalog(), list(hub_map().subscriptions), hub_map().own_topics(), lambda: made, lambda: 0.0
         )
@@ -55,7 +63,10 @@ class World:
 
     def both(self, token: str = "hubt_procurement") -> tuple[TestClient, TestClient]:
         """The index, which may not ask the log, and the log."""
-        return self.client(ledger_readers(self.ledger, _NOBODY), token), self.client(self.by_log, token)
+        return self.client(self.readers(_NOBODY), token), self.client(self.by_log, token)
+
+    def readers(self, log: Readers) -> Readers:
+        return ledger_readers(self.ledger, log, self.shelf, lambda: NOW)
 
 
 class _Nobody:
@@ -88,7 +99,7 @@ def world(kafka: KafkaLike, valkey: IndexLike) -> Iterator[World]:
             )
         assert producer.flush(30) == 0
         wait_until(lambda: has_read(client, len(made.records)) and LedgerIndex(client).is_filled(), "all records")
-        yield World(made, kept.enter_context(view(kafka.bootstrap, client)), client)
+        yield World(made, kept.enter_context(view(kafka.bootstrap, client)), client, kafka.bootstrap)
         client.flushall()
 
 
@@ -127,19 +138,19 @@ def test_single_things_and_those_of_others(world: World) -> None:
 
 
 def test_a_clock_that_is_on_no_desk_is_looked_for_on_the_log(world: World) -> None:
-    mixed = world.client(ledger_readers(world.ledger, world.by_log), "hubt_procurement")
+    mixed = world.client(world.readers(world.by_log), "hubt_procurement")
     assert mixed.get("/v1/clocks/d1").status_code == mixed.get("/v1/clocks/none").status_code == 404
 
 
 def test_who_sees_all_departments_is_told_by_the_log(world: World) -> None:
-    mixed = world.client(ledger_readers(world.ledger, world.by_log), "huba_auditor")
+    mixed = world.client(world.readers(world.by_log), "huba_auditor")
     by_log = world.client(world.by_log, "huba_auditor")
     for path in ("/v1/notices", "/v1/clocks", "/v1/holdings"):
         assert walk(mixed, path, "", 2) == walk(by_log, path, "", 200) != []
 
 
 def test_a_walk_begins_with_the_index_and_ends_with_the_log(world: World) -> None:
-    mixed = world.client(ledger_readers(world.ledger, world.by_log), "hubt_procurement")
+    mixed = world.client(world.readers(world.by_log), "hubt_procurement")
     first = mixed.get("/v1/notices?limit=2").json()
     # An index that is being filled anew knows nothing for certain.
     filled = world.redis.hget("hub:ledger:meta", "filled")
@@ -153,3 +164,40 @@ def test_a_walk_begins_with_the_index_and_ends_with_the_log(world: World) -> Non
     whole = walk(world.client(world.by_log, "hubt_procurement"), "/v1/notices", "", 200)
     assert json.dumps([*first["items"], *rest["items"]]) == json.dumps(whole)
     assert missing.status_code == 404
+
+
+def test_holdings_that_the_index_has_let_go_of_are_told_by_the_log(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    by_log = walk(world.client(world.by_log, "hubt_procurement"), "/v1/holdings", "", 200)
+    since = int(NOW.timestamp() * 1000)
+    world.shelf.read_on()
+    # Facts of one version that are younger than the floor are whole in the index, others may not be.
+    for floor, log in ((since - 1, _NOBODY), (since + 1, world.by_log)):
+        monkeypatch.setattr(world.ledger.index, "floor_ms", partial(int, floor))
+        one_version = {
+            world.made.notice(row, PROCUREMENT)["correlation_id"] for row in ("r1", "r2", "r3", "r4")
+        }
+        wanted = [each for each in by_log if each["correlation_id"] in one_version]
+        lines = [line for line in world.shelf.lines([PROCUREMENT], None, 9) if line.position[0] in one_version]
+        assert [line.position[0] for line in lines] == [each["correlation_id"] for each in wanted] != []
+        holdings = world.readers(log).holdings
+        for line, each in zip(lines, wanted, strict=True):
+            before = (line.position[0], line.position[1], "")
+            [found] = holdings.page([PROCUREMENT], before, 1)
+            assert to_plain(found.as_dict()) == each
+    asked = world.client(world.readers(_NOBODY), "hubt_procurement")
+    with pytest.raises(AssertionError, match="the log was asked for page"):
+        asked.get("/v1/holdings")
+
+
+def test_too_much_that_may_be_out_of_date_is_told_by_the_log(world: World) -> None:
+    def page(most: int, log: Holdings) -> list[str]:
+        shelf = HoldingsShelf(Tail(world.bootstrap, [HOLDINGS], is_whole=True), catalog())
+        holdings = LedgerHoldings(world.ledger, log, shelf, lambda: NOW, most=most)
+        return [each.correlation_id for each in holdings.page([PROCUREMENT], None, 9, only_stale=True)]
+
+    assert page(1, _NOBODY.holdings) == [world.made.notice("r5", PROCUREMENT)["correlation_id"]]
+    assert page(0, world.by_log.holdings) == page(1, _NOBODY.holdings)
+    with pytest.raises(AssertionError, match="the log was asked for page"):
+        page(0, _NOBODY.holdings)

@@ -156,3 +156,25 @@ def test_a_first_holding_is_the_same_bytes_either_way() -> None:
     codec = HoldingCodec(catalog())
     assert codec.encode(codec.decode(value)) == value
     assert catalog().schema("hub/holding").encode(catalog().decode(value)[1]) == value
+
+
+def test_where_inboxes_are_read_later_than_holdings_what_was_just_sent_waits() -> None:
+    story = Story()
+    story.route(1, "listed")
+    story.end(1, BIDDING)
+    story.route(2, "amended")
+    inbox = f"inbox.{BIDDING}"
+    behind = [
+        each for each in story.records
+        if each.topic != inbox or read_inbox(each, catalog())["sequence"] == 1
+    ]
+    whole = story.held()[BIDDING]
+    assert whole.on_the_way is not None and whole.stale == "version 2 (amend) is waiting"
+
+    def held(since: timedelta) -> Held:
+        found = fold(behind, catalog(), (PROCUREMENT, BIDDING), changed_since=NOW + since)
+        return next(each for each in found if each.subscription == BIDDING)
+
+    assert held(timedelta(0)) == whole
+    # What is older and not there is gone from the log.
+    assert held(timedelta(milliseconds=1)).on_the_way is None

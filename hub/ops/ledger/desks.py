@@ -19,6 +19,12 @@ class Desks:
     def __init__(self, index: DeskIndex) -> None:
         self._index = index
         self._sweeps: Iterator[list[Command]] | None = None
+        #: Those that have a desk, and those whose desk was taken away since; ``None`` until the index was asked.
+        self._departments: set[str] | None = None
+
+    def begin(self) -> None:
+        """From now on nobody else writes; what somebody else wrote before is there."""
+        self._sweeps = self._departments = None
 
     def commands(self, facts: Mapping[FactKey, Entry]) -> list[Command]:
         """What the facts change of what the index keeps."""
@@ -32,6 +38,8 @@ class Desks:
         for key in all_facts:
             wanted[key.department, key.shelf].append(key.id)
         known = self._index.many(wanted)
+        if self._departments is not None:
+            self._departments |= {department for department, _ in wanted}
         found: list[Command] = []
         counted: dict[str, list[tuple[Counted | None, Counted | None]]] = defaultdict(list)
         for key, fact in all_facts.items():
@@ -56,7 +64,10 @@ class Desks:
         return found or []
 
     def _round(self, before: date) -> Iterator[list[Command]]:
-        for department in sorted(self._index.departments()):
+        if self._departments is None:
+            # Looks through all keys of the index, which is why it is asked once.
+            self._departments = self._index.departments()
+        for department in sorted(self._departments):
             yield self._index.empty_marks(department)
             for shelf in self._index.shelves.values():
                 cursor = 0

@@ -90,6 +90,8 @@ class LedgerService:
         while not self._index.begin(self._owner):
             if self._stopping.wait(0.1):
                 return
+        for desks in (self._desks, self._channels):
+            desks.begin()
         numbers = self._index.number_topics(self._topics)
         reader = RecordReader(self._map, self._catalog, numbers)
         consumer = new_consumer(
