@@ -33,6 +33,7 @@ def url() -> Iterator[str]:
     app.include_router(registry_router(catalog(), SUBJECTS), prefix="/registry")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()  # who asks before the server runs is taken when it does
         port = listener.getsockname()[1]
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
