@@ -26,8 +26,9 @@ _NEAR = 64
 _PATIENCE_SECONDS = 10.0
 #: A client that has given nothing for so long is asked to look again.
 _NUDGE_SECONDS = 0.015
-#: What one partition gives at a time. A batch that is larger comes whole all the same.
-_PART_BYTES = 16 * 1024
+#: What one partition gives at a time; a batch that is larger comes whole all the same. Most of the time of a question
+#: goes into records that come along and nobody asked for: with 16 KiB it takes half as long again.
+_PART_BYTES = 4 * 1024
 
 
 class LogReader:

@@ -16,7 +16,7 @@ import structlog
 from hub.bus.follower import Follower
 from hub.bus.publisher import Publisher
 from hub.bus.reader import read_topics
-from hub.bus.records import Output
+from hub.bus.records import Output, Record
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
 from hub.domain.calendar import Calendar, PublishedCalendar
@@ -122,8 +122,12 @@ class CalendarReader:
 
     def read(self) -> CalendarLog:
         """Everything until now. Raises BrokerError; a topic that is not there is an empty one."""
+        return self.log_of(read_topics(self._bootstrap, [self._topic]))
+
+    def log_of(self, records: Iterable[Record]) -> CalendarLog:
+        """The same out of all records of the topic, for who has them."""
         found = CalendarLog()
-        for record in read_topics(self._bootstrap, [self._topic]):
+        for record in records:
             change = self._decode(record.value, record.offset)
             if change is not None:
                 found.add(change)

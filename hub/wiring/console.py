@@ -9,9 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from hub.bus.kept_topics import KeptTopics
 from hub.bus.publisher import Publisher
+from hub.bus.records import Record
+from hub.bus.tail import Tail
 from hub.clocks.calendar_desk import CalendarDesk, Comparison
-from hub.clocks.calendars import CalendarLog, CalendarReader
+from hub.clocks.calendars import CALENDARS, CalendarLog, CalendarReader
 from hub.contracts.calendars import load_calendars
 from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
@@ -168,12 +171,14 @@ class CalendarFiles:
 
     def __init__(self, settings: Settings, hub_map: HubMap, catalog: Catalog) -> None:
         self._settings, self._hub_map, self._catalog = settings, hub_map, catalog
+        tail = Tail(settings.bootstrap, [CALENDARS], is_whole=True)
+        self._kept = KeptTopics[Record](tail, lambda record: record)
 
     def files(self) -> Mapping[str, Calendar]:
         return load_calendars(self._settings.home)
 
     def log(self) -> CalendarLog:
-        return CalendarReader(self._settings.bootstrap, self._catalog).read()
+        return CalendarReader(self._settings.bootstrap, self._catalog).log_of(self._kept.all())
 
     def compare(self, name: str | None = None) -> Comparison:
         desk = CalendarDesk(self._settings.bootstrap, self._catalog, self._hub_map.clocks, self.files())
