@@ -38,7 +38,7 @@ def site(valkey: IndexLike) -> Iterator[Console]:
 
 def test_the_flow_changes_by_itself(sign_in: SignIn, site: Console) -> None:
     page = sign_in("night-watch", path="/console/flow")
-    expect(page.locator(".flow-picture .flow-stopped")).to_have_count(1)
+    expect(page.locator(".flow-wide .flow-stopped")).to_have_count(1)
     expect(page.get_by_role("row", name="hub-clocks")).to_contain_text("积压")
     found = site.stage.snapshot
     assert found is not None
@@ -46,7 +46,7 @@ def test_the_flow_changes_by_itself(sign_in: SignIn, site: Console) -> None:
     site.stage.snapshot = replace(found, at=found.at.replace(minute=1), groups=calm)
     try:
         expect(page.get_by_role("row", name="hub-clocks")).to_contain_text("已追平")
-        expect(page.locator(".flow-picture .flow-stopped")).to_have_count(0)
+        expect(page.locator(".flow-wide .flow-stopped")).to_have_count(0)
     finally:
         site.stage.snapshot = found
 
