@@ -91,6 +91,8 @@ def hub(tmp_path_factory: pytest.TempPathFactory, valkey: IndexLike) -> Iterator
     raw = yaml.safe_load((ROOT / "topics.yaml").read_text(encoding="utf-8"))
     # Those that have no Kafka would be without an address here.
     raw["subscriptions"] = {name: raw["subscriptions"][name] | {"delivery": "kafka"} for name in (NAME, OTHER)}
+    for entry in raw["subscriptions"].values():
+        entry.pop("probe_minutes", None)  # there is no endpoint to ask
     for topic in raw["topics"].values():
         # Few partitions: what is tested does not depend on their number, the time for it does.
         topic["partitions"] = min(topic.get("partitions", 12), 2)
