@@ -26,7 +26,7 @@ up: $(STAMP) ## the same hub, kept running, with its sandbox; Ctrl-C ends it
 	@$(BIN)/hub up
 
 test: check ## the whole suite: lint, types, import rules, tests
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: $(STAMP) ## lint, types and import rules alone
 	@$(BIN)/ruff check .

@@ -171,7 +171,9 @@ def redis_client(valkey: IndexLike) -> Iterator[redis.Redis]:
 
 @pytest.fixture(autouse=True)
 def logs_to_whoever_listens() -> Iterator[None]:
-    """A command that a test ran may have sent all logs to a stream that was closed with it."""
+    """A command that a test ran may have sent all logs to a stream that was closed with it; so may one that a wider
+    fixture ran which then failed."""
+    structlog.reset_defaults()
     yield
     structlog.reset_defaults()
 

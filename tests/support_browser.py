@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import httpx2
 import redis
 from confluent_kafka.cimpl import NewTopic
 from fastapi import FastAPI
@@ -26,7 +27,7 @@ from hub.wiring import asyncapi_document, clocks_view
 from hub.wiring.delivery import vault
 from hub.wiring.parts import Together, open_catalog, open_map
 from hub.wiring.web import WebParts, build_app
-from tests.support_served import served
+from tests.support_served import served, wait_until
 from tests.support_site import PASSWORD, PEOPLE, account
 from tests.support_topics import having
 
@@ -87,6 +88,7 @@ def pages(bootstrap: str, redis_url: str, data: Path) -> Iterator[Pages]:
         thread.start()
         try:
             with served(parts.app) as url:
+                wait_until(lambda: httpx2.get(f"{url}/startupz").status_code == 200, "all that is read at the start")
                 yield Pages(url, parts.app, settings)
                 beside.stop()
         finally:

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import structlog
 import typer
 
+from hub.cli.steady_log import SteadyLogger
 from hub.domain.calendar import SHANGHAI
 from hub.domain.plain import to_plain
 from hub.errors import HubError, UsageError
@@ -52,7 +53,7 @@ def settings_of(data: Path | None = None, **more: Any) -> Settings:
             structlog.processors.format_exc_info,
             structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: SteadyLogger(sys.stderr),
     )
     return settings
 
