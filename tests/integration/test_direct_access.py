@@ -31,6 +31,7 @@ from hub.delivery.rights import PauseKeeper, reading_right, rights_of
 from hub.delivery.settings import SubscriptionSettings
 from hub.domain.direct import answers_of, group_of, inbox_of, new_password, other_groups_of, problems_of, user_of
 from hub.errors import BrokerError
+from tests.support_clock_load import wait_until
 from tests.support_direct import DirectDepartment, departments_of, poll, refusal
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def test_rights_that_the_map_lost_are_shown_and_go_only_by_name(two: Two) -> Non
         assert set(rights_of(two.others)) <= (read_rights(client) or set())
         made = apply_access(client, wanted, users, revoked=[user])
         assert set(made) == set(lost)
-        assert user not in read_users(client)
+        wait_until(lambda: user not in read_users(client), "the user to be gone on each broker's own view")
     assert changes(two, wanted, users) == []
     assert two.department.read(1)
 

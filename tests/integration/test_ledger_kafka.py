@@ -60,7 +60,7 @@ def test_what_is_held_is_what_the_log_says_and_comes_again_after_a_wipe(
         first = contents(redis_client)
         redis_client.flushall()
         wait_until(lambda: has_read(redis_client, count), "all records anew")
-        assert stage.records >= 2 * count
+        wait_until(lambda: stage.records >= 2 * count, "all of them anew")
     assert contents(redis_client) == first
     found = held_against_log(bootstrap, redis_client)
     assert found.is_same, found.examples
