@@ -81,10 +81,15 @@ _NOBODY = Readers(*(_Nobody() for _ in Readers._fields))
 def _written(producer: Producer, records: Sequence[Record]) -> list[Record]:
     """Writes them; those that were not taken."""
     failed: list[Record] = []
+
+    def ended(record: Record, error: object, _: object) -> None:
+        if error is not None:
+            failed.append(record)
+
     for each in records:
         producer.produce(
             each.topic, each.value, each.key, 3, timestamp=each.timestamp, headers=list(each.headers),
-            on_delivery=lambda error, message, each=each: failed.append(each) if error is not None else None,
+            on_delivery=partial(ended, each),
         )
     assert producer.flush(30) == 0
     return failed
