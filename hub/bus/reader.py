@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import cast
 
@@ -23,6 +23,18 @@ def partitions_of(bootstrap: str, topic: str) -> int:
         raise BrokerError(f"{bootstrap}: {error}") from error
     finally:
         consumer.close()
+
+
+def partitions_of_all(bootstrap: str, topics: Collection[str]) -> dict[str, int]:
+    """Topic -> how many partitions it has, of those that there are. Raises BrokerError."""
+    consumer = new_consumer(bootstrap, group="hub-reader", client_id="reader")
+    try:
+        known = consumer.list_topics(timeout=15).topics
+    except KafkaException as error:
+        raise BrokerError(f"{bootstrap}: {error}") from error
+    finally:
+        consumer.close()
+    return {name: len(known[name].partitions) for name in topics if name in known}
 
 
 def end_of(bootstrap: str, topic: str, partition: int = 0) -> int:

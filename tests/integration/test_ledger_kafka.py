@@ -10,10 +10,12 @@ import pytest
 import redis
 
 from hub.bench.ledger_traffic import FINANCE, FROM, HEZUO, MARKET, SUBSCRIPTION, Traffic
+from hub.bus.records import Output
 from hub.domain.desk import Colour, NoticeState
 from hub.domain.events import output_id
 from hub.errors import UsageError
 from hub.ops.ledger import desk_queries, queries
+from hub.ops.ledger.reading import followed_topics
 from hub.settings import load
 from hub.state.desk_index import PREFIX, DeskIndex
 from hub.state.ledger_index import LedgerIndex
@@ -33,6 +35,8 @@ from tests.support_ledger import (
     write,
     write_events,
 )
+from tests.support_routing import hub_map
+from tests.support_topics import having
 
 if TYPE_CHECKING:
     from tests.conftest import IndexLike, KafkaLike
@@ -231,3 +235,17 @@ def test_what_a_department_had_part_in_is_listed_by_the_index_and_by_the_log(
         by_log = queries.part_of(ledger, "finance", limit=EVENTS, may_scan=True)
         assert by_log.origin in ("log", "index")
         assert by_log.steps == found.steps
+
+
+def test_a_topic_that_came_between_two_processes_is_followed_by_the_second(
+    log: tuple[str, int], redis_client: redis.Redis
+) -> None:
+    late, (bootstrap, count), index = "inbox.works-bidding", log, LedgerIndex(redis_client)
+    assert late in followed_topics(hub_map())
+    with running(service(bootstrap, redis_client)):
+        wait_until(lambda: has_read(redis_client, count), "all records")
+    with having(bootstrap, [late]):
+        assert write(bootstrap, [Output(late, b"S", None, [("ce_id", b"1")], 5)]) == 1
+        # At once, while the group still remembers what the first one had.
+        with running(service(bootstrap, redis_client)):
+            wait_until(lambda: index.offsets().get((late, 5)) == 1, "the record of the new topic")

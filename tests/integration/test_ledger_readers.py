@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 import pytest
 import redis
-from confluent_kafka import Producer
 from fastapi.testclient import TestClient
 
 from hub.bus.clients import new_producer
@@ -78,23 +77,6 @@ class _Nobody:
 _NOBODY = Readers(*(_Nobody() for _ in Readers._fields))
 
 
-def _written(producer: Producer, records: Sequence[Record]) -> list[Record]:
-    """Writes them; those that were not taken."""
-    failed: list[Record] = []
-
-    def ended(record: Record, error: object, _: object) -> None:
-        if error is not None:
-            failed.append(record)
-
-    for each in records:
-        producer.produce(
-            each.topic, each.value, each.key, 3, timestamp=each.timestamp, headers=list(each.headers),
-            on_delivery=partial(ended, each),
-        )
-    assert producer.flush(30) == 0
-    return failed
-
-
 @pytest.fixture(scope="module")
 def world(kafka: KafkaLike, valkey: IndexLike) -> Iterator[World]:
     made = season()
@@ -110,9 +92,12 @@ def world(kafka: KafkaLike, valkey: IndexLike) -> Iterator[World]:
             at = made.records[number].timestamp
             made.records.append(Record(output.topic, 3, number, at, output.key, output.value, output.headers))
         producer = new_producer(kafka.bootstrap, client_id="test")
-        left = list(made.records)
-        while left:  # topics of a name may be on their way out yet, or not known everywhere
-            left = _written(producer, left)
+        for each in made.records:
+            producer.produce(
+                each.topic, each.value, each.key, 3, timestamp=each.timestamp,
+                headers=list(each.headers),
+            )
+        assert producer.flush(30) == 0
         wait_until(lambda: has_read(client, len(made.records)) and LedgerIndex(client).is_filled(), "all records")
         yield World(made, kept.enter_context(view(kafka.bootstrap, client)), client, kafka.bootstrap)
         client.flushall()

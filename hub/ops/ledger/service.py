@@ -8,6 +8,7 @@ nothing for a lease, and then goes on where it stopped.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
@@ -20,6 +21,7 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from hub.bus.clients import commit, new_consumer
+from hub.bus.reader import partitions_of_all
 from hub.bus.records import Headers, Record
 from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
@@ -96,9 +98,8 @@ class LedgerService:
         reader = RecordReader(self._map, self._catalog, numbers)
         consumer = new_consumer(
             self._bootstrap, group=GROUP, client_id="ledger",
-            # Where age has left nothing before the end, the end is how far it has been read. A process that is started
-            # after a kill takes the place of the one before at once.
-            **{"enable.partition.eof": True, "group.instance.id": GROUP},
+            # Where age has left nothing before the end, the end is how far it has been read.
+            **{"enable.partition.eof": True, "group.instance.id": self._instance()},
         )
         self._fault = None
         try:
@@ -107,6 +108,16 @@ class LedgerService:
         finally:
             consumer.close()
         self._index.end()
+
+    def _instance(self) -> str:
+        """Whose place in the group this process takes: that of one before it which saw the same partitions.
+
+        So a process that is started after a kill goes on at once. A place comes with the partitions that it was given,
+        and nobody looks at them again; where there are others now, it is another place, and the group is divided anew
+        as soon as it has given the one before up. Raises BrokerError.
+        """
+        seen = sorted(partitions_of_all(self._bootstrap, self._topics).items())
+        return f"{GROUP}-{hashlib.sha256(repr(seen).encode()).hexdigest()[:12]}"
 
     def _on_assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Begins where the index stands, whatever the group was told."""
