@@ -27,6 +27,8 @@ def as_live(bootstrap: str, described: Mapping[str, Any]) -> dict[str, Any]:
     with admin(bootstrap) as client:
         topics = {topic["name"]: topic["partitions"] for topic in client.describe_topics()}
         names = sorted(name for name in topics if name in described)
+        if not names:
+            return {}  # the controller may have them, and this broker not yet
         found = client.describe_configs([ConfigResource("TOPIC", name) for name in names], config_filter="all")
     (settings,) = found.values()
     return {

@@ -47,14 +47,9 @@ def test_topics_are_as_the_cluster_has_them(settings: Settings) -> None:
     described = as_described(document(settings))
     assert set(described) == {*SHAPES, "inbox.works-bidding"}
     with admin(settings.bootstrap) as client:
-
-        def is_as_described() -> bool:
-            # Those of a test before may still be on their way out.
-            apply(client, topic_specs(settings, hub_map()))
-            return as_live(settings.bootstrap, described) == described
-
+        apply(client, topic_specs(settings, hub_map()))
         try:
-            wait_until(is_as_described, "the topics as they are described")
+            wait_until(lambda: as_live(settings.bootstrap, described) == described, "the topics as they are described")
             wrong = {**described, SHAPES[0]: (11, *described[SHAPES[0]][1:])}
             assert as_live(settings.bootstrap, wrong) != wrong
         finally:
