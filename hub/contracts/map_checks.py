@@ -80,12 +80,9 @@ class Checker:
             path = ("subscriptions", name)
             yield from self.reader(path, subscription)
             yield from self.known((*path, "department"), subscription.get("department"), self.departments, "department")
-            if subscription.get("fallback") is not None and subscription.get("delivery", "webhook") != "webhook":
-                yield self.fault((*path, "fallback"), "fallback without delivery: webhook", "only a push can fail")
-            if subscription.get("probe_minutes") is not None and subscription.get("delivery", "webhook") != "webhook":
-                yield self.fault(
-                    (*path, "probe_minutes"), "probe_minutes without delivery: webhook", "only an endpoint can be asked"
-                )
+            for name, why in (("fallback", "only a push can fail"), ("probe_minutes", "only an endpoint can be asked")):
+                if subscription.get(name) is not None and subscription.get("delivery", "webhook") != "webhook":
+                    yield self.fault((*path, name), f"{name} without delivery: webhook", why)
             for index, measure in enumerate(_list(subscription.get("measures"))):
                 yield from self.known((*path, "measures", index), measure, self.measures, "measure")
         if self.section("subscriptions") and _HOLDINGS not in self.topics:

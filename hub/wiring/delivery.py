@@ -167,12 +167,12 @@ def build_delivery(settings: Settings, hub_map: HubMap, catalog: Catalog, endpoi
     table = settings_table(settings, catalog, tell)
     direct = build_direct(settings, hub_map, catalog, means, table)
     table.fill(settings_in_force(settings, hub_map, catalog, endpoints))
-    handed_out = {group_of(name): sender for name, sender in senders.items()}
-    probes = OutletProbes(
-        {name: entry.probe_minutes for name, entry in hub_map.subscriptions.items() if entry.probe_minutes},
-        table.get, partial(send_test, settings), KafkaPublisher(settings.bootstrap, client_id="outlet-probes"), utc_now,
-    )
-    return Together({**handed_out, **direct.services, "settings": table, "probes": probes})
+    services: dict[str, Service] = {group_of(name): sender for name, sender in senders.items()}
+    services |= {**direct.services, "settings": table}
+    if rhythm := {name: entry.probe_minutes for name, entry in hub_map.subscriptions.items() if entry.probe_minutes}:
+        publisher = KafkaPublisher(settings.bootstrap, client_id="outlet-probes")
+        services["probes"] = OutletProbes(rhythm, table.get, partial(send_test, settings), publisher, utc_now)
+    return Together(services)
 
 
 def file_drop(settings: Settings, hub_map: HubMap, catalog: Catalog) -> Drop:
