@@ -72,7 +72,6 @@ class HeaderMaker:
             ("ce_naturalkey", natural_key), ("ce_digest", digest),
         ]
 
-
     def make_firsts(
         self, ids: Sequence[bytes], types: Sequence[str], subjects: Sequence[bytes], time: bytes,
         traceparents: Sequence[bytes], correlation_ids: Sequence[bytes], natural_keys: Sequence[bytes],

@@ -130,7 +130,7 @@ class BatchReader:
         if keys is not None:
             columns["record_unique_identity"] = keys
         names = list(columns)
-        values = [dict(zip(names, row, strict=False)) for row in zip(*columns.values(), strict=True)]
+        values = [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         for field in sparse:
             for value in values:
                 if value[field] is None:

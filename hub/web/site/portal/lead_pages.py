@@ -67,7 +67,8 @@ class _LeadPages:
             if found is None:
                 return Live("gone", "")
             told = [self._desk.title_of_code("lead-status", found.lead.status), *(
-                f"{self._title(each.rule)}: {words(f'clock.{each.status}')}" for each in found.clocks
+                words("notice.clock-is", clock=self._title(each.rule), status=words(f"clock.{each.status}"))
+                for each in found.clocks
             )]
             return Live("|".join(told), " · ".join(told))
 

@@ -7,15 +7,13 @@ from typing import Any, NamedTuple, Protocol
 
 from hub.bus.log_reader import Position
 from hub.bus.records import Record, header
-from hub.clocks.wire import state_from_value
-from hub.contracts.views import Projection
 from hub.domain.clocks import ClockState
 from hub.errors import ContractError, PoisonError
 from hub.intake.forms import Filled, Form, FormDesk
 from hub.ops.ledger.desk_queries import DeskLead, lead_of
 from hub.ops.ledger.queries import trace
 from hub.ops.ledger.view import Ledger
-from hub.web.site.portal.notice import Line, lines_of
+from hub.web.site.portal.notice import Line, clock_states, lines_of
 from hub.web.site.portal.own_events import filled_of
 
 LEAD_TOPIC, SCHEMA = "complaint.leads.v1", "complaint/lead"
@@ -62,20 +60,17 @@ class LedgerLeads:
         records = self._ledger.reader.fetch(places).values()
         latest = max(records, key=lambda each: int(_said(each, "ce_sequence") or "1"), default=None)
         code = self._ledger.code_of(department)
-        states = {
-            str(each.details["clock_id"]): state_from_value(each.details) for each in steps
-            if each.topic == "clock.states.v1" and each.details.get("owner_department") == code
-        }
+        clocks = list(clock_states(each for each in steps if each.details.get("owner_department") == code).values())
         if latest is None or latest.value is None:
-            return LeadView(lead, [], list(states.values()), None, "", {})
+            return LeadView(lead, [], clocks, None, "", {})
         try:
             schema, value = self._ledger.catalog.decode(latest.value)
-            public = self._ledger.catalog.schema(schema.name, schema.version, "public")
+            public = self._ledger.catalog.projection(schema, "public")
         except (ContractError, PoisonError):
-            return LeadView(lead, [], list(states.values()), None, "", {})
-        lines = lines_of(schema, Projection(schema, public).apply(value), self._ledger.catalog.codes)
+            return LeadView(lead, [], clocks, None, "", {})
+        lines = lines_of(schema, public.apply(value), self._ledger.catalog.codes)
         source, by = self._way(department, latest, value)
-        return LeadView(lead, lines, list(states.values()), source, by, value)
+        return LeadView(lead, lines, clocks, source, by, value)
 
     def filled(self, found: LeadView, form: Form) -> Filled | None:
         return filled_of(found.value, form)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -10,7 +10,7 @@ import structlog
 
 from hub.bus.log_reader import Position
 from hub.clocks.explain import explain
-from hub.clocks.wire import state_from_value
+from hub.clocks.wire import STATES, state_from_value
 from hub.contracts.codec import Schema
 from hub.contracts.codes import CodeList
 from hub.contracts.fields import Field
@@ -123,10 +123,7 @@ class LedgerNotices:
         return [passage_of(step, self._ledger.map.clocks) for step in steps]
 
     def explained(self, view: NoticeView) -> list[Explained]:
-        states = {
-            str(step.details["clock_id"]): state_from_value(step.details)
-            for step in view.trace.steps if step.topic == "clock.states.v1"
-        }
+        states = clock_states(view.trace.steps)
         found = [states[each.clock_id] for each in view.clocks if each.clock_id in states]
         rules, calendars = self._ledger.map.clocks, self._ledger.calendars
         return [
@@ -140,6 +137,13 @@ class LedgerNotices:
             return None
         clocks = self._ledger.desks.entries(code, CLOCKS, clock_ids)
         return entry.state, [(each.rule, each.status) for each in clocks.values()]
+
+
+def clock_states(steps: Iterable[Step]) -> dict[str, ClockState]:
+    """The last state of each clock that these steps tell of, by the id of the clock."""
+    return {
+        str(step.details["clock_id"]): state_from_value(step.details) for step in steps if step.topic == STATES
+    }
 
 
 def lines_of(schema: Schema, content: Mapping[str, Any], codes: Mapping[str, CodeList]) -> list[Line]:
