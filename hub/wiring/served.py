@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
+from fastapi import FastAPI
 
 
 class WebService:
@@ -27,9 +28,9 @@ class WebService:
 class HealthServer:
     """Serves an application on a socket that is open already, until it is told to stop."""
 
-    def __init__(self, app: object, listening: socket.socket) -> None:
+    def __init__(self, app: FastAPI, listening: socket.socket) -> None:
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=1,  # type: ignore[arg-type]
+            app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=1,
         )
         self._server, self._listening = uvicorn.Server(config), listening
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,10 +72,7 @@ def test_what_it_holds_is_what_the_log_says_however_often_it_is_killed_and_wiped
         written += write_events(kafka.bootstrap, traffic, range(round, events, kills))
         before = sum(index.offsets().values())
         processes.start()
-        wait_until(
-            lambda behind=before: sum(index.offsets().values()) > behind,  # type: ignore[misc]  # a default has no type
-            "a beginning",
-        )
+        wait_until(partial(has_read, redis_client, before + 1), "a beginning")
         time.sleep(chance.uniform(0.0, 0.2))
         if round % 2:
             redis_client.flushall()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from hub.delivery.message import to_notice
 from hub.delivery.settings import SETTINGS_TOPIC
 from hub.ops.acts import ACTS_TOPIC
 from hub.state.notice_index import NoticeIndex
+from hub.web.site.pages import PageSet
 from hub.wiring import build_service, portal
 from hub.wiring.ledger import ledger_view
 from hub.wiring.parts import open_map
@@ -62,7 +64,7 @@ def test_an_answer_by_a_page_meets_the_clock_and_the_page_says_so(
     ):
         monkeypatch.setattr(portal, "ledger_view", lambda *given: kept.enter_context(closing(ledger_view(*given))))
         made = site(redis_client, [
-            lambda part=part: part for part in portal_parts(settings, hub_map, catalog(), publisher, {})  # type: ignore[misc]
+            partial(_itself, part) for part in portal_parts(settings, hub_map, catalog(), publisher, {})
         ])
         made.parts.door = StandInDoor(made)  # type: ignore[assignment]  # it knows the one call that pages make
         NoticeIndex(redis_client).rebuild([to_notice(inbox)])
@@ -88,6 +90,10 @@ def test_an_answer_by_a_page_meets_the_clock_and_the_page_says_so(
         (said,) = [catalog().decode(each.value or b"")[1]
                    for each in read_topics(kafka.bootstrap, ["discipline.feedback.v1"])]
         assert (said["answered_by"], said["way"], said["status"]) == ("fin-clerk", "portal", "acted")
+
+
+def _itself(part: PageSet) -> PageSet:
+    return part
 
 
 def _today() -> str:
