@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import sys
 import time
 import urllib.request
@@ -15,6 +14,7 @@ from typing import Any, Self
 import yaml
 
 from hub.embedded.cluster import KafkaCluster
+from hub.embedded.folder import choose_port, is_free
 from hub.embedded.supervisor import Supervisor
 from hub.embedded.valkey import Valkey
 from hub.errors import ContractError, InfrastructureError
@@ -140,17 +140,10 @@ class House:
     def _port(self, name: str, host: str, wanted: int) -> int:
         """The port of the settings, the last one of this folder, or a free one."""
         known = _read_json(self._data / "ports.json")
-        for each in (wanted, known.get(name, 0), 0):
-            with socket.socket() as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    probe.bind((host, int(each)))
-                except OSError:
-                    continue
-                port = int(probe.getsockname()[1])
-            (self._data / "ports.json").write_text(json.dumps({**known, name: port}))
-            return port
-        raise InfrastructureError(f"No port is free on {host}.")
+        others = [port for other, port in known.items() if other != name]
+        port = wanted if wanted and is_free(wanted, host) else choose_port(known.get(name), others, host=host)
+        (self._data / "ports.json").write_text(json.dumps({**known, name: port}))
+        return port
 
     def _apply_topics(self) -> None:
         settings = load(

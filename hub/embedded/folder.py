@@ -99,25 +99,25 @@ def save_json(path: Path, content: dict[str, Any]) -> None:
     os.replace(draft, path)
 
 
-def is_free(port: int) -> bool:
-    """Whether a server may listen on this port of 127.0.0.1."""
+def is_free(port: int, host: str = "127.0.0.1") -> bool:
+    """Whether a server may listen on this port of ``host``."""
     with socket.socket() as probe:
         # As the servers do: a port whose last connections still linger is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            probe.bind((host, port))
         except OSError:
             return False
     return True
 
 
-def choose_port(remembered: int | None = None, taken: Iterable[int] = ()) -> int:
+def choose_port(remembered: int | None = None, taken: Iterable[int] = (), *, host: str = "127.0.0.1") -> int:
     """``remembered`` if it is free, else any free port of ``PORTS`` that is not in ``taken``."""
     avoid = set(taken)
-    if remembered is not None and remembered not in avoid and is_free(remembered):
+    if remembered is not None and remembered not in avoid and is_free(remembered, host):
         return remembered
     for _ in range(200):
         port = random.choice(PORTS)
-        if port not in avoid and is_free(port):
+        if port not in avoid and is_free(port, host):
             return port
-    raise InfrastructureError(f"No free port of 127.0.0.1 between {PORTS.start} and {PORTS.stop - 1}.")
+    raise InfrastructureError(f"No free port of {host} between {PORTS.start} and {PORTS.stop - 1}.")

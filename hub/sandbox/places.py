@@ -17,6 +17,7 @@ from hub.errors import InfrastructureError, UsageError
 HOST = "127.0.0.1"
 #: Below the range that systems hand out to outgoing connections: no client sits on a server's port.
 PORTS = range(20_000, 32_000)
+_BACKLOG = 2048
 
 
 @contextlib.contextmanager
@@ -31,7 +32,11 @@ def owned(data: Path) -> Iterator[None]:
 
 
 def bind(wanted: int | None, remembered: int | None) -> socket.socket:
-    """A bound socket: on ``wanted`` or not at all, else on ``remembered``, else on any free port."""
+    """A socket that listens: on ``wanted`` or not at all, else on ``remembered``, else on any free port.
+
+    It listens at once, for two sockets that only are bound may share a port: the second would find out when it serves.
+    Who connects before that waits.
+    """
     candidates = [wanted] if wanted is not None else [
         *([remembered] if remembered else []), *random.sample(PORTS, 100)
     ]
@@ -41,6 +46,7 @@ def bind(wanted: int | None, remembered: int | None) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((HOST, port))
+            bound.listen(_BACKLOG)
         except OSError:
             bound.close()
             continue

@@ -29,9 +29,11 @@ from hub.domain.events import derive_id
 from hub.domain.plain import to_json
 from hub.domain.recall import effect_of
 from hub.domain.webhook import parse_secret, sign, verify
+from hub.errors import UsageError
 from hub.sandbox.department import LIFT_MEASURE, NoticeData, answer_notice, create_department
 from hub.sandbox.disclosure_system import create_disclosure_system, holds_id_number
 from hub.sandbox.faults import Fault, FaultPlan, Faults, Slowness
+from hub.sandbox.places import bind
 from tests.support_contracts import IDENTITY_NUMBER, ROOT, catalog
 from tests.support_delivery import Desk
 from tests.support_disclosure import ChannelDesk, platform
@@ -490,3 +492,13 @@ def test_service_keeps_addresses_secrets_and_facts_over_kill_and_stop(tmp_path: 
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
         assert not (data / "sandbox.json").exists()
+
+
+def test_two_sandboxes_that_start_at_once_never_share_a_port() -> None:
+    with bind(None, None) as first:
+        port = first.getsockname()[1]
+        with pytest.raises(UsageError, match=f"Port {port} of 127.0.0.1 is taken"):
+            bind(port, None)
+        with bind(None, port) as second:
+            assert second.getsockname()[1] != port
+            second.listen()  # as its server will
