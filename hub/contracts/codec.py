@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
 import fastavro
 from fastavro import schemaless_reader, schemaless_writer
@@ -18,6 +18,7 @@ from fastavro import schemaless_reader, schemaless_writer
 from hub.contracts.check import Check, FieldFault, compile_check
 from hub.contracts.codes import CodeList
 from hub.contracts.fields import Field, parse_fields
+from hub.contracts.leading import Read, compile_leading
 from hub.errors import ContractError, PoisonError
 
 #: Byte 0 of the Confluent wire format; the id follows, big-endian.
@@ -121,30 +122,39 @@ class Schema:
         return value  # type: ignore[return-value]  # a record schema reads as a dict
 
     def prefix(self, field_names: Iterable[str]) -> Callable[[bytes], dict[str, Any]]:
-        """A reader of the leading fields, up to the last one named; what follows is not decoded.
+        """A reader of these fields; those between them are stepped over, those behind them not even looked at.
 
-        The reader takes the wire format and returns all fields up to there. It does not see whether the
-        rest is whole. Avro has no index, so that early fields are the cheap ones. A named type is
-        defined where it first stands, so that leaving the end off never leaves a type undefined.
-        Raises ContractError for a name that the schema does not have.
+        The reader takes the wire format. It does not see whether what it does not give is whole. Avro has no index,
+        so that early fields are the cheap ones. Raises ContractError for a name that the schema does not have.
         """
-        wanted = set(field_names)
+        wanted = frozenset(field_names)
         unknown = wanted - {field.name for field in self.fields}
         if unknown:
             raise ContractError(f"{self.label} has no field {', '.join(sorted(unknown))}")
-        count = max((i + 1 for i, field in enumerate(self.fields) if field.name in wanted), default=0)
-        parsed = fastavro.parse_schema({**self.definition, "fields": self.definition["fields"][:count]})
         frame, label = self._prefix, self.label
+        found = compile_leading(self.fields, wanted) or self._general(wanted)
 
         def read(data: bytes) -> dict[str, Any]:
             if data[:_PREFIX_LENGTH] != frame:
                 raise ContractError(f"the record was not written with {label}")
-            buffer = BytesIO(data)
-            buffer.seek(_PREFIX_LENGTH)
             try:
-                return schemaless_reader(buffer, parsed, None)  # type: ignore[return-value]  # a record
+                return found(data, _PREFIX_LENGTH)
             except Exception as error:
                 raise PoisonError(f"the bytes are not a record of {label}: {type(error).__name__}") from error
+
+        return read
+
+    def _general(self, wanted: frozenset[str]) -> Read:
+        """By fastavro. A named type is defined where it first stands, so that leaving the end off leaves none
+        undefined."""
+        count = max((i + 1 for i, field in enumerate(self.fields) if field.name in wanted), default=0)
+        parsed = fastavro.parse_schema({**self.definition, "fields": self.definition["fields"][:count]})
+
+        def read(data: bytes, start: int) -> dict[str, Any]:
+            buffer = BytesIO(data)
+            buffer.seek(start)
+            value = cast("dict[str, Any]", schemaless_reader(buffer, parsed, None))
+            return {name: content for name, content in value.items() if name in wanted}
 
         return read
 

@@ -42,13 +42,13 @@ def test_whatever_check_accepts_can_be_written_and_read(data: st.DataObject) -> 
 
 
 @by_schema
-def test_a_prefix_reads_the_leading_fields_and_nothing_behind_them(schema: Schema) -> None:
+def test_a_prefix_reads_the_fields_it_is_asked_for_and_nothing_behind_them(schema: Schema) -> None:
     value = sample(schema)
     data = schema.encode(value)
     names = [field.name for field in schema.fields]
     for count in (1, len(names) // 2, len(names)):
-        read = schema.prefix([names[count - 1], names[0]])
-        assert read(data) == {name: value[name] for name in names[:count]}
+        wanted = {names[count - 1], names[0]}
+        assert schema.prefix(wanted)(data) == {name: value[name] for name in wanted}
     short = schema.prefix(names[:1])
     cut = 5 + len(_body(schema, value, 1))
     assert short(data[:cut]) == {names[0]: value[names[0]]}
@@ -56,6 +56,36 @@ def test_a_prefix_reads_the_leading_fields_and_nothing_behind_them(schema: Schem
         schema.prefix(names)(data[:-1])
     with pytest.raises(ContractError, match="no field nonsense"):
         schema.prefix(["nonsense"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_fields_that_a_prefix_reads_are_those_of_the_whole_record(data: st.DataObject) -> None:
+    schema = data.draw(st.sampled_from(SCHEMAS))
+    value = data.draw(records(schema))
+    wanted = data.draw(st.sets(st.sampled_from([field.name for field in schema.fields])))
+    written = schema.encode(value)
+    whole = schema.decode(written)
+    found = schema.prefix(wanted)(written)
+    assert found == {name: whole[name] for name in wanted}
+    assert {name: type(each) for name, each in found.items()} == {name: type(whole[name]) for name in wanted}
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.data())
+def test_a_prefix_of_broken_bytes_says_so_or_reads_what_is_whole(data: st.DataObject) -> None:
+    """Whatever stands there, it ends, and with no other error than the one that names the record."""
+    schema = data.draw(st.sampled_from(SCHEMAS))
+    written = bytearray(schema.encode(sample(schema)))
+    for _ in range(data.draw(st.integers(1, 4))):
+        written[data.draw(st.integers(5, len(written) - 1))] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(5, len(written)))
+    names = [field.name for field in schema.fields]
+    try:
+        found = schema.prefix(names[: data.draw(st.integers(1, len(names)))])(bytes(written[:cut]))
+    except PoisonError:
+        return
+    assert found
 
 
 def _body(schema: Schema, value: dict[str, Any], count: int) -> bytes:

@@ -187,8 +187,8 @@ class RecordReader:
         schema: Schema = self._catalog.identify(record.value or b"")
         key = (schema.id, field)
         if key not in self._prefixes:
-            has_field = any(each.name == field for each in schema.fields)
-            self._prefixes[key] = schema.prefix([field]) if has_field else None
+            names = [each.name for each in schema.fields]
+            self._prefixes[key] = schema.prefix(names[: names.index(field) + 1]) if field in names else None
         read = self._prefixes[key]
         return read(record.value or b"") if read is not None else None
 

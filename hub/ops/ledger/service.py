@@ -9,7 +9,6 @@ nothing for a lease, and then goes on where it stopped.
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 import time
 import uuid
@@ -28,6 +27,7 @@ from hub.contracts.map import HubMap
 from hub.domain.retry import doubled
 from hub.errors import BrokerError, IndexUnavailableError
 from hub.ops.ledger.desks import Desks
+from hub.ops.ledger.giving_way import GivingWay, lower_priority
 from hub.ops.ledger.reading import RecordReader, followed_topics
 from hub.state.desk_index import DeskIndex
 from hub.state.ledger_index import LedgerIndex
@@ -41,10 +41,6 @@ _COMMIT_SECONDS = 2.0
 _EVICT_TO = 0.97
 _SWEEP_SECONDS = 5.0
 _BACKOFF_SECONDS = (0.2, 10.0)
-#: It gives way to the stages that events wait for: an index may be late.
-_NICENESS = 10
-
-
 _GONE = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
 
 
@@ -73,7 +69,7 @@ class LedgerService:
 
     def run(self) -> None:
         if self._is_nice:
-            os.nice(_NICENESS)
+            lower_priority()
         failed = 0
         log.info("ledger started", topics=len(self._topics), most_bytes=self._most_bytes)
         while not self._stopping.is_set():
@@ -136,6 +132,7 @@ class LedgerService:
         # So that a lease is held from the first moment, also on an empty log.
         self._index.write(b"", (), (), {})
         committed_at = swept_at = time.monotonic()
+        giving_way = GivingWay() if self._is_nice else None
         while not self._stopping.is_set():
             messages = consumer.consume(_BATCH, 0.2)
             records, moved = to_records(messages)
@@ -148,6 +145,8 @@ class LedgerService:
             self._index.write(batch.items, batch.departments, commands, moved)
             self.records += len(records)
             offsets |= moved
+            if giving_way is not None and (rest := giving_way.rest_seconds(records)):
+                self._stopping.wait(rest)
             clock = time.monotonic()
             if batch.items:
                 self._index.evict(self._most_bytes, int(self._most_bytes * _EVICT_TO))
