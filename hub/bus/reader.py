@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import cast
 
@@ -14,38 +15,35 @@ from hub.bus.records import Headers, Record
 from hub.errors import BrokerError
 
 
-def partitions_of(bootstrap: str, topic: str) -> int:
-    """How many partitions a topic has; 0 if there is none. Raises BrokerError."""
+@contextmanager
+def _asking(bootstrap: str, about: str) -> Iterator[Consumer]:
+    """A consumer for one question. What the client raises becomes a BrokerError that names what it is about."""
     consumer = new_consumer(bootstrap, group="hub-reader", client_id="reader")
     try:
-        return len(consumer.list_topics(topic, timeout=15).topics[topic].partitions)
+        yield consumer
     except KafkaException as error:
-        raise BrokerError(f"{bootstrap}: {error}") from error
+        raise BrokerError(f"{about}: {error}") from error
     finally:
         consumer.close()
+
+
+def partitions_of(bootstrap: str, topic: str) -> int:
+    """How many partitions a topic has; 0 if there is none. Raises BrokerError."""
+    with _asking(bootstrap, bootstrap) as consumer:
+        return len(consumer.list_topics(topic, timeout=15).topics[topic].partitions)
 
 
 def partitions_of_all(bootstrap: str, topics: Collection[str]) -> dict[str, int]:
     """Topic -> how many partitions it has, of those that there are. Raises BrokerError."""
-    consumer = new_consumer(bootstrap, group="hub-reader", client_id="reader")
-    try:
+    with _asking(bootstrap, bootstrap) as consumer:
         known = consumer.list_topics(timeout=15).topics
-    except KafkaException as error:
-        raise BrokerError(f"{bootstrap}: {error}") from error
-    finally:
-        consumer.close()
     return {name: len(known[name].partitions) for name in topics if name in known}
 
 
 def end_of(bootstrap: str, topic: str, partition: int = 0) -> int:
     """The offset behind the last record of a partition. Raises BrokerError, also if there is no such topic."""
-    consumer = new_consumer(bootstrap, group="hub-reader", client_id="reader")
-    try:
+    with _asking(bootstrap, topic) as consumer:
         return consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=15)[1]
-    except KafkaException as error:
-        raise BrokerError(f"{topic}: {error}") from error
-    finally:
-        consumer.close()
 
 
 def read_after(

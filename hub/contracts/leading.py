@@ -7,16 +7,17 @@ schema once that knows what stands where. What it gives of a field is what ``Sch
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, cast
 
 from hub.contracts.fields import Field
 
-#: Takes a record and where its first field begins. Raises ``UNREADABLE`` for bytes that are no record.
+#: Takes a record and where its first field begins. Raises IndexError, ValueError or OverflowError for bytes that are
+#: no record.
 Read = Callable[[bytes, int], dict[str, Any]]
 _Skip = Callable[[bytes, int], int]
-UNREADABLE = (IndexError, ValueError, OverflowError)
 
 _EPOCH = date(1970, 1, 1).toordinal()
 _START = datetime(1970, 1, 1, tzinfo=UTC)
@@ -95,10 +96,13 @@ def _content(field: Field, variable: str | None, space: dict[str, Any]) -> Itera
     if field.is_array or field.type == "record":
         if variable is not None:
             raise KeyError(field.name)
-        name = f"skip{len(space)}"
-        item = _skip_all(field.items) if field.type == "record" else _skip_all((_element(field),))
-        space[name] = _array(item) if field.is_array else item
-        yield f"at = {name}(data, at)"
+        if field.is_array:
+            name = f"skip{len(space)}"
+            space[name] = _array(_skip_one(replace(field, is_array=False, is_nullable=False)))
+            yield f"at = {name}(data, at)"
+            return
+        for part in field.items:
+            yield from _step(part, None, space)
     elif field.type in _NUMBERS:
         yield from _NUMBER
         if variable is not None:
@@ -115,14 +119,9 @@ def _content(field: Field, variable: str | None, space: dict[str, Any]) -> Itera
         raise KeyError(field.name)
 
 
-def _element(field: Field) -> Field:
-    return Field("", "", "", field.type, field.privacy)
-
-
-def _skip_all(fields: Sequence[Field]) -> _Skip:
+def _skip_one(field: Field) -> _Skip:
     space: dict[str, Any] = {}
-    lines = [line for field in fields for line in _step(field, None, space)]
-    return cast(_Skip, _make([*lines, "return at"], space))
+    return cast(_Skip, _make([*_step(field, None, space), "return at"], space))
 
 
 def compile_leading(fields: Sequence[Field], wanted: frozenset[str]) -> Read | None:

@@ -129,7 +129,7 @@ class ChannelEntry(NamedTuple):
 
     @classmethod
     def ordered(cls, value: dict[str, Any]) -> Self:
-        """What an order says; ``value`` holds its leading fields up to ``ordered_at``."""
+        """What an order says; ``value`` holds at least the fields that are used here."""
         at = round(value["ordered_at"].timestamp() * 1000)
         order = (value["order_id"][:_SHORT_ID], value["action"], value["sequence"], at)
         return cls(value["correlation_id"], value["subject"], (order,))

@@ -113,7 +113,7 @@ def add_lead(facts: dict[FactKey, Entry], record: Record, value: dict[str, Any])
 
 
 def add_order(facts: dict[FactKey, Entry], value: dict[str, Any]) -> None:
-    """An order of a channel; ``value`` holds its leading fields."""
+    """An order of a channel."""
     entry = ChannelEntry.ordered(value)
     _add(facts, FactKey(value["channel"], RECORDS.name, entry.correlation_id), entry)
 

@@ -54,9 +54,15 @@ _DESK: dict[str, Callable[[dict[FactKey, Entry], Record, dict[str, Any]], str | 
     "discipline.feedback.v1": add_answer,
     "complaint.leads.v1": add_lead,
 }
-_ORDERS, _ORDER_FIELD = "disclosure.orders.v1", "ordered_at"
-#: The last field that an entry of a notice needs: what follows is the department's view of the event.
-_NOTICE_FIELD, _DEPARTMENT_FIELD = "issued_at", "department_code"
+_ORDERS = "disclosure.orders.v1"
+#: What an entry of an order and of a notice, and the list of an event's department, take of a record. Without the
+#: first of them a record has none; of the others an earlier schema may lack some.
+_ORDER_FIELDS = ("ordered_at", "order_id", "action", "sequence", "correlation_id", "subject", "channel")
+_NOTICE_FIELDS = (
+    "issued_at", "notice_id", "department_code", "event_id", "correlation_id", "subject", "subscription", "action",
+    "sequence",
+)
+_DEPARTMENT = "department_code"
 
 
 class TopicPlan(NamedTuple):
@@ -164,13 +170,13 @@ class RecordReader:
             return None
         try:
             if record.topic == _ORDERS:
-                if (value := self._leading(record, _ORDER_FIELD)) is not None:
+                if (value := self._fields(record, _ORDER_FIELDS)) is not None:
                     add_order(facts, value)
                 return None
-            value = self._leading(record, _NOTICE_FIELD if plan.is_inbox else _DEPARTMENT_FIELD)
+            value = self._fields(record, _NOTICE_FIELDS if plan.is_inbox else (_DEPARTMENT,))
             if value is None:
                 return None
-            return add_notice(facts, record, value) if plan.is_inbox else value[_DEPARTMENT_FIELD]
+            return add_notice(facts, record, value) if plan.is_inbox else value[_DEPARTMENT]
         except HubError as error:
             self._say(record, error)
             return None
@@ -182,13 +188,13 @@ class RecordReader:
             self._say(record, error)
             return None
 
-    def _leading(self, record: Record, field: str) -> dict[str, Any] | None:
-        """The leading fields up to this one; ``None`` where the schema has no such field."""
+    def _fields(self, record: Record, wanted: tuple[str, ...]) -> dict[str, Any] | None:
+        """Those of the wanted fields that the record's schema has; ``None`` where it lacks the first of them."""
         schema: Schema = self._catalog.identify(record.value or b"")
-        key = (schema.id, field)
+        key = (schema.id, wanted[0])
         if key not in self._prefixes:
-            names = [each.name for each in schema.fields]
-            self._prefixes[key] = schema.prefix(names[: names.index(field) + 1]) if field in names else None
+            names = {field.name for field in schema.fields}
+            self._prefixes[key] = schema.prefix(names.intersection(wanted)) if wanted[0] in names else None
         read = self._prefixes[key]
         return read(record.value or b"") if read is not None else None
 
