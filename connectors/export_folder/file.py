@@ -22,6 +22,7 @@ from hub.intake import (
     Batch,
     ContractError,
     Counts,
+    Handle,
     InputError,
     LoggedProblem,
     Place,
@@ -41,6 +42,8 @@ _place = partial(tuple.__new__, Place)
 BATCH_ROWS = 1000
 #: A batch ends sooner where its rows have more cells than these together: blank ones of 65,536 columns fill memory too.
 _BATCH_CELLS = 200_000
+#: Of a usual export, to say how many rows a file has.
+_ROW_BYTES = 200
 #: Ends of names that are our own, or a file that another program is still writing.
 _NOT_OURS = (
     ".tmp",
@@ -115,6 +118,12 @@ class FileSource:
         mapping = self._mappings[kind]
         return mapping.topic, mapping.schema_name
 
+    def reopen(self, content: tuple[Path, Content, os.stat_result]) -> ExportFile:
+        """See ``hub.intake.Portion``."""
+        settings = self._context.config.settings
+        assert isinstance(settings, ExportSettings)
+        return ExportFile(content[0], self._context, settings, self._mappings.values(), None, seen=content[1:])
+
 
 class Ending(Protocol):
     """What becomes of a file in the end, and of what is told to its sender. Both may be called twice with
@@ -126,7 +135,8 @@ class Ending(Protocol):
 
 
 class ExportFile:
-    """One file. See ``hub.intake.Portion`` for the contract."""
+    """One file. See ``hub.intake.Portion`` for the contract. ``seen`` is what another process has seen of it; one
+    without ``ending`` is only read."""
 
     def __init__(
         self,
@@ -134,7 +144,9 @@ class ExportFile:
         context: SourceContext,
         settings: ExportSettings,
         mappings: Iterable[RowMapping],
-        ending: Ending,
+        ending: Ending | None,
+        *,
+        seen: tuple[Content, os.stat_result] | None = None,
     ) -> None:
         self.path = path
         self._ending = ending
@@ -143,7 +155,9 @@ class ExportFile:
         self._mappings = list(mappings)
         self._table: Table | None = None
         self._heading: Heading | None = None
-        self._status = path.lstat()
+        self._status = path.lstat() if seen is None else seen[1]
+        if seen is not None:
+            self._content = seen[0]
 
     @property
     def name(self) -> str:
@@ -198,6 +212,14 @@ class ExportFile:
             self._heading = heading._replace(sheet=self._table.prepare(heading.sheet, heading.row))
         return self._heading
 
+    def handle(self) -> Handle | None:
+        """Of a text file; a workbook would have to be unpacked twice. Raises ``Refusal``."""
+        self.open()  # which finds the mapping that the end is told by
+        content = self._content
+        if isinstance(content, Refusal) or content.encoding is None:
+            return None
+        return Handle(content.size // _ROW_BYTES, (self.path, content, self._status))
+
     def batches(self, rows_finished: int) -> Iterator[Batch]:
         """The rows behind the first ``rows_finished``. Raises ``InputError`` if the file changed."""
         heading = self.open()
@@ -251,10 +273,11 @@ class ExportFile:
             raise InputError(f"{self.name}: the file changed while it was read; it will be read anew")
 
     def finish(self, counts: Counts, problems: Iterable[LoggedProblem]) -> None:
-        assert self._heading is not None
+        assert self._heading is not None and self._ending is not None
         self._ending.finished(self, self._heading.mapping.kind, counts, problems)
 
     def refuse(self, refusal: Refusal) -> None:
+        assert self._ending is not None
         self._ending.refused(self, refusal)
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ from connectors.sql.snapshot import Snapshot
 from connectors.sql.table import Table, stream
 from hub.intake import ContractError, HeldPortions, InputError, Place, RowFault, SourceContext, mask, mask_personal
 from hub.intake.mapping import RowReader, check_mapping, load_mapping
-from hub.intake.spool import Reports, Spool, SpoolPortion, dump, loader, portion_id, replace
+from hub.intake.spool import Mark, Reports, Spool, SpoolPortion, dump, loader, portion_id, reopened, replace
 
 #: Mappings that the connector brings along.
 MAPPINGS = Path(__file__).parent / "mappings"
@@ -114,6 +114,11 @@ class SqlSource:
             if not self._mode.has_more:
                 return  # however short the interval: whoever asked goes on first
 
+    def reopen(self, content: tuple[Path, Mark]) -> SpoolPortion:
+        """See ``hub.intake.Portion``."""
+        spool = reopened(content, self._load)
+        return self._portion(spool, self._table.reader(spool.meta["columns"]))
+
     def waits(self) -> bool:
         return self._is_waiting() or self._mode.has_more
 
@@ -169,10 +174,13 @@ class SqlSource:
                     self._hold(spool, reader, reasons)
                     continue
                 self._supersede()
-            rows = TableRows(reader, self._settings, spool.meta["columns"])
-            yield SpoolPortion(spool, self._settings.label, rows.read, self._reports, self._mode.finish)
+            yield self._portion(spool, reader)
             if path.exists():
                 return
+
+    def _portion(self, spool: Spool, reader: RowReader) -> SpoolPortion:
+        rows = TableRows(reader, self._settings, spool.meta["columns"])
+        return SpoolPortion(spool, self._settings.label, rows.read, self._reports, self._mode.finish)
 
     def _hold(self, spool: Spool, reader: RowReader, reasons: list[str]) -> None:
         """Puts a portion aside. One at a time: whoever decides must not find another than they looked at."""

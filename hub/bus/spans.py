@@ -76,6 +76,7 @@ class SpanReader:
             heard_at = time.monotonic()
             while left:
                 records: list[Record] = []
+                done: list[Place] = []
                 for message in consumer.consume(_BATCH, 0.2):
                     place, error = (message.topic() or "", message.partition() or 0), message.error()
                     heard_at = time.monotonic()
@@ -84,6 +85,7 @@ class SpanReader:
                     if error is not None:
                         if error.code() == KafkaError._PARTITION_EOF:
                             del left[place]
+                            done.append(place)
                         elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
                             raise BrokerError(f"{place[0]}: {error.str()}")
                         continue
@@ -95,6 +97,10 @@ class SpanReader:
                         ))
                     if offset >= left[place].end - 1:
                         del left[place]
+                        done.append(place)
+                if done and left:
+                    # What lies behind a span would be fetched before what is wanted of the others.
+                    consumer.incremental_unassign([TopicPartition(*place) for place in done])
                 if records:
                     yield records
                 elif time.monotonic() - heard_at > self._patience_seconds:
@@ -113,8 +119,12 @@ class SpanReader:
         if self._consumer is None:
             self._consumer = new_consumer(
                 self._bootstrap, group="hub-reader", client_id="span-reader",
-                # Small fetches: what lies behind a span is not wanted.
-                **{"enable.partition.eof": True, "queued.min.messages": _BATCH, "queued.max.messages.kbytes": 4096},
+                # Small fetches: what lies behind a span is not wanted. A partition of which enough is here is asked
+                # again at once when it is not: the client would let it rest for a second.
+                **{
+                    "enable.partition.eof": True, "queued.min.messages": _BATCH, "queued.max.messages.kbytes": 4096,
+                    "fetch.queue.backoff.ms": 2,
+                },
             )
         return self._consumer
 

@@ -19,7 +19,8 @@ from hub.errors import HubError, UsageError
 
 if TYPE_CHECKING:
     from hub.intake.engine import Outcome
-    from hub.intake.rows import Batch, Portion
+    from hub.intake.prepared import Reached
+    from hub.intake.rows import Portion
     from hub.intake.session import IntakeSession
 
 app = typer.Typer(help="数据来源 / sources: what departments' systems send", no_args_is_help=True)
@@ -173,7 +174,7 @@ class _Bar:
     def begin(self, portion: Portion) -> None:
         """A portion begins."""
 
-    def advance(self, portion: Portion, batch: Batch) -> None:
+    def advance(self, portion: Portion, reached: Reached) -> None:
         """A batch was read."""
 
     def end(self) -> None:
@@ -188,8 +189,8 @@ class _RichBar(_Bar):
     def begin(self, portion: Portion) -> None:
         self._task = self._progress.add_task(portion.name, total=None, rows=0)
 
-    def advance(self, portion: Portion, batch: Batch) -> None:
-        self._progress.update(self._task, completed=batch.done, total=portion.size, rows=batch.rows_read)
+    def advance(self, portion: Portion, reached: Reached) -> None:
+        self._progress.update(self._task, completed=reached.done, total=portion.size, rows=reached.rows_read)
 
     def end(self) -> None:
         if self._task is not None:

@@ -16,6 +16,7 @@ from hub.intake.json_records import doubled_names, flatten, json_faults, look_up
 from hub.intake.rows import (
     Batch,
     Counts,
+    Handle,
     LoggedProblem,
     Place,
     Portion,
@@ -37,6 +38,7 @@ __all__ = [
     "ContractError",
     "Counts",
     "EncodingName",
+    "Handle",
     "Held",
     "HeldPortions",
     "InfrastructureError",

@@ -23,6 +23,7 @@ from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
 from hub.domain.check_digits import ALPHABET, organisation_check_character, uscc_check_character
 from hub.errors import HubError
+from hub.intake.beside.readers import Readers
 from hub.intake.build import open_session
 from hub.intake.session import Means, tune_collector
 from hub.intake.sources import SourceConfig
@@ -220,7 +221,8 @@ def _run(job: dict[str, Any]) -> dict[str, float]:
     root = Path(job["root"])
     facts = HubMap.load(root / "topics.yaml", catalog, root / "reference").facts()
     session = open_session(config, Means(
-        catalog, job["bootstrap"], job["redis_url"], Path(job["data_dir"]), b"bench-only-secret", facts=facts
+        catalog, job["bootstrap"], job["redis_url"], Path(job["data_dir"]), b"bench-only-secret", facts=facts,
+        readers=Readers(root),
     ))
     tune_collector()
     with session:

@@ -9,6 +9,7 @@ from typing import cast
 from hub.contracts.catalog import Catalog
 from hub.contracts.fields import Field
 from hub.errors import ContractError
+from hub.intake.beside.readers import Readers
 from hub.intake.held import HeldPortions
 from hub.intake.registry import find_connector
 from hub.intake.rows import Source
@@ -79,9 +80,10 @@ def build_intake(
     redis_url: str,
     data_dir: Path,
     subject_secret: bytes,
+    readers: Readers | None = None,
 ) -> IntakeSession:
     """The intake of one source, to be entered as a context."""
-    means = Means(catalog, bootstrap, redis_url, data_dir, subject_secret)
+    means = Means(catalog, bootstrap, redis_url, data_dir, subject_secret, readers=readers)
     return open_session(config, means)
 
 

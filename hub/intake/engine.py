@@ -14,7 +14,8 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -23,21 +24,23 @@ import structlog
 
 from hub.bus.publisher import Publisher, Ticket
 from hub.errors import InputError
+from hub.intake.beside.readers import Beside, ReaderLostError
 from hub.intake.facts.spell import Spell
 from hub.intake.facts.turn import FactDesk
 from hub.intake.identity.gate import IdentityGate
 from hub.intake.ledger import Ledger
+from hub.intake.prepared import Prepared, PreparedHere, Reached
 from hub.intake.problem_log import ProblemLog
-from hub.intake.rows import Batch, Counts, Place, Portion, Problem, Refusal, RowFault, Source
+from hub.intake.rows import Counts, Place, Portion, Problem, Refusal, RowFault, Source
 from hub.intake.taking import Made, Taker
-from hub.intake.versions import EventWriter, Identified, utc_now
+from hub.intake.versions import EventWriter, utc_now
 from hub.state.seen_index import SeenIndex, SeenRow
 
 #: Batches under way. Two keep the broker busy while the next is read; each holds about 3 MB.
 MAX_FLIGHTS = 3
 _log = structlog.get_logger()
 
-Progress = Callable[[Portion, Batch], None]
+Progress = Callable[[Portion, Reached], None]
 OnEnd = Callable[[Portion, Counts, Literal["finished", "refused"]], None]
 
 
@@ -80,6 +83,7 @@ class Intake:
         gate: IdentityGate | None = None,
         on_end: OnEnd | None = None,
         facts: FactDesk | None = None,
+        beside: Beside | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._source = source
@@ -92,6 +96,7 @@ class Intake:
         self.ledger = ledger
         self.gate = gate
         self._on_end = on_end
+        self.beside = beside
         self.spell = Spell(facts, self.land_all) if facts is not None else None
 
     def run_portion(self, portion: Portion, progress: Progress | None = None) -> Outcome:
@@ -168,18 +173,19 @@ class _Reading:
     def _read(self, progress: Progress | None) -> Outcome:
         portion, name = self._portion, self._portion.name
         try:
-            began = time.monotonic()
-            for batch in portion.batches(self.counts.read):
-                read_seconds = time.monotonic() - began
-                self._take(batch)
-                if progress:
-                    progress(portion, batch)
-                if self._intake._should_stop():
-                    self._settle()
-                    return Outcome(name, "stopped", self.counts)
-                if self._spell is not None:
-                    self._spell.rest(read_seconds)
+            with closing(self._prepared()) as batches:
                 began = time.monotonic()
+                for prepared in batches:
+                    read_seconds = time.monotonic() - began
+                    self._take(prepared)
+                    if progress:
+                        progress(portion, prepared.reached)
+                    if self._intake._should_stop():
+                        self._settle()
+                        return Outcome(name, "stopped", self.counts)
+                    if self._spell is not None:
+                        self._spell.rest(read_seconds)
+                    began = time.monotonic()
         except Refusal as refusal:
             return self._refuse(refusal)
         except InputError as error:
@@ -194,6 +200,24 @@ class _Reading:
         self._forget()
         return Outcome(name, "finished", self.counts)
 
+    def _prepared(self) -> Generator[Prepared]:
+        """The batches behind what was read, by a process beside this one where there is one."""
+        beside = self._intake.beside
+        reading = beside.begin(self._portion, self.counts.read) if beside is not None else None
+        if reading is not None:
+            with closing(reading):
+                try:
+                    yield from reading
+                    return
+                except ReaderLostError as error:
+                    _log.warning(
+                        "the process that read has ended; going on here", source=self._intake._source.name,
+                        portion=self._portion.name, reason=str(error),
+                    )  # fmt: skip
+        maker = self._spell.maker if self._spell is not None else None
+        for batch in self._portion.batches(self.counts.read):
+            yield PreparedHere(self._writer, maker, batch)
+
     def _forget(self) -> None:
         self._index.forget_position(self._identity)
         self._log.remove()
@@ -204,13 +228,12 @@ class _Reading:
         if self._spell is not None:
             self._spell.end()
 
-    def _take(self, batch: Batch) -> None:
-        items = self._writer.identify_all(batch.items)
-        made = Made(self._intake.ledger.known([item.key for item in items if type(item) is Identified]))
-        if self._spell is not None:
-            made.turn = self._spell.batch(items)
-        self._taker.take(items, made, utc_now())
-        self.counts.read, self.counts.skipped = batch.rows_read, batch.skipped
+    def _take(self, prepared: Prepared) -> None:
+        made = Made(self._intake.ledger.known(prepared.keys))
+        if self._spell is not None and prepared.early is not None:
+            made.turn = self._spell.batch(prepared.early)
+        self._taker.take(prepared, made, utc_now())
+        self.counts.read, self.counts.skipped = prepared.reached.rows_read, prepared.reached.skipped
         if made.turn is not None:
             made.turn.keep()
         self._launch(made)

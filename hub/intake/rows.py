@@ -181,6 +181,18 @@ class Refusal(InputError):
         self.chinese = chinese
         self.english = english
 
+    def __reduce__(self) -> tuple[type[Refusal], tuple[str, str, str]]:
+        """In pickle: the arguments of the base are others."""
+        return Refusal, (self.code, self.chinese, self.english)
+
+
+class Handle(NamedTuple):
+    """By what another process finds a portion. ``rows`` is how many it has, about; ``content`` is its source's own,
+    is said in pickle, and tells nothing that ``identity`` may not."""
+
+    rows: int
+    content: Any
+
 
 class Portion(Protocol):
     """A finite piece of work of a source: one file, one snapshot of a table.
@@ -206,6 +218,12 @@ class Portion(Protocol):
     always, last, also when nothing was read or ``batches`` was left in the middle; it may be called twice.
 
     *Words.* ``identity`` and ``name`` go into logs and records: no secret, no personal data.
+
+    *Elsewhere.* A large portion may be read by a process beside the hub's. One that can has a method ``handle`` which
+    gives a ``Handle``, or ``None`` after all, and may raise what ``batches`` raises; its source has a method ``reopen``
+    that makes the same portion of the handle's ``content``, in another process and on a source made anew, or raises
+    ``InputError`` where it is not the same any more. Such a twin is asked for its batches and closed; everything else
+    is asked of the portion itself.
     """
 
     @property

@@ -16,6 +16,7 @@ from hub.contracts.catalog import Catalog
 from hub.domain.facts import OWN_SYSTEM, FactRule
 from hub.domain.webhook_keys import parse_public
 from hub.errors import HubError
+from hub.intake.beside.readers import Beside, Readers
 from hub.intake.catch_up import catch_up
 from hub.intake.engine import Intake, Outcome, Progress
 from hub.intake.facts.book import FactBook
@@ -59,6 +60,8 @@ class Means:
     is_watched: bool = False
     #: Topics that declare when rows of two sources are one fact.
     facts: Mapping[str, FactRule] = field(default_factory=dict)
+    #: Processes that read large portions; without them this one reads everything.
+    readers: Readers | None = None
 
 
 class Pulse:
@@ -150,6 +153,7 @@ class IntakeSession:
             gate=self._identities.gate if self._identities else None,
             facts=self._facts(writer) if has_facts else None,
             on_end=self._pulse.reporter.ended if self._pulse else None,
+            beside=self._beside(),
             should_stop=self._should_stop,
         )
 
@@ -159,6 +163,12 @@ class IntakeSession:
         book = FactBook(self._client, self._folder, means.bootstrap, sorted(means.facts))
         way = self._config.way if self._config is not None else OWN_SYSTEM
         return FactDesk(self.source.name, means.facts, writer, book, means.catalog, way)
+
+    def _beside(self) -> Beside | None:
+        means, config = self._means, self._config
+        if means.readers is None or config is None:
+            return None
+        return Beside(means.readers, config, means.data_dir, means.subject_secret, means.facts)
 
     def run_pending(
         self, progress: Progress | None = None, begin: Callable[[Portion], None] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,9 +11,10 @@ from hub.errors import ContractError, InputError
 from hub.intake.facts.turn import WITNESS_EVENT, Turn
 from hub.intake.identity.gate import IdentityGate, Uncertain
 from hub.intake.ledger import Ledger
+from hub.intake.prepared import Prepared
 from hub.intake.rows import Counts, LoggedProblem, Place, Problem, Row, RowFault
 from hub.intake.tentative import is_tentative, published, tentative
-from hub.intake.usual import Usual, usual_rows
+from hub.intake.usual import Usual
 from hub.intake.versions import EventWriter, Identified, Identity, unfit_row, utc_now
 from hub.state.seen_index import SeenRow
 
@@ -46,24 +47,17 @@ class Taker:
         self._writer, self._ledger, self._gate = writer, ledger, gate
         self._portion, self.counts = portion, counts
 
-    def take(self, items: Sequence[Identified | RowFault], made: Made, now: datetime) -> None:
+    def take(self, prepared: Prepared, made: Made, now: datetime) -> None:
         """Decides on each row of a batch, in their order. ``made`` gets what they become, ``counts`` how many."""
-        news = {
-            number: item for number, item in enumerate(items)
-            if type(item) is Identified
-            and ((before := made.known.get(item.key)) is None or before.digest != item.digest)
-        }  # fmt: skip
-        bodies: list[bytes | None] = [None] * len(items)
-        for number, body in zip(news, self._writer.bodies(list(news.values())), strict=True):
-            bodies[number] = body
-        usual: dict[int, Usual] = {}
+        usual: Mapping[int, Usual] = {}
         if self._ledger.is_settled:  # or a killed intake may have published what looks new
-            usual = usual_rows(self._writer, news, bodies, made.known, made.turn, now)
-        for number, entry in enumerate(items):
+            usual = prepared.usual(made.known, made.turn, now)
+        for number in range(len(prepared)):
             found = usual.get(number)
             if found is not None and self._take_usual(found, made):
                 continue
-            fault = self._take_row(entry, made, now, bodies[number]) if isinstance(entry, Identified) else entry
+            entry = prepared.item(number)
+            fault = self._take_row(entry, made, now, prepared.body(number)) if isinstance(entry, Identified) else entry
             if fault is None:
                 continue
             made.faults.append(fault)

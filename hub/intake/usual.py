@@ -7,14 +7,14 @@ What such rows become is worked out together, column by column; every other row 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple, cast
 
 from hub.bus.records import Output
 from hub.intake.facts.claims import Claim
-from hub.intake.facts.turn import Turn
+from hub.intake.facts.early import EarlyFacts, FactMaker
 from hub.intake.versions import EventWriter, Identified
 from hub.state.seen_index import SeenRow
 
@@ -34,23 +34,27 @@ _usual = partial(tuple.__new__, Usual)
 
 
 def usual_rows(
-    writer: EventWriter, news: Mapping[int, Identified], bodies: Sequence[bytes | None],
-    known: Mapping[bytes, SeenRow], turn: Turn | None, now: datetime,
+    writer: EventWriter, news: Mapping[int, Identified], bodies: Mapping[int, bytes | None],
+    maker: FactMaker | None, early: EarlyFacts | None, now: datetime, *, is_free: Callable[[bytes], bool] | None = None,
 ) -> dict[int, Usual]:
-    """The usual ones among ``news``, rows of a batch by their number there, as are ``bodies``, their encoded values.
-    ``known`` is the last version of each row that has one."""
+    """The usual ones among ``news``, rows of a batch by their number there that have no version yet, as far as anybody
+    knows; ``bodies`` are their encoded values. ``early`` are the facts of the batch, made by ``maker``; a row whose
+    fact ``is_free`` denies is none of the usual ones."""
     again = _keys_that_come_again(news.values())
     numbers, items = [], []
     for number, item in news.items():
         # Bodies are there where all rows are of one kind, and so of one topic. A warning may be one about the code.
-        if bodies[number] is None or item.key in known or item.key in again or item.row.warnings or item.row.is_removed:
+        if bodies[number] is None or item.key in again or item.row.warnings or item.row.is_removed:
             continue
         numbers.append(number)
         items.append(item)
     subjects = writer.firsts.subjects(items)
-    facts = turn.free(items, subjects) if turn is not None else [None] * len(items)
-    if None in subjects or False in facts:
-        kept = [at for at, fact in enumerate(facts) if fact is not False and subjects[at] is not None]
+    facts = [None] * len(items) if early is None else [early.of(item) for item in items]
+    kept = [
+        at for at, (subject, fact) in enumerate(zip(subjects, facts, strict=True))
+        if subject is not None and (fact is None or is_free is None or is_free(fact))
+    ]
+    if len(kept) < len(items):
         numbers, items = [numbers[at] for at in kept], [items[at] for at in kept]
         subjects, facts = [subjects[at] for at in kept], [facts[at] for at in kept]
     if not items:
@@ -59,9 +63,7 @@ def usual_rows(
     firsts = writer.firsts.make(
         topic, items, cast("list[bytes]", subjects), [cast(bytes, bodies[number]) for number in numbers], now
     )
-    claims: list[Claim | None] = [None] * len(items)
-    if turn is not None:
-        claims = turn.claims(topic, items, cast("list[bytes | None]", facts), firsts)
+    claims = [None] * len(items) if maker is None else maker.claims(topic, items, facts, firsts)
     made = zip([item.key for item in items], firsts.outputs, firsts.afters, claims, strict=True)
     return dict(zip(numbers, map(_usual, made), strict=True))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
 from hub.errors import UsageError
+from hub.intake.beside.readers import Readers
 from hub.intake.build import open_session
 from hub.intake.identity.register_log import RegisterFeed
 from hub.intake.service import IntakeService
@@ -19,6 +20,7 @@ def intake_means(settings: Settings, catalog: Catalog, hub_map: HubMap) -> Means
     return Means(
         catalog, settings.bootstrap, settings.redis_url, settings.data, subject_secret(settings),
         RegisterFeed(settings.bootstrap, catalog), is_watched=True, facts=hub_map.facts(),
+        readers=Readers(settings.home),
     )
 
 

@@ -7,14 +7,21 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hub.intake.beside.readers import Readers
 from hub.intake.build import build_intake
 from hub.intake.sources import SourceConfig
-from tests.support_intake import catalog
+from tests.support_intake import ROOT, catalog
+
+#: Rows from which on a portion is read by a process beside, so that both ways are killed.
+_LARGE = 2000
 
 
 def run(job: dict[str, Any]) -> None:
     config = SourceConfig.of(job["entry"])
-    session = build_intake(config, catalog(), job["bootstrap"], job["redis_url"], Path(job["data"]), b"only-for-tests")
+    session = build_intake(
+        config, catalog(), job["bootstrap"], job["redis_url"], Path(job["data"]), b"only-for-tests",
+        Readers(ROOT, most=1, least_rows=_LARGE),
+    )  # fmt: skip
     print("begun", flush=True)
     with session:
         while True:

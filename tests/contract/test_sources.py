@@ -7,6 +7,7 @@ the test is then skipped with that reason, and never otherwise.
 from __future__ import annotations
 
 import logging
+import pickle
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -128,6 +129,30 @@ def test_it_resumes_at_every_boundary(harness: Harness) -> None:
         assert contents([item for batch in rest for item in batch.items]) == contents(items[behind:])
         assert not rest or rest[-1].rows_read == MANY
         portion.close()
+
+
+def test_a_process_beside_reads_the_same(harness: Harness) -> None:
+    harness.put(many())
+    portion = one_portion(harness)
+    handle = portion.handle() if hasattr(portion, "handle") else None
+    if handle is None:
+        portion.close()
+        pytest.skip(f"{harness.name}: its portions are read by intake alone")
+    assert MANY / 3 < handle.rows < MANY * 3
+    content = pickle.loads(pickle.dumps(handle.content))
+    twin = harness.open().reopen(content)  # type: ignore[attr-defined]  # see hub.intake.Portion
+    assert twin.identity == portion.identity and twin.name == portion.name
+    told = [(batch.rows_read, batch.done, contents(list(batch.items))) for batch in portion.batches(7)]
+    assert [(batch.rows_read, batch.done, contents(list(batch.items))) for batch in twin.batches(7)] == told
+    twin.close()
+    again = harness.open().reopen(content)  # type: ignore[attr-defined]
+    harness.change(portion)
+    with pytest.raises(InputError):
+        read(again)
+    again.close()
+    with pytest.raises(InputError):
+        read(harness.open().reopen(content))  # type: ignore[attr-defined]
+    portion.close()
 
 
 def test_a_reading_that_stops_leaves_no_trace(harness: Harness) -> None:

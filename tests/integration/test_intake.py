@@ -203,27 +203,35 @@ def test_one_intake_at_a_time(hub: Hub) -> None:
 _CHILD = """
 import sys
 from pathlib import Path
-from tests.support_intake import catalog, config
+from tests.support_intake import ROOT, catalog, config
+from hub.intake.beside.readers import Readers
 from hub.intake.build import build_intake
-bootstrap, redis_url, folder, data, name = sys.argv[1:]
+bootstrap, redis_url, folder, data, name, beside = sys.argv[1:]
 given = config(Path(folder), name=name)
-session = build_intake(given, catalog(), bootstrap, redis_url, Path(data), b"only-for-tests")
+readers = Readers(ROOT, most=1, least_rows=0) if beside else None
+session = build_intake(given, catalog(), bootstrap, redis_url, Path(data), b"only-for-tests", readers)
 with session:
     for outcome in session.run_pending(progress=lambda portion, batch: print(batch.rows_read, flush=True)):
         pass
 """
 
 
-def start(hub: Hub) -> subprocess.Popen[str]:
+def start(hub: Hub, beside: bool) -> subprocess.Popen[str]:
+    given = [hub.bootstrap, hub.redis_url, str(hub.folder), str(hub.data), hub.source, "beside" if beside else ""]
     return subprocess.Popen(
-        [sys.executable, "-c", _CHILD, hub.bootstrap, hub.redis_url, str(hub.folder), str(hub.data), hub.source],
+        [sys.executable, "-c", _CHILD, *given],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)}, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
 
 
-@pytest.mark.parametrize("lose_index", [False, True], ids=["index-kept", "index-lost-once"])
-def test_killed_in_the_middle_again_and_again(hub: Hub, redis_client: redis.Redis, lose_index: bool) -> None:
+@pytest.mark.parametrize(
+    ("lose_index", "beside"), [(False, False), (True, False), (False, True)],
+    ids=["index-kept", "index-lost-once", "read-beside"],
+)
+def test_killed_in_the_middle_again_and_again(
+    hub: Hub, redis_client: redis.Redis, lose_index: bool, beside: bool
+) -> None:
     """kill -9 at random rows: afterwards every row is on the topic once, and the counts say so."""
     rows = 20_000
     path = hub.folder / "big.csv"
@@ -235,7 +243,7 @@ def test_killed_in_the_middle_again_and_again(hub: Hub, redis_client: redis.Redi
     path.write_bytes(b"\r\n".join(lines))
     chance = random.Random(20260301)
     for attempt in range(4):
-        child = start(hub)
+        child = start(hub, beside)
         assert child.stdout is not None
         stop_behind = chance.randrange(1, 4)
         for number, _ in enumerate(child.stdout):
@@ -268,7 +276,7 @@ def test_rows_that_change_within_a_killed_window_keep_their_versions(hub: Hub) -
     texts = ["甲", "乙", "甲", "丙"] * 3
     rows = [inspection(number, 备注=text) for text in texts for number in range(1, 301)]
     hub.drop("1.csv", rows)
-    child = start(hub)
+    child = start(hub, False)
     assert child.stdout is not None
     child.stdout.readline()
     child.send_signal(signal.SIGKILL)

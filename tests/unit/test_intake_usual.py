@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any
@@ -14,15 +16,18 @@ from hub.bus.records import header
 from hub.domain.events import IdMaker, new_traceparent, new_traceparents
 from hub.domain.facts import FactRule
 from hub.errors import IndexUnavailableError
-from hub.intake import Counts, Place, Problem, Row, RowFault
+from hub.intake import Batch, Counts, Place, Problem, Row, RowFault
+from hub.intake.beside.columns import PreparedElsewhere, columns_of
 from hub.intake.catch_up import Window
 from hub.intake.facts.book import Owner
+from hub.intake.facts.early import EarlyFacts
 from hub.intake.facts.spell import Spell
 from hub.intake.facts.turn import FactDesk, Turn
 from hub.intake.ledger import Ledger
+from hub.intake.prepared import Prepared, PreparedHere
 from hub.intake.taking import Made, Taker
 from hub.intake.usual import usual_rows
-from hub.intake.versions import EventWriter, Identified
+from hub.intake.versions import EventWriter
 from hub.state.seen_index import SeenRow
 from tests.support_intake import catalog
 
@@ -31,6 +36,7 @@ TYPES = ("inspection.result.recorded", "inspection.result.amended")
 NOW = datetime(2026, 3, 2, 1, 2, 3, 4000, tzinfo=UTC)
 RULE = FactRule(("inspecting_body", "behaviour_number"), ("check_date", "result_codes", "is_public"), ("b", "a"))
 Entries = dict[bytes, SeenRow]
+Prepare = Callable[[EventWriter, FactDesk | None, list[Any]], Prepared]
 
 
 class InMemoryBook:
@@ -83,6 +89,12 @@ def desk(make: EventWriter, book: InMemoryBook) -> FactDesk:
     return FactDesk("a", {TOPIC: RULE}, make, book, catalog())  # type: ignore[arg-type]
 
 
+def early_of(facts: FactDesk, items: list[Any]) -> EarlyFacts:
+    early = facts.early(items)
+    assert early is not None
+    return early
+
+
 def row(number: object = 1, key: str = "", **more: Any) -> Row:
     value = {
         "record_unique_identity": f"JC-{key or number}", "region_code": "623000", "party_kind": "02",
@@ -113,18 +125,28 @@ _FAULT = RowFault(Place("a.csv", None, 4), (Problem("date", None, None, None, ""
 _BATCHES = st.lists(st.lists(st.one_of(_ROWS, _ROWS, _ROWS, st.just(_FAULT)), max_size=9), min_size=1, max_size=3)
 
 
-def run(make: EventWriter, batches: list[list[Any]], entries: Entries, has_facts: bool) -> list[Any]:
+def prepared_here(make: EventWriter, facts: FactDesk | None, rows: list[Any]) -> Prepared:
+    return PreparedHere(make, facts, Batch(rows, 0))
+
+
+def prepared_elsewhere(make: EventWriter, facts: FactDesk | None, rows: list[Any]) -> Prepared:
+    return PreparedElsewhere(pickle.loads(pickle.dumps(columns_of(make, facts, Batch(rows, 0), NOW), -1)))
+
+
+def run(
+    make: EventWriter, batches: list[list[Any]], entries: Entries, has_facts: bool, prepare: Prepare = prepared_here
+) -> list[Any]:
     book = InMemoryBook(entries)
     facts, counts, seen = desk(make, book), Counts(), Entries()
     index: Any = InMemoryIndex(seen)
     taker = Taker(make, Ledger(index, None, Window({}, {})), None, "a.csv", counts)
     found: list[Any] = []
     for batch in batches:
-        items = make.identify_all(batch)
-        made = Made({item.key: seen[item.key] for item in items if isinstance(item, Identified) and item.key in seen})
-        if has_facts and (rows := facts.concerned(items)):
-            made.turn = Turn(facts, rows)
-        taker.take(items, made, NOW)
+        prepared = prepare(make, facts if has_facts else None, batch)
+        made = Made({key: seen[key] for key in prepared.keys if key in seen})
+        if prepared.early is not None:
+            made.turn = Turn(facts, prepared.early)
+        taker.take(prepared, made, NOW)
         seen.update(made.rows)
         book.entries.update(made.turn.made if made.turn is not None else {})
         # A rejection is said to be of the moment.
@@ -143,7 +165,9 @@ def test_rows_become_the_same_together_as_one_by_one(
         # What another source, or another row of this one, has told before.
         key = writer().keyed(f"fact\x1f{TOPIC}\x1f合作市市场监督管理局\x1f{number}\x1f91623000739699913A", 16)
         entries[key] = Owner(owner, "ab" * 16, 2, "e", "c", TYPES[0], ("1" * 8, "2" * 8, "3" * 8)).entry()
-    assert run(writer(), batches, entries, has_facts) == run(writer(SlowWriter), batches, entries, has_facts)
+    one_by_one = run(writer(SlowWriter), batches, entries, has_facts)
+    assert run(writer(), batches, entries, has_facts) == one_by_one
+    assert run(writer(), batches, entries, has_facts, prepared_elsewhere) == one_by_one
 
 
 def test_the_rows_of_a_large_file_are_usual_and_no_other_is() -> None:
@@ -153,32 +177,37 @@ def test_the_rows_of_a_large_file_are_usual_and_no_other_is() -> None:
         row("9")._replace(is_removed=True), row("10", check_date="2026-03-01"), row("11", key="1"), row("12"),
     ]  # fmt: skip
     items = [make.identify(each) for each in [row("1"), row("2"), row("3"), *odd]]
-    news = dict(enumerate(items))
-    bodies = make.bodies(items)
-    known = {items[9].key: SeenRow(1, bytes(8), TYPES[0])}
-    found = usual_rows(make, news, bodies, known, None, NOW)
+    # The last one has a version.
+    news = dict(enumerate(items[:-1]))
+    bodies = dict(enumerate(make.bodies(items)))
+    found = usual_rows(make, news, bodies, None, None, NOW)
     # The first and the eleventh have one key.
     assert list(found) == [1, 2]
-    turn = Turn(desk(make, InMemoryBook()), items)
+    facts = desk(make, InMemoryBook())
+    early = early_of(facts, items)
+    turn = Turn(facts, early)
     output, after = make.event(items[1], None, NOW)
     judged = turn.judge(items[1], None, output, after, NOW, None)
-    with_facts = usual_rows(make, news, bodies, known, Turn(desk(make, InMemoryBook()), items), NOW)
+    with_facts = usual_rows(make, news, bodies, facts, early, NOW, is_free=Turn(facts, early).is_free)
     usual = with_facts[1]
     assert usual.claim is not None and list(with_facts) == [1, 2]
     assert judged.outputs == [output._replace(headers=[*usual.output.headers, usual.claim.header])]
     assert turn.made == {usual.claim.fact: usual.claim.entry} and judged.after == usual.after
+    assert list(usual_rows(make, news, bodies, facts, early, NOW, is_free=lambda fact: fact not in turn.made)) == [2]
 
 
 def test_who_was_published_and_is_not_in_the_book_yet_owns_his_fact() -> None:
     make = writer()
     items = [make.identify(row("1"))]
-    first = Turn(desk(make, InMemoryBook()), items)
+    facts = desk(make, InMemoryBook())
+    first = Turn(facts, early_of(facts, items))
     output, after = make.event(items[0], None, NOW)
     first.judge(items[0], None, output, after, NOW, None)
     (fact,) = first.made
+    assert first.is_free(fact)
     entry = Owner("b", "ab" * 16, 1, "e", "c", TYPES[0], ()).entry()
-    second = Turn(desk(make, InMemoryBook()), items, MappingProxyType({fact: entry}))
-    assert second.free(items, [b"91623000739699913A"]) == [False]
+    second = Turn(facts, early_of(facts, items), MappingProxyType({fact: entry}))
+    assert not second.is_free(fact)
     judged = second.judge(items[0], None, output, after, NOW, None)
     assert not judged.is_event and header(judged.outputs[0].headers, "ce_causationid") == b"e"
 
@@ -212,13 +241,12 @@ class Course:
         while self.under_way:
             self.spell.landed(self.under_way.pop(0), {(TOPIC, 3): 7})
 
-    def batch(self, *numbers: str) -> Turn | None:
-        items = writer().identify_all([row(number) for number in numbers])
-        turn = self.spell.batch(items)
-        if turn is not None:
-            made = {bytes(15) + number[:1].encode(): SeenRow(1, bytes(8), number) for number in numbers}
-            self.spell.launched(made)
-            self.under_way.append(made)
+    def batch(self, *numbers: str) -> Turn:
+        facts = desk(writer(), self.book)
+        turn = self.spell.batch(early_of(facts, facts.writer.identify_all([row(number) for number in numbers])))
+        made = {bytes(15) + number[:1].encode(): SeenRow(1, bytes(8), number) for number in numbers}
+        self.spell.launched(made)
+        self.under_way.append(made)
         return turn
 
 
@@ -255,9 +283,9 @@ def test_a_turn_goes_back_when_somebody_waits_or_the_source_is_slow(
     assert (course.clock.now > ended_at) == (ends and wanted)
 
 
-def test_a_turn_that_breaks_off_is_not_done_and_a_batch_without_facts_takes_none() -> None:
+def test_a_turn_that_breaks_off_is_not_done_and_a_batch_without_facts_has_none() -> None:
     course = Course()
-    assert course.spell.batch([_FAULT]) is None and not course.book.said
+    assert desk(writer(), course.book).early([_FAULT]) is None and not course.book.said
     course.batch("1")
 
     def lose() -> None:

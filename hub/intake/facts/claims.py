@@ -11,7 +11,8 @@ from hub.intake.firsts import Firsts
 from hub.intake.tentative import FACT_HEADER
 from hub.state.seen_index import SeenRow
 
-_NOTHING = bytes(8)
+#: In the place of a digest: an owner has none.
+NO_DIGEST = bytes(8)
 
 
 class Claim(NamedTuple):
@@ -42,7 +43,7 @@ class Claims:
         return [
             None if fact is None else _claim((
                 fact, (FACT_HEADER, fact.hex().encode() + header),
-                _seen((1, _NOTHING, (begin + key + b"\x1f" + id_ + b"\x1f" + correlation_id + entry).decode())),
+                _seen((1, NO_DIGEST, (begin + key + b"\x1f" + id_ + b"\x1f" + correlation_id + entry).decode())),
             ))
             for fact, (header, entry), key, id_, correlation_id in zip(
                 facts, ends, firsts.keys, firsts.ids, firsts.correlation_ids, strict=True

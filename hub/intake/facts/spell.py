@@ -9,8 +9,9 @@ any case.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
+from hub.intake.facts.early import EarlyFacts, FactMaker
 from hub.intake.facts.turn import FactDesk, Turn
 from hub.state.seen_index import SeenRow
 
@@ -33,21 +34,18 @@ class Spell:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._desk, self._land_all, self._now, self._sleep = desk, land_all, now, sleep
+        self.maker: FactMaker = desk
         self._ahead: dict[bytes, SeenRow] = {}
         self._began_at: float | None = None
         self._free_until = 0.0
 
-    def batch(self, items: Sequence[object]) -> Turn | None:
-        """The turn for a batch, which ends by itself; ``None`` if none of its rows is of a topic that declares facts.
-        Raises what ``FactBook.open`` raises."""
-        rows = self._desk.concerned(items)
-        if not rows:
-            return None
+    def batch(self, early: EarlyFacts) -> Turn:
+        """The turn for a batch, which ends by itself. Raises what ``FactBook.open`` raises."""
         if self._began_at is None:
             self._sleep(max(0.0, self._free_until - self._now()))
             self._desk.book.open()
             self._began_at = self._now()
-        return Turn(self._desk, rows, self._ahead)
+        return Turn(self._desk, early, self._ahead)
 
     def launched(self, made: Mapping[bytes, SeenRow]) -> None:
         """These are under way."""

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from hub.bus.reader import read_topics
 from hub.bus.records import Output, header
@@ -15,9 +14,7 @@ from hub.contracts.cloudevents import to_headers
 from hub.domain.events import Envelope, derive_id
 from hub.domain.facts import OWN_SYSTEM, STATE, FactRule, Way
 from hub.intake.facts.book import FactBook, Owner
-from hub.intake.facts.claims import Claim, Claims
-from hub.intake.facts.columns import FactColumns
-from hub.intake.firsts import Firsts
+from hub.intake.facts.early import EarlyFacts, FactMaker, begin_of
 from hub.intake.tentative import tentative, tentative_headers
 from hub.intake.versions import EventWriter, Identified, Identity
 from hub.state.seen_index import SeenRow
@@ -52,49 +49,27 @@ class Judged(NamedTuple):
         return _text(self.outputs[0], "ce_type").rpartition(".")[2]
 
 
-class FactDesk:
-    """Of one source, which reports by ``way``; used by its thread. ``rules`` are those of the topics that declare
-    facts."""
+class FactDesk(FactMaker):
+    """Of one source: its facts, and the book in which they stand."""
 
     def __init__(
         self, source: str, rules: Mapping[str, FactRule], writer: EventWriter, book: FactBook, catalog: Catalog,
         way: Way = OWN_SYSTEM,
     ) -> None:
-        self.source, self.rules, self.writer, self.book, self.way = source, rules, writer, book, way
-        self.schema = catalog.schema(WITNESS_SCHEMA)
-        # Dates and codes come again and again.
-        self.digest = lru_cache(maxsize=1 << 14)(self._digest)
-        self._columns: dict[str, FactColumns] = {}
-        self.claims = Claims(source, way)
-
-    def _digest(self, text: str) -> str:
-        return self.writer.keyed(text, 4).hex()
-
-    def columns(self, topic: str) -> FactColumns:
-        """Raises KeyError for a topic that declares no facts."""
-        found = self._columns.get(topic)
-        if found is None:
-            keyed_all = self.writer.keyed_all(_begin(topic), 16)
-            found = self._columns[topic] = FactColumns(self.rules[topic], keyed_all, self.digest)
-        return found
-
-    def concerned(self, items: Sequence[object]) -> list[Identified]:
-        """The rows of a batch; none if not one is of a topic that declares facts."""
-        rows = [item for item in items if type(item) is Identified]
-        kinds = {item.row.kind for item in rows}
-        return rows if any(self.writer.target(kind)[0] in self.rules for kind in kinds) else []
+        super().__init__(source, rules, writer, way)
+        self.book, self.schema = book, catalog.schema(WITNESS_SCHEMA)
 
     def turn(self, items: Sequence[object]) -> Turn | None:
         """The turn for a batch alone; ``None`` if none of its rows is of a topic that declares facts.
 
         Whoever gets it calls ``close``. Raises what ``FactBook.open`` raises.
         """
-        rows = self.concerned(items)
-        if not rows:
+        early = self.early(items)
+        if early is None:
             return None
         self.book.open()
         try:
-            return Turn(self, rows)
+            return Turn(self, early)
         except BaseException:
             self.book.close(is_done=False)
             raise
@@ -105,43 +80,22 @@ class Turn:
     ``made`` are those of this batch, as the book has them."""
 
     def __init__(
-        self, desk: FactDesk, rows: Sequence[Identified], ahead: Mapping[bytes, SeenRow] = MappingProxyType({})
+        self, desk: FactDesk, early: EarlyFacts, ahead: Mapping[bytes, SeenRow] = MappingProxyType({})
     ) -> None:
         self._desk, self._book, self._ahead = desk, desk.book, ahead
         self.made: dict[bytes, SeenRow] = {}
-        # By row, which is kept so that no other gets its id, with the subject that each was seen under.
-        self._rows = rows
-        self._seen = self._early(rows)
-        facts = {fact for _, fact in self._seen.values()}
+        self._early = early
         # One question for the batch; rows whose subject is found later ask for themselves.
-        self._asked = facts
-        self._found = self._book.look_up(list(facts)) if facts else {}
+        self._asked = set(early.facts)
+        self._found = self._book.look_up(list(self._asked)) if self._asked else {}
 
-    def free(
-        self, items: Sequence[Identified], subjects: Sequence[bytes | None]
-    ) -> list[bytes | Literal[False] | None]:
-        """The fact of each row under the subject beside it, where it is nobody's so far; ``None`` for a row that is
-        like nothing else, ``False`` where ``judge`` has to decide. A subject is the code that the row says, or
-        ``None``."""
-        found: list[bytes | Literal[False] | None] = []
-        for item, subject in zip(items, subjects, strict=True):
-            seen = self._seen.get(id(item))
-            fact = None if seen is None else seen[1]
-            if fact is not None and (subject is None or fact in self._found or fact in self._ahead):
-                found.append(False)
-            else:
-                found.append(fact)
-        return found
+    def is_free(self, fact: bytes) -> bool:
+        """Whether a fact of the batch was nobody's before it; else ``judge`` has to decide."""
+        return fact not in self._found and fact not in self._ahead
 
-    def claims(
-        self, topic: str, items: Sequence[Identified], facts: Sequence[bytes | None], firsts: Firsts
-    ) -> list[Claim | None]:
-        """What makes each event of ``firsts`` the owner of its fact: whoever publishes the event puts the claim's
-        header to its others and the entry into ``made``. ``None`` where there is no fact."""
-        if facts.count(None) == len(facts):
-            return [None] * len(facts)
-        contents = self._desk.columns(topic).contents([item.row.value for item in items])
-        return self._desk.claims.make(facts, contents, [item.row.state_type for item in items], firsts)
+    def are_free(self, facts: Iterable[object]) -> bool:
+        """Whether all of these are."""
+        return self._found.keys().isdisjoint(facts) and self._ahead.keys().isdisjoint(facts)
 
     def judge(
         self, item: Identified, before: SeenRow | None, output: Output, after: SeenRow, now: datetime,
@@ -150,7 +104,7 @@ class Turn:
         """``output`` and ``after`` are what the row would become by itself, ``before`` its last published version."""
         rule = self._desk.rules.get(output.topic)
         subject = (output.key or b"").decode()
-        seen = self._seen.get(id(item))
+        seen = self._early.seen.get(id(item))
         fact = seen[1] if seen is not None and seen[0] == subject else self._fact(
             rule, output.topic, item.row.value, subject
         )
@@ -266,28 +220,9 @@ class Turn:
             self._found |= self._book.look_up([fact])
         return self._found.get(fact)
 
-    def _early(self, rows: Sequence[Identified]) -> dict[int, tuple[str, bytes]]:
-        """Subject and fact of rows that have a code; whether it is a valid one shows later."""
-        found: dict[int, tuple[str, bytes]] = {}
-        for kind in {item.row.kind for item in rows}:
-            topic = self._desk.writer.target(kind)[0]
-            if topic not in self._desk.rules:
-                continue
-            asked = [item for item in rows if item.row.kind == kind and item.row.value.get("party_uscc")]
-            codes = [item.row.value["party_uscc"] for item in asked]
-            facts = self._desk.columns(topic).facts([item.row.value for item in asked], codes)
-            for item, code, fact in zip(asked, codes, facts, strict=True):
-                if fact is not None:
-                    found[id(item)] = (code, fact)
-        return found
-
     def _fact(self, rule: FactRule | None, topic: str, value: Mapping[str, Any], subject: str) -> bytes | None:
         text = rule.key_text(value, subject) if rule is not None else None
-        return None if text is None else self._desk.writer.keyed(_begin(topic) + text, 16)
-
-
-def _begin(topic: str) -> str:
-    return f"fact\x1f{topic}\x1f"
+        return None if text is None else self._desk.writer.keyed(begin_of(topic) + text, 16)
 
 
 def _text(output: Output, name: str) -> str:

@@ -4,9 +4,9 @@ The third part of the connectors' SDK, for systems that cannot promise the same 
 """
 
 from hub.intake.spool.cursor import CursorState
-from hub.intake.spool.file import BATCH_ROWS, Spool, SpoolWriter, digest, replace
+from hub.intake.spool.file import BATCH_ROWS, Mark, Spool, SpoolWriter, digest, replace
 from hub.intake.spool.lines import dump_all
-from hub.intake.spool.portion import ReadRows, Reports, SpoolPortion, portion_id
+from hub.intake.spool.portion import ReadRows, Reports, SpoolPortion, portion_id, reopened
 from hub.intake.spool.spooled_source import SpooledSource
 from hub.intake.spool.table_source import TableSettings, TableSource
 from hub.intake.spool.values import Values, dump, loader, plain
@@ -14,6 +14,7 @@ from hub.intake.spool.values import Values, dump, loader, plain
 __all__ = [
     "BATCH_ROWS",
     "CursorState",
+    "Mark",
     "ReadRows",
     "Reports",
     "Spool",
@@ -29,5 +30,6 @@ __all__ = [
     "loader",
     "plain",
     "portion_id",
+    "reopened",
     "replace",
 ]

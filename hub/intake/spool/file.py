@@ -26,6 +26,8 @@ from hub.errors import InputError
 from hub.intake.spool.values import Values, dump, join
 
 BATCH_ROWS = 1000
+#: Size, time of change and inode of a finished spool.
+Mark = tuple[int, int, int]
 
 
 class SpooledBatch(NamedTuple):
@@ -113,7 +115,7 @@ class Spool:
         self._database: sqlite3.Connection | None = None
         self._near: tuple[int, list[list[Any]]] | None = None
         try:
-            self._mark = _mark(path)
+            self.mark = _mark(path)
             rows = self._open().execute("SELECT name, value FROM meta").fetchall()
             self.meta: dict[str, Any] = {name: json.loads(value) for name, value in rows}
             self.digest = str(self.meta["digest"])
@@ -168,7 +170,7 @@ class Spool:
             now = _mark(self.path)
         except OSError:
             now = None
-        if now != self._mark:
+        if now != self.mark:
             raise InputError(f"{self.path.name}: the spool changed while it was read")
 
     def close(self) -> None:
@@ -198,6 +200,6 @@ def replace(source: Path, target: Path) -> None:
         os.close(handle)
 
 
-def _mark(path: Path) -> tuple[int, int, int]:
+def _mark(path: Path) -> Mark:
     status = path.stat()
     return status.st_size, status.st_mtime_ns, status.st_ino

@@ -11,9 +11,10 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Literal
 
+from hub.errors import InputError
 from hub.intake.errors_file import write_errors
-from hub.intake.rows import Batch, Counts, LoggedProblem, Refusal, Row, RowFault
-from hub.intake.spool.file import Spool
+from hub.intake.rows import Batch, Counts, Handle, LoggedProblem, Refusal, Row, RowFault
+from hub.intake.spool.file import Mark, Spool
 from hub.intake.spool.values import Values
 
 _BEIJING = timezone(timedelta(hours=8))
@@ -32,6 +33,16 @@ class Reports:
     folder: Path
     form: Literal["xlsx", "csv"] = "xlsx"
     is_own: bool = True
+
+
+def reopened(content: tuple[Path, Mark], load: Callable[[bytes | str], Any]) -> Spool:
+    """The spool of a portion's handle, for ``Source.reopen``. Raises InputError where it is another by now."""
+    path, mark = content
+    spool = Spool(path, load)
+    if spool.mark != mark:
+        spool.close()
+        raise InputError(f"{path.name}: the spool changed while it was read")
+    return spool
 
 
 def portion_id(spool: Spool) -> str:
@@ -65,6 +76,9 @@ class SpoolPortion:
     @property
     def size(self) -> int | None:
         return self._spool.rows
+
+    def handle(self) -> Handle:
+        return Handle(self._spool.rows, (self._spool.path, self._spool.mark))
 
     def batches(self, rows_finished: int) -> Iterator[Batch]:
         """The rows behind the first ``rows_finished``. Raises ``InputError`` if the spool changed."""

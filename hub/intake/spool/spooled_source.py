@@ -11,8 +11,8 @@ import structlog
 from hub.errors import ContractError, InputError
 from hub.intake.mapping import RowMapping, check_mapping
 from hub.intake.sources import SourceContext
-from hub.intake.spool.file import Spool
-from hub.intake.spool.portion import ReadRows, Reports, SpoolPortion
+from hub.intake.spool.file import Mark, Spool
+from hub.intake.spool.portion import ReadRows, Reports, SpoolPortion, reopened
 from hub.intake.spool.values import loader
 
 _log = structlog.get_logger()
@@ -77,6 +77,11 @@ class SpooledSource:
             yield from self._portion()
             if not self.has_more:
                 return  # however short the interval: whoever asked goes on first
+
+    def reopen(self, content: tuple[Path, Mark]) -> SpoolPortion:
+        """See ``hub.intake.Portion``."""
+        spool = reopened(content, self.load)
+        return SpoolPortion(spool, self._label, self.row_reader(spool), self._reports, self.settle)
 
     def waits(self) -> bool:
         return self._spool.exists() or self.has_more
