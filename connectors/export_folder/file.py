@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
-from itertools import dropwhile, repeat
+from itertools import dropwhile, islice, repeat
 from pathlib import Path
 from typing import Protocol
 
@@ -42,6 +42,8 @@ _place = partial(tuple.__new__, Place)
 BATCH_ROWS = 1000
 #: A batch ends sooner where its rows have more cells than these together: blank ones of 65,536 columns fill memory too.
 _BATCH_CELLS = 200_000
+#: Rows whose cells are counted at once; they divide a batch.
+_SOME_ROWS = 20
 #: Of a usual export, to say how many rows a file has.
 _ROW_BYTES = 200
 #: Ends of names that are our own, or a file that another program is still writing.
@@ -62,13 +64,11 @@ _NOT_OURS = (
 
 def _chunk(rows: Iterator[tuple[int, list[str] | BrokenRow]]) -> list[tuple[int, list[str] | BrokenRow]]:
     """The next rows of a sheet, as many as make a batch; none at its end."""
-    found = []
+    found: list[tuple[int, list[str] | BrokenRow]] = []
     cells = 0
-    for row in rows:
-        found.append(row)
-        cells += 1 if isinstance(row[1], BrokenRow) else len(row[1])
-        if len(found) >= BATCH_ROWS or cells >= _BATCH_CELLS:
-            break
+    while len(found) < BATCH_ROWS and cells < _BATCH_CELLS and (some := list(islice(rows, _SOME_ROWS))):
+        found += some
+        cells += sum([len(row) for _, row in some])
     return found
 
 

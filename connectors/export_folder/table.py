@@ -36,6 +36,10 @@ class BrokenRow:
     remedy: str
     text: str
 
+    def __len__(self) -> int:
+        """Cells: what cannot be cut is one."""
+        return 1
+
 
 class Sheet(Protocol):
     """One sheet. ``rows`` gives (row number from 1, cells) and may be called again from the start;

@@ -135,7 +135,7 @@ class Increasing:
 
     def _add(self, writer: SpoolWriter, lines: list[bytes]) -> None:
         # Digests are for the window alone; rows have no keys here.
-        writer.add(lines, keys=[None] * len(lines) if self._settings.overlap_seconds else ())
+        writer.add(lines, keeps_digests=bool(self._settings.overlap_seconds))
 
 
 def _chunks(rows: Rows) -> Iterator[Rows]:

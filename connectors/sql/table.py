@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -77,8 +76,7 @@ def stream(connection: sa.Connection, statement: sa.Select[Any]) -> Iterator[Row
     """Rows as they come, some at a time; the database holds the rest."""
     result = connection.execute(statement)
     try:
-        rows = iter(result)
-        while chunk := [tuple(row) for row in islice(rows, FETCH)]:
-            yield chunk
+        while chunk := result.fetchmany(FETCH):
+            yield list(map(tuple, chunk))
     finally:
         result.close()

@@ -8,7 +8,7 @@ please, and 有限公司 for 有限责任公司. Names of persons are compared w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -100,6 +100,14 @@ def plain(name: str) -> str:
     """Half-width, simplified, upper case, without blanks and marks."""
     text = normalise_name(name)
     return text if text.isascii() and text.isalnum() else text.translate(_PLAIN)
+
+
+def plain_texts(names: Sequence[str]) -> list[str] | None:
+    """``plain`` of each, all at once; ``None`` where one of them is more than printable ASCII."""
+    joined = "\n".join(names)
+    if not joined.isascii() or not "".join(names).isprintable():
+        return None
+    return joined.upper().replace(" ", "").translate(_PLAIN).split("\n") if names else []
 
 
 def plain_person(name: str) -> str:

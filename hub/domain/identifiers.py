@@ -22,6 +22,7 @@ from __future__ import annotations
 import hmac
 import re
 import unicodedata
+from collections.abc import Sequence
 from itertools import product
 from typing import Literal, NamedTuple
 
@@ -317,6 +318,11 @@ def subject_key(
     if not text:
         raise InputError("没有统一社会信用代码、注册号、证件号码或名称：无法确定主体 (no subject)")
     return f"name-{_keyed_digest(text, secret)}"
+
+
+def are_subjects(codes: Sequence[str]) -> bool:
+    """Whether ``subject_key`` gives each of these codes as it is."""
+    return None not in map(_USCC_FORM.fullmatch, codes) and not any(map(_ID_FORM.fullmatch, codes))
 
 
 def _code_or_empty(code: str | None) -> str:

@@ -72,7 +72,11 @@ class Column:
         if kinds <= _TRUTHS:
             return list(map(self._truths.__getitem__, contents))
         if kinds == {list}:
-            return list(map(self._of_list, contents))
+            known = self._lists
+            try:
+                return [known[number][1] for number in map(id, contents)]
+            except KeyError:
+                return list(map(self._of_list, contents))
         return list(map(self._make, contents))
 
     def _of_texts(self, contents: Sequence[Any], kinds: set[type]) -> list[Any]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hub.bus.records import Output
 from hub.contracts.cloudevents import HeaderMaker, written_time
 from hub.domain.events import IdMaker, new_traceparents
+from hub.domain.identifiers import are_subjects
 from hub.intake.column import Column
 from hub.state.seen_index import SeenRow
 
@@ -47,7 +48,7 @@ class FirstEvents:
     ) -> None:
         self._event_ids, self._entity_ids, self._headers = event_ids, entity_ids, headers
         self._subject_of_code = subject_of_code
-        self._subjects = Column(self._subject)
+        self._subjects = Column(self._subject, _whole_subjects)
 
     def subjects(self, items: Sequence[Identified]) -> list[bytes | None]:
         """The subject of each row whose code is written as a subject is; ``None`` for all others."""
@@ -75,6 +76,10 @@ class FirstEvents:
         outputs = list(map(_output, zip(repeat(topic), subjects, bodies, headers, repeat(None))))
         afters = list(map(_seen, zip(repeat(1), digests, states)))
         return Firsts(outputs, afters, ids, correlation_ids, key_texts)
+
+
+def _whole_subjects(codes: Sequence[str]) -> list[bytes] | None:
+    return list(map(str.encode, codes)) if are_subjects(codes) else None
 
 
 def _hex(digests: Sequence[bytes], width: int) -> list[bytes]:

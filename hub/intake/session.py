@@ -108,6 +108,10 @@ class IntakeSession:
         self._publisher: KafkaPublisher | None = None
         self._index: SeenIndex | None = None
         self._intake: Intake | None = None
+        self._beside = (
+            Beside(means.readers, config, means.data_dir, means.subject_secret, means.facts)
+            if means.readers is not None and config is not None else None
+        )  # fmt: skip
         self._ledger: Ledger | None = None
 
     def __enter__(self) -> IntakeSession:
@@ -153,7 +157,7 @@ class IntakeSession:
             gate=self._identities.gate if self._identities else None,
             facts=self._facts(writer) if has_facts else None,
             on_end=self._pulse.reporter.ended if self._pulse else None,
-            beside=self._beside(),
+            beside=self._beside,
             should_stop=self._should_stop,
         )
 
@@ -164,17 +168,20 @@ class IntakeSession:
         way = self._config.way if self._config is not None else OWN_SYSTEM
         return FactDesk(self.source.name, means.facts, writer, book, means.catalog, way)
 
-    def _beside(self) -> Beside | None:
-        means, config = self._means, self._config
-        if means.readers is None or config is None:
-            return None
-        return Beside(means.readers, config, means.data_dir, means.subject_secret, means.facts)
-
     def run_pending(
         self, progress: Progress | None = None, begin: Callable[[Portion], None] | None = None
     ) -> Iterator[Outcome]:
         """Reads everything that waits now; gives an outcome for each portion as it ends."""
         assert self._intake is not None, "use the session as a context"
+        try:
+            yield from self._run_pending(self._intake, progress, begin)
+        finally:
+            if self._beside is not None:
+                self._beside.rest()
+
+    def _run_pending(
+        self, intake: Intake, progress: Progress | None, begin: Callable[[Portion], None] | None
+    ) -> Iterator[Outcome]:
         if self._identities is not None:
             self._identities.settle()
         if self._pulse is not None:
@@ -184,7 +191,7 @@ class IntakeSession:
                 return
             if begin:
                 begin(portion)
-            outcome = self._intake.run_portion(portion, progress)
+            outcome = intake.run_portion(portion, progress)
             _log.info(
                 "portion read",
                 source=self.source.name,

@@ -49,7 +49,7 @@ def usual_rows(
         numbers.append(number)
         items.append(item)
     subjects = writer.firsts.subjects(items)
-    facts = [None] * len(items) if early is None else [early.of(item) for item in items]
+    facts = [None] * len(items) if early is None else early.of(items)
     kept = [
         at for at, (subject, fact) in enumerate(zip(subjects, facts, strict=True))
         if subject is not None and (fact is None or is_free is None or is_free(fact))

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -46,13 +46,17 @@ class Place:
         self.path.write_bytes(csv_bytes(INSPECTION, made, encoding="gb18030"))
         self.config = config(self.folder, name="beside", **more)
         self.source = build_source(self.config, catalog(), base / "data")
+        self.begun: list[Beside] = []
 
     def portion(self) -> Portion:
         return next(iter(self.source.portions()))
 
     def begin(self, portion: Portion, behind: int = 0, readers: Readers | None = None) -> Reading | None:
-        readers = readers or Readers(ROOT, most=1, least_rows=0)
-        return Beside(readers, self.config, self.base / "data", SECRET, FACTS).begin(portion, behind)
+        beside = Beside(
+            readers or Readers(ROOT, most=1, least_rows=0), self.config, self.base / "data", SECRET, FACTS
+        )
+        self.begun.append(beside)
+        return beside.begin(portion, behind)
 
     def read(self, portion: Portion, behind: int = 0) -> list[Prepared]:
         reading = self.begin(portion, behind)
@@ -60,10 +64,17 @@ class Place:
         with closing(reading):
             return list(reading)
 
+    def rest(self) -> None:
+        for beside in self.begun:
+            beside.rest()
+            beside.rest()
+
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path)
+def place(tmp_path: Path) -> Iterator[Place]:
+    made = Place(tmp_path)
+    yield made
+    made.rest()
 
 
 def said(batches: Sequence[Prepared]) -> list[Any]:
@@ -124,22 +135,41 @@ def test_it_is_killed_and_what_it_gave_is_good(tmp_path: Path) -> None:
     with closing(reading):
         batches = iter(reading)
         first = next(batches)
-        os.kill(reading._process.pid, signal.SIGKILL)
+        os.kill(reading.process.pid, signal.SIGKILL)
         with pytest.raises(ReaderLostError, match="exit code -9"):
             list(batches)
     assert first.reached.rows_read == 1000 and len(first) == 1000
 
 
-def test_places_are_few_and_given_back(place: Place) -> None:
+def test_one_process_reads_portion_after_portion_until_there_is_rest(place: Place) -> None:
+    portion = place.portion()
+    readers = Readers(ROOT, most=1, least_rows=0)
+    reading = place.begin(portion, readers=readers)
+    (beside,) = place.begun
+    assert reading is not None
+    with closing(reading):
+        first = said(list(reading))
+    again = beside.begin(portion, 0)
+    assert again is not None and again.process is reading.process
+    with closing(again):
+        assert said(list(again)) == first
+    beside.rest()
+    assert again.process.pid and not is_running(again.process.pid)
+
+
+def test_a_process_that_is_left_in_the_middle_ends_and_gives_its_place_back(tmp_path: Path) -> None:
+    place = Place(tmp_path, 9000)
     readers = Readers(ROOT, most=1, least_rows=0)
     portion = place.portion()
-    one = place.begin(portion, readers=readers)
-    assert one is not None and place.begin(portion, readers=readers) is None
-    one.close()
-    one.close()
+    reading = place.begin(portion, readers=readers)
+    assert reading is not None and place.begin(portion, readers=readers) is None
+    next(iter(reading))
+    reading.close()
+    assert not is_running(reading.process.pid)
     again = place.begin(portion, readers=readers)
     assert again is not None and place.begin(portion, readers=readers) is None
     again.close()
+    place.rest()
 
 
 def test_small_portions_are_read_here(place: Place) -> None:
@@ -161,7 +191,7 @@ portion = next(iter(build_source(given, catalog(), data).portions()))
 reading = Beside(Readers(ROOT, most=1, least_rows=0), given, data, b"only-for-tests", {}).begin(portion, 0)
 batches = iter(reading)
 next(batches)
-print(reading._process.pid, flush=True)
+print(reading.process.pid, flush=True)
 time.sleep(60)
 """
 

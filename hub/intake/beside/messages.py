@@ -1,4 +1,4 @@
-"""What is said to the process that reads, and the last thing that it answers."""
+"""What is said to the process that reads, and what it answers when a portion is at its end."""
 
 from __future__ import annotations
 
@@ -10,20 +10,24 @@ from hub.domain.facts import FactRule
 from hub.intake.sources import SourceConfig
 
 
-class Job(NamedTuple):
-    """The portion of ``handle`` behind its first ``behind`` rows. ``root`` is the folder of the catalog, ``facts`` are
-    the rules of topics that declare some."""
+class Setup(NamedTuple):
+    """Of which source. ``root`` is the folder of the catalog, ``facts`` are the rules of topics that declare some."""
 
     root: Path
     config: SourceConfig
     data_dir: Path
     subject_secret: bytes
     facts: Mapping[str, FactRule]
-    handle: Any
+
+
+class Job(NamedTuple):
+    """The portion of that handle's content behind its first ``behind`` rows."""
+
+    content: Any
     behind: int
 
 
 class Ended(NamedTuple):
-    """There is no more; ``error`` is what the portion raised."""
+    """There is no more of it; ``error`` is what the portion raised."""
 
     error: Exception | None = None

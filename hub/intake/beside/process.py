@@ -1,7 +1,9 @@
-"""The process that reads: ``python -m hub.intake.beside.process``, a ``Job`` on its standard input.
+"""The process that reads: ``python -m hub.intake.beside.process``, a ``Setup`` and then one ``Job`` after the other on
+its standard input.
 
-It answers on its standard output with a pickled ``Columns`` for each batch, then with ``Ended``. It owns nothing and
-writes nowhere else: killed, it costs the reading; where the intake ends, its next answer finds nobody and it ends too.
+It answers on its standard output, to each job with a ``Columns`` for each batch and then with ``Ended``, all in pickle.
+It owns nothing and writes nowhere else: killed, it costs the reading. Where the intake ends, its input ends or its next
+answer finds nobody, and it ends too.
 """
 
 from __future__ import annotations
@@ -13,27 +15,33 @@ import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any, BinaryIO
 
 from hub.contracts.catalog import Catalog
 from hub.intake.beside.columns import Columns, columns_of
-from hub.intake.beside.messages import Ended, Job
+from hub.intake.beside.messages import Ended, Job, Setup
 from hub.intake.build import build_source
 from hub.intake.facts.early import FactMaker
 from hub.intake.session import tune_collector
 from hub.intake.versions import EventWriter, utc_now
 
 
-def batches(job: Job) -> Iterator[Columns]:
-    """Raises what ``Portion.batches`` raises."""
-    catalog = Catalog.load(job.root)
-    source = build_source(job.config, catalog, job.data_dir)
-    with closing(source):
-        writer = EventWriter(source.name, source.target, catalog.schema, job.subject_secret)
-        has_facts = not job.facts.keys().isdisjoint(source.topics)
-        maker = FactMaker(source.name, job.facts, writer, job.config.way) if has_facts else None
-        with closing(source.reopen(job.handle)) as portion:  # type: ignore[attr-defined]  # see hub.intake.Source
+class Preparer:
+    """Raises what the making of a source raises."""
+
+    def __init__(self, setup: Setup) -> None:
+        catalog = Catalog.load(setup.root)
+        self.source: Any = build_source(setup.config, catalog, setup.data_dir)
+        name = self.source.name
+        self._writer = EventWriter(name, self.source.target, catalog.schema, setup.subject_secret)
+        has_facts = not setup.facts.keys().isdisjoint(self.source.topics)
+        self._maker = FactMaker(name, setup.facts, self._writer, setup.config.way) if has_facts else None
+
+    def batches(self, job: Job) -> Iterator[Columns]:
+        """Raises what ``Portion.batches`` raises."""
+        with closing(self.source.reopen(job.content)) as portion:
             for batch in portion.batches(job.behind):
-                yield columns_of(writer, maker, batch, utc_now())
+                yield columns_of(self._writer, self._maker, batch, utc_now())
 
 
 def _portable(error: Exception) -> Exception:
@@ -49,21 +57,29 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what else is printed is no answer
-    tune_collector()
-    ended = Ended()
+    asked = sys.stdin.buffer
     try:
-        for columns in batches(pickle.load(sys.stdin.buffer)):  # noqa: S301  from the process that started this one
-            pickle.dump(columns, answers, pickle.HIGHEST_PROTOCOL)
-            answers.flush()
-    except BrokenPipeError:
+        _work(Preparer(pickle.load(asked)), asked, answers)  # noqa: S301  from the process that started this one
+    except (EOFError, BrokenPipeError):
         os._exit(0)  # the intake has ended
-    except Exception as error:
-        ended = Ended(_portable(error))
-    try:
+
+
+def _work(preparer: Preparer, asked: BinaryIO, answers: BinaryIO) -> None:
+    """Until there is no job any more, which raises EOFError or BrokenPipeError."""
+    tune_collector()
+    while True:
+        job = pickle.load(asked)  # noqa: S301  as above
+        ended = Ended()
+        try:
+            for columns in preparer.batches(job):
+                pickle.dump(columns, answers, pickle.HIGHEST_PROTOCOL)
+                answers.flush()
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            ended = Ended(_portable(error))
         pickle.dump(ended, answers, pickle.HIGHEST_PROTOCOL)
-        answers.close()
-    except BrokenPipeError:
-        os._exit(0)
+        answers.flush()
 
 
 if __name__ == "__main__":

@@ -11,13 +11,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import structlog
 
 from hub.domain.facts import FactRule
-from hub.intake.beside.columns import PreparedElsewhere
-from hub.intake.beside.messages import Ended, Job
+from hub.intake.beside.columns import Columns, PreparedElsewhere
+from hub.intake.beside.messages import Ended, Job, Setup
 from hub.intake.prepared import Prepared
 from hub.intake.rows import Handle, Portion
 from hub.intake.sources import SourceConfig
@@ -44,14 +43,16 @@ class Readers:
 
 
 class Beside:
-    """Of one source; used by its thread."""
+    """Of one source; used by its thread. A process that has read a portion to its end reads the next one too, until
+    ``rest`` is called."""
 
     def __init__(
         self, readers: Readers, config: SourceConfig, data_dir: Path, subject_secret: bytes,
         facts: Mapping[str, FactRule],
     ) -> None:
-        self._readers, self._config, self._data_dir = readers, config, data_dir
-        self._subject_secret, self._facts = subject_secret, dict(facts)
+        self._readers, self._name = readers, config.name
+        self._setup = Setup(readers.root, config, data_dir, subject_secret, dict(facts))
+        self._process: ReaderProcess | None = None
 
     def begin(self, portion: Portion, behind: int) -> Reading | None:
         """The portion behind its first ``behind`` rows, read by another process; ``None`` where that is not worth it,
@@ -59,73 +60,105 @@ class Beside:
         handle: Handle | None = portion.handle() if hasattr(portion, "handle") else None
         if handle is None or handle.rows - behind < self._readers.least_rows:
             return None
-        job = Job(
-            self._readers.root, self._config, self._data_dir, self._subject_secret, self._facts, handle.content, behind
-        )
+        if self._process is None or not self._process.is_idle:
+            self._process = self._start()
+        return None if self._process is None else Reading(self._process, Job(handle.content, behind))
+
+    def rest(self) -> None:
+        """Nothing is read for now. May be called twice."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
+
+    def _start(self) -> ReaderProcess | None:
         try:
-            said = pickle.dumps(job, pickle.HIGHEST_PROTOCOL)
+            setup = pickle.dumps(self._setup, pickle.HIGHEST_PROTOCOL)
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             # A connector of a file beside sources.yaml has settings that no other process can load.
-            _log.info("portion is read here", source=self._config.name, portion=portion.name, reason=str(error))
+            _log.info("large portions are read here", source=self._name, reason=str(error))
             return None
         if not self._readers.free.acquire(blocking=False):
             return None
         try:
-            return Reading(said, self._readers.free)
+            return ReaderProcess(setup, self._readers.free)
         except OSError as error:
             self._readers.free.release()
-            _log.warning("no process to read beside", source=self._config.name, error=str(error))
+            _log.warning("no process to read beside", source=self._name, error=str(error))
             return None
 
 
-class Reading:
-    """One process; whoever has it calls ``close``. ``place`` is given back then."""
+class ReaderProcess:
+    """Whoever has it calls ``close``; ``place`` is given back then. ``is_idle`` while it could be asked."""
 
-    def __init__(self, job: bytes, place: threading.Semaphore) -> None:
+    def __init__(self, setup: bytes, place: threading.Semaphore) -> None:
         self._place: threading.Semaphore | None = place
+        self.is_idle = True
         path = os.pathsep.join(filter(None, sys.path))
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "hub.intake.beside.process"], env={**os.environ, "PYTHONPATH": path},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )
-        assert self._process.stdout is not None
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._asked, self._answers = self._process.stdin, self._process.stdout
         with suppress(OSError):  # then there is less room
-            fcntl.fcntl(self._process.stdout, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-        self._job = job
+            fcntl.fcntl(self._answers.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        self._said = setup
 
-    def __iter__(self) -> Iterator[Prepared]:
-        """Raises what ``Portion.batches`` raises, and ReaderLostError."""
-        answers: Any = self._process.stdout
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ask(self, job: Job) -> None:
+        """Raises ReaderLostError."""
+        self.is_idle = False
         try:
-            assert self._process.stdin is not None
-            with self._process.stdin as stdin:
-                stdin.write(self._job)
+            self._asked.write(self._said + pickle.dumps(job, pickle.HIGHEST_PROTOCOL))
+            self._asked.flush()
         except OSError as error:
-            raise ReaderLostError(self._end(error)) from error
-        while True:
-            try:
-                answer = pickle.load(answers)  # noqa: S301  of a process that this one has started
-            except (EOFError, pickle.UnpicklingError, OSError) as error:
-                raise ReaderLostError(self._end(error)) from error
-            if isinstance(answer, Ended):
-                if answer.error is not None:
-                    raise answer.error
-                return
-            yield PreparedElsewhere(answer)
+            raise self._lost(error) from error
+        self._said = b""
+
+    def answer(self) -> Columns | Ended:
+        """The next one. Raises ReaderLostError."""
+        try:
+            found: Columns | Ended = pickle.load(self._answers)  # noqa: S301  of a process that this one has started
+        except (EOFError, pickle.UnpicklingError, OSError) as error:
+            raise self._lost(error) from error
+        self.is_idle = isinstance(found, Ended)
+        return found
 
     def close(self) -> None:
         """May be called twice."""
+        self.is_idle = False
         if self._place is None:
             return
         self._process.kill()
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(OSError):  # what is not written yet finds nobody
-                    pipe.close()
+        for pipe in (self._asked, self._answers):
+            with suppress(OSError):  # what is not written yet finds nobody
+                pipe.close()
         self._place.release()
         self._place = None
 
-    def _end(self, error: BaseException) -> str:
+    def _lost(self, error: BaseException) -> ReaderLostError:
         self.close()
-        return f"{type(error).__name__}, exit code {self._process.returncode}"
+        return ReaderLostError(f"{type(error).__name__}, exit code {self._process.returncode}")
+
+
+class Reading:
+    """One portion; whoever has it calls ``close``, which ends the process of a portion that is not at its end."""
+
+    def __init__(self, process: ReaderProcess, job: Job) -> None:
+        self.process, self._job = process, job
+
+    def __iter__(self) -> Iterator[Prepared]:
+        """Raises what ``Portion.batches`` raises, and ReaderLostError."""
+        self.process.ask(self._job)
+        while not isinstance(answer := self.process.answer(), Ended):
+            yield PreparedElsewhere(answer)
+        if answer.error is not None:
+            raise answer.error
+
+    def close(self) -> None:
+        if not self.process.is_idle:
+            self.process.close()

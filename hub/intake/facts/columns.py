@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from hub.domain.enterprise_names import plain_texts
 from hub.domain.facts import FactRule, comparable_text, plain_part
 from hub.intake.column import Column
 
@@ -23,7 +24,7 @@ class FactColumns:
         self, rule: FactRule, keyed_all: Callable[[Sequence[str]], list[bytes]], digest: Callable[[str], str]
     ) -> None:
         self._keyed_all = keyed_all
-        self._parts = [(name, Column(plain_part)) for name in rule.key]
+        self._parts = [(name, Column(plain_part, plain_texts)) for name in rule.key]
         self._contents = [(name, Column(_digest_of(name, digest))) for name in rule.same]
 
     def facts(self, values: Values, subjects: Sequence[str]) -> list[bytes | None]:

@@ -22,9 +22,10 @@ class EarlyFacts(NamedTuple):
     rows: Sequence[Identified] = ()
     seen: Mapping[int, tuple[str, bytes]] = {}
 
-    def of(self, item: Identified) -> bytes | None:
-        found = self.seen.get(id(item))
-        return None if found is None else found[1]
+    def of(self, items: Sequence[Identified]) -> list[bytes | None]:
+        """The fact of each."""
+        seen = self.seen
+        return [found[1] if (found := seen.get(number)) is not None else None for number in map(id, items)]
 
 
 class FactMaker:

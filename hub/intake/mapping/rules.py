@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from hub.intake.mapping.columns import Columns
@@ -30,12 +31,14 @@ class Rules:
     def settle_party(self, value: dict[str, Any]) -> None:
         """What kind of party it is, where no column says it."""
         if value["party_kind"] is None:
-            party = self.mapping.party
-            code = value.get("party_uscc")
-            if code:
-                value["party_kind"] = party.household if code.startswith("92") else party.organisation
-            else:
-                value["party_kind"] = party.unknown
+            value["party_kind"] = self.kinds_of_parties([value.get("party_uscc") or ""])[0]
+
+    def kinds_of_parties(self, codes: Sequence[str]) -> list[str]:
+        """What kind of party each code says; an empty one says nothing."""
+        party = self.mapping.party
+        return [
+            party.household if code[:2] == "92" else party.organisation if code else party.unknown for code in codes
+        ]
 
     def state_type(self, value: dict[str, Any]) -> str:
         """The event type of the row's state."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import repeat
-from typing import Any
+from typing import Any, TypeGuard
 
 from hub.intake.column import DOUBT, Column
 from hub.intake.mapping.codes import CheckDigit, is_nothing, read_certificate, read_code
@@ -78,6 +78,9 @@ class BatchReader:
         self, found: Mapping[str, Sequence[Any]], doubtful: set[int], places: Sequence[Place]
     ) -> list[Row | None]:
         keys = self._keys(found)
+        codes = found.get("party_uscc")
+        if self._base.get("party_kind", "") is None and "party_kind" not in found and _are_texts(codes):
+            found = {**found, "party_kind": self._rules.kinds_of_parties(codes)}
         values, full = self._values(found, len(places), keys)
         self._apply(values, full, doubtful)
         if keys is None:
@@ -104,7 +107,7 @@ class BatchReader:
     def _keys(self, found: Mapping[str, Sequence[Any]]) -> Sequence[str] | None:
         """The natural keys, where they are texts of columns that every row fills."""
         columns = [found.get(names[0], ()) for names in self._rules.key_parts]
-        if not columns or any(set(map(type, column)) != {str} for column in columns):
+        if not columns or not all(map(_are_texts, columns)):
             return None
         keys = columns[0] if len(columns) == 1 else list(map("|".join, zip(*columns, strict=True)))
         return keys if max(map(len, keys)) <= IDENTITY_LENGTH else None
@@ -268,6 +271,11 @@ class BatchReader:
         except ValueFault:
             return self._doubt()
         return self._doubt() if warning else records
+
+
+def _are_texts(column: Sequence[Any] | None) -> TypeGuard[Sequence[str]]:
+    """Whether a column is there and filled in every row, without a doubt."""
+    return column is not None and set(map(type, column)) == {str}
 
 
 def _put(found: dict[str, Sequence[Any]], field: str, contents: Sequence[Any]) -> None:

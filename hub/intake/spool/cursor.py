@@ -25,6 +25,19 @@ Told = tuple[bytes, bytes]
 #: SQLite's own limit of parameters is higher; so many are looked up at a time.
 _CHUNK = 500
 
+#: What a spool tells, in the order of the key, or every row touches another page. Who has no key takes the digest.
+#: CROSS JOIN in SQLite: in this order, or each batch is read again for each of its rows.
+_TOLD = """
+WITH RECURSIVE place(nth) AS (
+  SELECT 0 UNION ALL SELECT nth + 1 FROM place WHERE nth + 1 < (SELECT max(length(digests)) / 16 FROM spool.batch)
+), batched(digest) AS (
+  SELECT substr(digests, 16 * nth + 1, 16) FROM spool.batch CROSS JOIN place ON 16 * nth < length(digests)
+), found(key, digest, nth) AS (
+  SELECT coalesce(key, digest), digest, rowid FROM spool.row UNION ALL SELECT digest, digest, 0 FROM batched
+)
+INSERT OR REPLACE INTO told SELECT key, digest, :at FROM found ORDER BY key, nth
+"""
+
 
 class CursorState:
     """A small database in the source's folder. Lost, everything is read anew, and known again by the hub.
@@ -87,12 +100,7 @@ class CursorState:
             self._database.execute("BEGIN")
             if self._keeps:
                 if is_there:
-                    # In the order of the key, or every row touches another page. Who has no key takes the digest.
-                    self._database.execute(
-                        "INSERT OR REPLACE INTO told SELECT coalesce(key, digest), digest, ? FROM spool.row"
-                        " ORDER BY coalesce(key, digest), rowid",
-                        (at,),
-                    )
+                    self._database.execute(_TOLD, {"at": at})
                 if marks and marks[0][0] <= horizon:
                     self._database.execute("DELETE FROM told WHERE at < ?", (marks[0][0],))
             self._database.executemany(
@@ -106,7 +114,7 @@ class CursorState:
 
     @contextmanager
     def _rows_of(self, spool: Path | None) -> Iterator[bool]:
-        """The rows of a spool as ``spool.row``, where there is one."""
+        """The rows of a spool as tables of ``spool``, where there is one."""
         if spool is None:
             yield False
             return

@@ -5,8 +5,9 @@ the file, whatever has become of the table and of the connection. See docs/decis
 
 =============  =======================================================================================
 ``meta``       what the portion is (``digest``, ``rows``, ``columns``, ...), as JSON by name
-``batch``      rows of about 1,000, as JSON; ``ends`` is how many rows there are up to its end
-``row``        where they are compared: digests of key and content of each row, and where it stands
+``batch``      rows of about 1,000, as JSON; ``ends`` is how many rows there are up to its end, ``digests`` are 16
+               bytes for the content of each, one behind the other, where rows without keys are compared
+``row``        where they are compared by keys: digests of key and content of each row, and where it stands
 =============  =======================================================================================
 
 A file under ``.new`` was never finished and counts for nothing.
@@ -26,6 +27,7 @@ from hub.errors import InputError
 from hub.intake.spool.values import Values, dump, join
 
 BATCH_ROWS = 1000
+_blake2b = hashlib.blake2b
 #: Size, time of change and inode of a finished spool.
 Mark = tuple[int, int, int]
 
@@ -55,7 +57,7 @@ class SpoolWriter:
             "PRAGMA page_size = 16384",
             "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
             "CREATE TABLE batch (number INTEGER PRIMARY KEY, ends INTEGER NOT NULL, is_removed INTEGER NOT NULL,"
-            " data BLOB NOT NULL)",
+            " digests BLOB, data BLOB NOT NULL)",
             "CREATE TABLE row (key BLOB, digest BLOB NOT NULL, at INTEGER NOT NULL)",
         ):
             self.database.execute(statement)
@@ -63,9 +65,13 @@ class SpoolWriter:
         self._digest = hashlib.blake2b(digest_size=16)
         self.rows = 0
 
-    def add(self, rows: Sequence[bytes], *, keys: Sequence[bytes | None] = (), is_removed: bool = False) -> None:
+    def add(
+        self, rows: Sequence[bytes], *, keys: Sequence[bytes | None] = (), keeps_digests: bool = False,
+        is_removed: bool = False,
+    ) -> None:
         """Adds a batch of rows, in the form of ``values.dump``. With ``keys`` (16 bytes, ``None`` where a row
-        has none) their digests are kept beside them, so that they can be compared with other rows."""
+        has none), or where it ``keeps_digests``, their digests are kept beside them, so that they can be compared with
+        other rows."""
         if not rows:
             return
         data = join(rows)
@@ -77,7 +83,8 @@ class SpoolWriter:
         self.rows += len(rows)
         self._digest.update(b"%d:%d:%d:" % (len(rows), is_removed, len(data)) + data)
         self.database.execute(
-            "INSERT INTO batch (ends, is_removed, data) VALUES (?, ?, ?)", (self.rows, is_removed, data)
+            "INSERT INTO batch (ends, is_removed, data, digests) VALUES (?, ?, ?, ?)",
+            (self.rows, is_removed, data, b"".join(map(digest, rows)) if keeps_digests else None),
         )
 
     @property
@@ -118,6 +125,7 @@ class Spool:
             self.mark = _mark(path)
             rows = self._open().execute("SELECT name, value FROM meta").fetchall()
             self.meta: dict[str, Any] = {name: json.loads(value) for name, value in rows}
+            self._open().execute("SELECT digests FROM batch LIMIT 0")  # which spools of an earlier version lack
             self.digest = str(self.meta["digest"])
             self.rows = int(self.meta["rows"])
         except (sqlite3.Error, KeyError, ValueError, OSError) as error:
@@ -187,7 +195,7 @@ class Spool:
 
 def digest(row: bytes) -> bytes:
     """16 bytes that stand for a row's content, in the form of ``values.dump``."""
-    return hashlib.blake2b(row, digest_size=16).digest()
+    return _blake2b(row, digest_size=16).digest()
 
 
 def replace(source: Path, target: Path) -> None:
