@@ -57,6 +57,9 @@ class Settings(BaseSettings):
         4 * 1024 * 1024, ge=1, description="bytes of the notices of one package, as they are signed"
     )
     drop_form: Literal["xlsx", "csv"] = Field("xlsx", description="form of the tables in a package")
+    readers: int | None = Field(
+        None, ge=0, description="processes that read large portions beside intake; default: one less than processors"
+    )
     ledger_memory: int = Field(
         512, ge=1, description="MiB of the index that the ledger keeps in Redis; what is oldest leaves first"
     )

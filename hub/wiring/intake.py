@@ -20,7 +20,7 @@ def intake_means(settings: Settings, catalog: Catalog, hub_map: HubMap) -> Means
     return Means(
         catalog, settings.bootstrap, settings.redis_url, settings.data, subject_secret(settings),
         RegisterFeed(settings.bootstrap, catalog), is_watched=True, facts=hub_map.facts(),
-        readers=Readers(settings.home),
+        readers=Readers(settings.home, most=settings.readers),
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from connectors.sql.increasing import Increasing
 from connectors.sql.source import SqlSource
-from hub.intake.spool import Spool
+from hub.intake.spool import CursorState, Spool, SpoolWriter, digest
 from tests.support_sql import INSPECTION_COLUMNS, execute, insert, inspection_row, open_sql
 
 OVERLAP = 100.0
@@ -119,3 +121,23 @@ def test_rows_without_a_cursor_are_said(url: str, tmp_path: Path) -> None:
     execute(url, "UPDATE inspection SET result_on = NULL")
     (problem,) = source.check()
     assert "result_on" in problem
+
+
+@pytest.mark.parametrize("is_of_before", [False, True])
+def test_what_a_spool_tells_is_known_by_its_digests(tmp_path: Path, is_of_before: bool) -> None:
+    lines = [b"[%d]" % number for number in range(2300)]
+    writer = SpoolWriter(tmp_path / "portion.spool")
+    for start, end in ((0, 1000), (1000, 2000), (2000, 2299)):
+        writer.add(lines[start:end], keeps_digests=True)
+    writer.finish(name="a", began=1.0, columns=["id"])
+    if is_of_before:  # they had a row for each
+        with closing(sqlite3.connect(writer.path)) as database, database:
+            rows = [(digest(line), number) for number, line in enumerate(lines[:2299])]
+            database.executemany("INSERT INTO row VALUES (NULL, ?, ?)", rows)
+            database.execute("DROP TABLE digests")
+    state = CursorState(tmp_path / "cursor.db", OVERLAP)
+    for _ in range(2):  # a kill may come between it and the end of the spool
+        state.advance(1.0, 2299, has_looked_back=False, told=writer.path)
+    marks = [digest(line) for line in lines]
+    assert state.is_told(list(zip(marks, marks, strict=True))) == [True] * 2299 + [False]
+    state.close()

@@ -33,13 +33,12 @@ class ReaderLostError(Exception):
 
 
 class Readers:
-    """Shared by all sources of a process. ``root`` is the folder of the catalog; no more than ``most`` read at a
-    time."""
+    """Shared by all sources of a process. ``root`` is the folder of the catalog; no more than ``most`` read at a time,
+    by default one less than there are processors."""
 
     def __init__(self, root: Path, *, most: int | None = None, least_rows: int = _LEAST_ROWS) -> None:
         self.root, self.least_rows = root, least_rows
-        spare = (os.process_cpu_count() if hasattr(os, "process_cpu_count") else os.cpu_count() or 1) - 1
-        self.free = threading.Semaphore(max(spare, 0) if most is None else most)
+        self.free = threading.Semaphore(len(os.sched_getaffinity(0)) - 1 if most is None else most)
 
 
 class Beside:

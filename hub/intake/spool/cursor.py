@@ -26,16 +26,18 @@ Told = tuple[bytes, bytes]
 _CHUNK = 500
 
 #: What a spool tells, in the order of the key, or every row touches another page. Who has no key takes the digest.
-#: CROSS JOIN in SQLite: in this order, or each batch is read again for each of its rows.
-_TOLD = """
+_TOLD_ROWS = """
+INSERT OR REPLACE INTO told SELECT coalesce(key, digest), digest, :at FROM spool.row
+ORDER BY coalesce(key, digest), rowid
+"""
+#: CROSS JOIN in SQLite: in this order, or each value is read again for each of its digests.
+_TOLD_DIGESTS = """
 WITH RECURSIVE place(nth) AS (
-  SELECT 0 UNION ALL SELECT nth + 1 FROM place WHERE nth + 1 < (SELECT max(length(digests)) / 16 FROM spool.batch)
-), batched(digest) AS (
-  SELECT substr(digests, 16 * nth + 1, 16) FROM spool.batch CROSS JOIN place ON 16 * nth < length(digests)
-), found(key, digest, nth) AS (
-  SELECT coalesce(key, digest), digest, rowid FROM spool.row UNION ALL SELECT digest, digest, 0 FROM batched
+  SELECT 0 UNION ALL SELECT nth + 1 FROM place WHERE nth + 1 < (SELECT max(length(batch)) / 16 FROM spool.digests)
+), found(digest) AS (
+  SELECT substr(batch, 16 * nth + 1, 16) FROM spool.digests CROSS JOIN place ON 16 * nth < length(batch)
 )
-INSERT OR REPLACE INTO told SELECT key, digest, :at FROM found ORDER BY key, nth
+INSERT OR REPLACE INTO told SELECT digest, digest, :at FROM found ORDER BY digest
 """
 
 
@@ -100,7 +102,9 @@ class CursorState:
             self._database.execute("BEGIN")
             if self._keeps:
                 if is_there:
-                    self._database.execute(_TOLD, {"at": at})
+                    self._database.execute(_TOLD_ROWS, {"at": at})
+                    if self._has_digests():  # a spool of an earlier version has none
+                        self._database.execute(_TOLD_DIGESTS, {"at": at})
                 if marks and marks[0][0] <= horizon:
                     self._database.execute("DELETE FROM told WHERE at < ?", (marks[0][0],))
             self._database.executemany(
@@ -123,6 +127,10 @@ class CursorState:
             yield True
         finally:
             self._database.execute("DETACH spool")
+
+    def _has_digests(self) -> bool:
+        found = self._database.execute("SELECT 1 FROM spool.sqlite_master WHERE name = 'digests'").fetchone()
+        return found is not None
 
     def close(self) -> None:
         """May be called twice."""

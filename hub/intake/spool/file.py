@@ -5,9 +5,9 @@ the file, whatever has become of the table and of the connection. See docs/decis
 
 =============  =======================================================================================
 ``meta``       what the portion is (``digest``, ``rows``, ``columns``, ...), as JSON by name
-``batch``      rows of about 1,000, as JSON; ``ends`` is how many rows there are up to its end, ``digests`` are 16
-               bytes for the content of each, one behind the other, where rows without keys are compared
+``batch``      rows of about 1,000, as JSON; ``ends`` is how many rows there are up to its end
 ``row``        where they are compared by keys: digests of key and content of each row, and where it stands
+``digests``    where rows without keys are compared: 16 bytes for the content of each, a batch in one value
 =============  =======================================================================================
 
 A file under ``.new`` was never finished and counts for nothing.
@@ -57,7 +57,8 @@ class SpoolWriter:
             "PRAGMA page_size = 16384",
             "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
             "CREATE TABLE batch (number INTEGER PRIMARY KEY, ends INTEGER NOT NULL, is_removed INTEGER NOT NULL,"
-            " digests BLOB, data BLOB NOT NULL)",
+            " data BLOB NOT NULL)",
+            "CREATE TABLE digests (batch BLOB NOT NULL)",
             "CREATE TABLE row (key BLOB, digest BLOB NOT NULL, at INTEGER NOT NULL)",
         ):
             self.database.execute(statement)
@@ -83,9 +84,10 @@ class SpoolWriter:
         self.rows += len(rows)
         self._digest.update(b"%d:%d:%d:" % (len(rows), is_removed, len(data)) + data)
         self.database.execute(
-            "INSERT INTO batch (ends, is_removed, data, digests) VALUES (?, ?, ?, ?)",
-            (self.rows, is_removed, data, b"".join(map(digest, rows)) if keeps_digests else None),
+            "INSERT INTO batch (ends, is_removed, data) VALUES (?, ?, ?)", (self.rows, is_removed, data)
         )
+        if keeps_digests:
+            self.database.execute("INSERT INTO digests VALUES (?)", (b"".join(map(digest, rows)),))
 
     @property
     def digest(self) -> str:
@@ -125,7 +127,6 @@ class Spool:
             self.mark = _mark(path)
             rows = self._open().execute("SELECT name, value FROM meta").fetchall()
             self.meta: dict[str, Any] = {name: json.loads(value) for name, value in rows}
-            self._open().execute("SELECT digests FROM batch LIMIT 0")  # which spools of an earlier version lack
             self.digest = str(self.meta["digest"])
             self.rows = int(self.meta["rows"])
         except (sqlite3.Error, KeyError, ValueError, OSError) as error:
