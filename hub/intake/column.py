@@ -114,9 +114,10 @@ def _is_one(contents: Sequence[Any]) -> bool:
 
 
 class Table:
-    """Rows as columns: ``names`` are all that any of them has, in no order; ``None`` where a row has none."""
+    """Rows as columns: ``names`` are all that any of them has, in no order; ``None`` where a row has none. Where all
+    rows have the same it ``is_even``."""
 
-    __slots__ = ("_rows", "columns", "count", "names")
+    __slots__ = ("_rows", "columns", "count", "is_even", "names")
 
     def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
         self._rows, self.count = rows, len(rows)
@@ -125,9 +126,11 @@ class Table:
         if len(self.names) > 1 and set(map(len, rows)) == {len(self.names)}:
             try:
                 self.columns: list[Sequence[Any]] = list(zip(*map(itemgetter(*self.names), rows), strict=True))
+                self.is_even = True
                 return
             except KeyError:
                 pass
+        self.is_even = False
         self.names = list(set().union(*rows))
         self.columns = [[row.get(name) for row in rows] for name in self.names]
 

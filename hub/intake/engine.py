@@ -24,6 +24,7 @@ import structlog
 
 from hub.bus.publisher import Publisher, Ticket
 from hub.errors import InputError
+from hub.intake.beside.columns import PreparedElsewhere
 from hub.intake.beside.readers import Beside, ReaderLostError
 from hub.intake.facts.spell import Spell
 from hub.intake.facts.turn import FactDesk
@@ -202,19 +203,20 @@ class _Reading:
 
     def _prepared(self) -> Generator[Prepared]:
         """The batches behind what was read, by a process beside this one where there is one."""
+        maker = self._spell.maker if self._spell is not None else None
         beside = self._intake.beside
         reading = beside.begin(self._portion, self.counts.read) if beside is not None else None
         if reading is not None:
             with closing(reading):
                 try:
-                    yield from reading
+                    for columns in reading:
+                        yield PreparedElsewhere(self._writer, maker, columns)
                     return
                 except ReaderLostError as error:
                     _log.warning(
                         "the process that read has ended; going on here", source=self._intake._source.name,
                         portion=self._portion.name, reason=str(error),
                     )  # fmt: skip
-        maker = self._spell.maker if self._spell is not None else None
         for batch in self._portion.batches(self.counts.read):
             yield PreparedHere(self._writer, maker, batch)
 

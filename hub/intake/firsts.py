@@ -29,14 +29,27 @@ _output, _seen = partial(tuple.__new__, Output), partial(tuple.__new__, SeenRow)
 
 
 class Firsts(NamedTuple):
-    """Columns, in the order of the rows: the event, what the index of rows holds of it, its id and that of its
-    entity, and the row's key in hexadecimal digits. Nobody else has the lists of headers."""
+    """Columns, in the order of the rows, of events of one topic: what their records and the index of rows hold of
+    them but for the time. ``ids`` are those of the events, ``correlation_ids`` those of their entities."""
 
-    outputs: list[Output]
-    afters: list[SeenRow]
-    ids: list[bytes]
-    correlation_ids: list[bytes]
-    keys: list[bytes]
+    topic: str
+    keys: Sequence[bytes]
+    subjects: Sequence[bytes]
+    bodies: Sequence[bytes]
+    digests: Sequence[bytes]
+    states: Sequence[str]
+    ids: Sequence[bytes]
+    correlation_ids: Sequence[bytes]
+    traceparents: Sequence[bytes]
+
+    @property
+    def key_texts(self) -> list[bytes]:
+        """The keys in hexadecimal digits."""
+        return _hex(self.keys, _KEY_DIGITS)
+
+    def afters(self) -> list[SeenRow]:
+        """What the index of rows holds of each."""
+        return list(map(_seen, zip(repeat(1), self.digests, self.states)))
 
 
 class FirstEvents:
@@ -60,22 +73,24 @@ class FirstEvents:
         return subject if subject is not None and subject == (code or "").encode() else None
 
     def make(
-        self, topic: str, items: Sequence[Identified], subjects: Sequence[bytes], bodies: Sequence[bytes], now: datetime
+        self, topic: str, items: Sequence[Identified], subjects: Sequence[bytes], bodies: Sequence[bytes]
     ) -> Firsts:
         """The events of rows of one topic."""
         rows, naturals, keys, digests = zip(*items, strict=True)
         names = list(map(str.encode, naturals))
         ids = self._event_ids.make_all([name + _FIRST for name in names])
-        correlation_ids = self._entity_ids.make_all(names)
-        states = [row.state_type for row in rows]
-        key_texts = _hex(keys, _KEY_DIGITS)
-        headers = self._headers.make_firsts(
-            ids, states, subjects, written_time(now), new_traceparents(ids), correlation_ids, key_texts,
-            _hex(digests, _DIGEST_DIGITS),
+        return Firsts(
+            topic, keys, subjects, bodies, digests, [row.state_type for row in rows], ids,
+            self._entity_ids.make_all(names), new_traceparents(ids),
         )
-        outputs = list(map(_output, zip(repeat(topic), subjects, bodies, headers, repeat(None))))
-        afters = list(map(_seen, zip(repeat(1), digests, states)))
-        return Firsts(outputs, afters, ids, correlation_ids, key_texts)
+
+    def outputs(self, firsts: Firsts, now: datetime) -> list[Output]:
+        """Their records. Nobody else has the lists of headers."""
+        headers = self._headers.make_firsts(
+            firsts.ids, firsts.states, firsts.subjects, written_time(now), firsts.traceparents, firsts.correlation_ids,
+            firsts.key_texts, _hex(firsts.digests, _DIGEST_DIGITS),
+        )
+        return list(map(_output, zip(repeat(firsts.topic), firsts.subjects, firsts.bodies, headers, repeat(None))))
 
 
 def _whole_subjects(codes: Sequence[str]) -> list[bytes] | None:

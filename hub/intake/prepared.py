@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 from hub.intake.facts.early import EarlyFacts, FactMaker
 from hub.intake.facts.turn import Turn
 from hub.intake.rows import Batch, RowFault
-from hub.intake.usual import Usual, usual_rows
+from hub.intake.usual import Usual, made_of, usual_rows
 from hub.intake.versions import EventWriter, Identified
 from hub.state.seen_index import SeenRow
 
@@ -81,7 +81,8 @@ class PreparedHere:
         self._bodies = dict(zip(news, self._writer.bodies(list(news.values())), strict=True))
         firsts = {number: item for number, item in news.items() if item.key not in known} if known else news
         is_free = turn.is_free if turn is not None else None
-        return usual_rows(self._writer, firsts, self._bodies, self._maker, self.early, now, is_free=is_free)
+        found = usual_rows(self._writer, firsts, self._bodies, self._maker, self.early, is_free=is_free)
+        return made_of(found, self._writer, self._maker, now)
 
     def body(self, number: int) -> bytes | None:
         return self._bodies.get(number)

@@ -151,10 +151,11 @@ class EventWriter:
         kinds = {item.row.kind for item in items}
         if len(kinds) != 1:
             return [None] * len(items)
-        values = [item.row.value for item in items]
-        # All of a batch is new where a file is: then its columns are there already.
-        table = self._table if self._table.is_of(values) else Table(values)
-        return self._row_target(kinds.pop())[1].encode_all(table)
+        return self._row_target(kinds.pop())[1].encode_all(self.table([item.row.value for item in items]))
+
+    def table(self, values: Sequence[dict[str, Any]]) -> Table:
+        """Values of rows as columns. All of a batch is new where a file is: then they are there already."""
+        return self._table if self._table.is_of(values) else Table(values)
 
     def event(
         self, item: Identified, before: SeenRow | None, now: datetime, identity: Identity | None = None,

@@ -19,6 +19,7 @@ import pytest
 from hub.domain.facts import FactRule
 from hub.errors import InputError
 from hub.intake import Portion, Refusal
+from hub.intake.beside.columns import PreparedElsewhere
 from hub.intake.beside.readers import Beside, ReaderLostError, Readers, Reading
 from hub.intake.build import build_source
 from hub.intake.facts.early import FactMaker
@@ -47,6 +48,8 @@ class Place:
         self.config = config(self.folder, name="beside", **more)
         self.source = build_source(self.config, catalog(), base / "data")
         self.begun: list[Beside] = []
+        self.writer = EventWriter("beside", self.source.target, catalog().schema, SECRET)
+        self.maker = FactMaker("beside", FACTS, self.writer)
 
     def portion(self) -> Portion:
         return next(iter(self.source.portions()))
@@ -62,7 +65,10 @@ class Place:
         reading = self.begin(portion, behind)
         assert reading is not None
         with closing(reading):
-            return list(reading)
+            return self.prepared(reading)
+
+    def prepared(self, reading: Reading) -> list[Prepared]:
+        return [PreparedElsewhere(self.writer, self.maker, columns) for columns in reading]
 
     def rest(self) -> None:
         for beside in self.begun:
@@ -78,27 +84,20 @@ def place(tmp_path: Path) -> Iterator[Place]:
 
 
 def said(batches: Sequence[Prepared]) -> list[Any]:
-    """All that batches say, but for the time at which their events were made."""
+    """All that batches say."""
     found: list[Any] = []
     for batch in batches:
         usual = batch.usual({}, None, NOW)
-        outputs = {
-            number: each.output._replace(headers=[pair for pair in each.output.headers if pair[0] != "ce_time"])
-            for number, each in usual.items()
-        }
         items = [batch.item(number) for number in range(len(batch))]
         facts = sorted(batch.early.facts) if batch.early is not None else None
-        rest = [(number, each.after, each.claim) for number, each in usual.items()]
-        found.append((batch.reached, sorted(batch.keys), facts, items, outputs, rest))
+        found.append((batch.reached, sorted(batch.keys), facts, items, usual))
     return found
 
 
 @pytest.mark.parametrize("behind", [0, 1, 1000, 1700, 2500])
 def test_it_gives_what_the_portion_gives(place: Place, behind: int) -> None:
     portion = place.portion()
-    writer = EventWriter("beside", place.source.target, catalog().schema, SECRET)
-    maker = FactMaker("beside", FACTS, writer)
-    here = [PreparedHere(writer, maker, batch) for batch in portion.batches(behind)]
+    here = [PreparedHere(place.writer, place.maker, batch) for batch in portion.batches(behind)]
     elsewhere = place.read(portion, behind)
     assert said(elsewhere) == said(here)
     items = [batch.item(number) for batch in elsewhere for number in range(len(batch))]
@@ -138,7 +137,7 @@ def test_it_is_killed_and_what_it_gave_is_good(tmp_path: Path) -> None:
         os.kill(reading.process.pid, signal.SIGKILL)
         with pytest.raises(ReaderLostError, match="exit code -9"):
             list(batches)
-    assert first.reached.rows_read == 1000 and len(first) == 1000
+    assert first.reached.rows_read == 1000 and first.size == 1000
 
 
 def test_one_process_reads_portion_after_portion_until_there_is_rest(place: Place) -> None:
@@ -148,11 +147,11 @@ def test_one_process_reads_portion_after_portion_until_there_is_rest(place: Plac
     (beside,) = place.begun
     assert reading is not None
     with closing(reading):
-        first = said(list(reading))
+        first = said(place.prepared(reading))
     again = beside.begin(portion, 0)
     assert again is not None and again.process is reading.process
     with closing(again):
-        assert said(list(again)) == first
+        assert said(place.prepared(again)) == first
     beside.rest()
     assert again.process.pid and not is_running(again.process.pid)
 
@@ -182,6 +181,7 @@ def test_small_portions_are_read_here(place: Place) -> None:
 _PARENT = """
 import sys, time
 from pathlib import Path
+from hub.intake.beside.columns import PreparedElsewhere
 from hub.intake.beside.readers import Beside, Readers
 from hub.intake.build import build_source
 from tests.support_intake import ROOT, catalog, config

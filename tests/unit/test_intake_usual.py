@@ -26,7 +26,7 @@ from hub.intake.facts.turn import FactDesk, Turn
 from hub.intake.ledger import Ledger
 from hub.intake.prepared import Prepared, PreparedHere
 from hub.intake.taking import Made, Taker
-from hub.intake.usual import usual_rows
+from hub.intake.usual import made_of, usual_rows
 from hub.intake.versions import EventWriter
 from hub.state.seen_index import SeenRow
 from tests.support_intake import catalog
@@ -130,7 +130,7 @@ def prepared_here(make: EventWriter, facts: FactDesk | None, rows: list[Any]) ->
 
 
 def prepared_elsewhere(make: EventWriter, facts: FactDesk | None, rows: list[Any]) -> Prepared:
-    return PreparedElsewhere(pickle.loads(pickle.dumps(columns_of(make, facts, Batch(rows, 0), NOW), -1)))
+    return PreparedElsewhere(make, facts, pickle.loads(pickle.dumps(columns_of(make, facts, Batch(rows, 0)), -1)))
 
 
 def run(
@@ -180,20 +180,21 @@ def test_the_rows_of_a_large_file_are_usual_and_no_other_is() -> None:
     # The last one has a version.
     news = dict(enumerate(items[:-1]))
     bodies = dict(enumerate(make.bodies(items)))
-    found = usual_rows(make, news, bodies, None, None, NOW)
+    found = usual_rows(make, news, bodies, None, None)
     # The first and the eleventh have one key.
-    assert list(found) == [1, 2]
+    assert found.numbers == [1, 2]
     facts = desk(make, InMemoryBook())
     early = early_of(facts, items)
     turn = Turn(facts, early)
     output, after = make.event(items[1], None, NOW)
     judged = turn.judge(items[1], None, output, after, NOW, None)
-    with_facts = usual_rows(make, news, bodies, facts, early, NOW, is_free=Turn(facts, early).is_free)
-    usual = with_facts[1]
-    assert usual.claim is not None and list(with_facts) == [1, 2]
+    with_facts = usual_rows(make, news, bodies, facts, early, is_free=Turn(facts, early).is_free)
+    usual = made_of(with_facts, make, facts, NOW)[1]
+    assert usual.claim is not None and with_facts.numbers == [1, 2]
     assert judged.outputs == [output._replace(headers=[*usual.output.headers, usual.claim.header])]
     assert turn.made == {usual.claim.fact: usual.claim.entry} and judged.after == usual.after
-    assert list(usual_rows(make, news, bodies, facts, early, NOW, is_free=lambda fact: fact not in turn.made)) == [2]
+    others = usual_rows(make, news, bodies, facts, early, is_free=lambda fact: fact not in turn.made)
+    assert others.numbers == [2]
 
 
 def test_who_was_published_and_is_not_in_the_book_yet_owns_his_fact() -> None:

@@ -3,53 +3,29 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
-from itertools import repeat
 from typing import Any, NamedTuple
 
-from hub.bus.records import Headers, Output
-from hub.intake.facts.claims import NO_DIGEST, Claim
 from hub.intake.facts.early import EarlyFacts, FactMaker
 from hub.intake.facts.turn import Turn
 from hub.intake.prepared import Known, Reached
 from hub.intake.rows import Batch, Place, Row, RowFault
-from hub.intake.usual import Usual, usual_rows
+from hub.intake.usual import Usual, Usuals, made_of, usual_rows
 from hub.intake.versions import EventWriter, Identified
-from hub.state.seen_index import SeenRow
 
-# Without the call of Python code that a named tuple's own constructor is.
-_usual, _output = partial(tuple.__new__, Usual), partial(tuple.__new__, Output)
-_seen, _claim = partial(tuple.__new__, SeenRow), partial(tuple.__new__, Claim)
-
-
-class _Usuals(NamedTuple):
-    """``Usual`` rows of one topic, a column for each part; those of the claims are empty where no row claims a
-    fact."""
-
-    numbers: Sequence[int]
-    topic: str
-    keys: Sequence[bytes]
-    subjects: Sequence[bytes]
-    bodies: Sequence[bytes]
-    headers: Sequence[Headers]
-    digests: Sequence[bytes]
-    states: Sequence[str]
-    facts: Sequence[bytes | None]
-    claim_headers: Sequence[tuple[str, bytes] | None]
-    claim_entries: Sequence[str]
+#: Places of rows that have fields of these names, and the fields as columns.
+_Fields = tuple[Sequence[int], Sequence[str], Sequence[Sequence[Any]]]
 
 
 class _Rows(NamedTuple):
-    """The same as rows, but for what stands in ``_Usuals``: a column for each part, and the fields of rows that have
-    the same ones as columns, with the places of these rows."""
+    """Usual rows as such, but for what stands in ``Usuals``: a column for each part."""
 
     kinds: Sequence[str]
     natural_keys: Sequence[str]
     amended: Sequence[str]
     places: Sequence[Sequence[Any]]
-    fields: Sequence[tuple[Sequence[int], Sequence[str], Sequence[Sequence[Any]]]]
+    fields: Sequence[_Fields]
 
 
 class Columns(NamedTuple):
@@ -58,65 +34,62 @@ class Columns(NamedTuple):
 
     reached: Reached
     size: int
-    usuals: _Usuals
+    usuals: Usuals
     odd: Mapping[int, Identified | RowFault]
     facts: Sequence[bytes] | None
     rows: bytes
 
 
-def columns_of(writer: EventWriter, maker: FactMaker | None, batch: Batch, now: datetime) -> Columns:
+def columns_of(writer: EventWriter, maker: FactMaker | None, batch: Batch) -> Columns:
     """The batch, prepared as for rows that nobody has heard of."""
     items = writer.identify_all(batch.items)
     early = maker.early(items) if maker is not None else None
     rows = {number: item for number, item in enumerate(items) if type(item) is Identified}
     bodies = dict(zip(rows, writer.bodies(list(rows.values())), strict=True))
-    found = usual_rows(writer, rows, bodies, maker, early, now)
-    odd = {number: item for number, item in enumerate(items) if number not in found} if len(found) < len(items) else {}
+    found = usual_rows(writer, rows, bodies, maker, early)
+    odd: dict[int, Identified | RowFault] = {}
+    if len(found.numbers) < len(items):
+        usual = set(found.numbers)
+        odd = {number: item for number, item in enumerate(items) if number not in usual}
     return Columns(
-        Reached(batch.rows_read, batch.done, batch.skipped), len(items), _usuals_of(found), odd,
-        None if early is None else early.facts, pickle.dumps(_rows_of([rows[number].row for number in found]), -1),
+        Reached(batch.rows_read, batch.done, batch.skipped), len(items), found, odd,
+        None if early is None else early.facts,
+        pickle.dumps(_rows_of(writer, [rows[number].row for number in found.numbers]), pickle.HIGHEST_PROTOCOL),
     )
 
 
-def _usuals_of(found: Mapping[int, Usual]) -> _Usuals:
-    if not found:
-        return _Usuals((), "", (), (), (), (), (), (), (), (), ())
-    keys, outputs, afters, claims = zip(*found.values(), strict=True)
-    topics, subjects, bodies, headers, _ = zip(*outputs, strict=True)
-    _, digests, states = zip(*afters, strict=True)
-    has_claims = claims.count(None) < len(claims)
-    return _Usuals(
-        list(found), topics[0], keys, subjects, bodies, headers, digests, states,
-        [None if claim is None else claim.fact for claim in claims] if has_claims else (),
-        [None if claim is None else claim.header for claim in claims] if has_claims else (),
-        ["" if claim is None else claim.entry.state for claim in claims] if has_claims else (),
-    )
-
-
-def _rows_of(rows: Sequence[Row]) -> _Rows:
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for at, row in enumerate(rows):
-        groups.setdefault(tuple(row.value), []).append(at)
+def _rows_of(writer: EventWriter, rows: Sequence[Row]) -> _Rows:
     return _Rows(
         [row.kind for row in rows], [row.natural_key for row in rows], [row.amended_type for row in rows],
-        list(zip(*[row.place for row in rows], strict=True)),
-        [
-            (places, names, list(zip(*[rows[at].value.values() for at in places], strict=True)))
-            for names, places in groups.items()
-        ],
+        list(zip(*[row.place for row in rows], strict=True)), _fields_of(writer, [row.value for row in rows]),
     )
+
+
+def _fields_of(writer: EventWriter, values: Sequence[dict[str, Any]]) -> list[_Fields]:
+    table = writer.table(values)
+    if table.is_even:
+        return [(range(table.count), table.names, table.columns)]
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for at, value in enumerate(values):
+        groups.setdefault(tuple(value), []).append(at)
+    return [
+        (places, names, list(zip(*[values[at].values() for at in places], strict=True)))
+        for names, places in groups.items()
+    ]
 
 
 class PreparedElsewhere:
     """A batch that another process has prepared. See ``Prepared``."""
 
-    def __init__(self, columns: Columns) -> None:
-        self._columns = columns
+    def __init__(self, writer: EventWriter, maker: FactMaker | None, columns: Columns) -> None:
+        self._writer, self._maker, self._columns = writer, maker, columns
         self._rows: Mapping[int, Identified] | None = None
         self.reached = columns.reached
-        self.keys = [*columns.usuals.keys, *(item.key for item in columns.odd.values() if type(item) is Identified)]
+        firsts = columns.usuals.firsts
+        self.keys = list(firsts.keys) if firsts is not None else []
+        self.keys += [item.key for item in columns.odd.values() if type(item) is Identified]
         self.early = None if columns.facts is None else EarlyFacts(columns.facts)
-        self._usual = _made_usual(columns.usuals)
+        self._bodies = dict(zip(columns.usuals.numbers, firsts.bodies, strict=True)) if firsts is not None else {}
 
     def __len__(self) -> int:
         return self._columns.size
@@ -126,13 +99,15 @@ class PreparedElsewhere:
         if found is not None:
             return found
         if self._rows is None:
-            self._rows = _made_rows(self._columns.usuals, pickle.loads(self._columns.rows))  # noqa: S301  the process that prepared is ours
+            self._rows = _made_rows(
+                self._columns.usuals, pickle.loads(self._columns.rows)  # noqa: S301  of the process that prepared
+            )
         return self._rows[number]
 
     def usual(self, known: Known, turn: Turn | None, now: datetime) -> Mapping[int, Usual]:
-        """``now`` is not asked for: events have the time at which they were prepared."""
-        found, said = self._usual, self._columns.usuals
-        if not known.keys().isdisjoint(said.keys):
+        said = self._columns.usuals
+        found = made_of(said, self._writer, self._maker, now)
+        if not known.keys().isdisjoint(self.keys):
             found = {number: usual for number, usual in found.items() if usual.key not in known}
         if turn is not None and not turn.are_free(said.facts):
             found = {
@@ -142,36 +117,24 @@ class PreparedElsewhere:
         return found
 
     def body(self, number: int) -> bytes | None:
-        found = self._usual.get(number)
-        return None if found is None else found.output.value
+        return self._bodies.get(number)
 
 
-def _made_usual(said: _Usuals) -> dict[int, Usual]:
-    outputs = map(_output, zip(repeat(said.topic), said.subjects, said.bodies, said.headers, repeat(None)))
-    afters = map(_seen, zip(repeat(1), said.digests, said.states))
-    claims: Iterable[Claim | None] = repeat(None)
-    if said.facts:
-        entries = map(_seen, zip(repeat(1), repeat(NO_DIGEST), said.claim_entries))
-        claims = [
-            None if claim[0] is None else _claim(claim)
-            for claim in zip(said.facts, said.claim_headers, entries, strict=True)
-        ]
-    made = map(_usual, zip(said.keys, outputs, afters, claims, strict=False))
-    return dict(zip(said.numbers, made, strict=True))
-
-
-def _made_rows(said: _Usuals, rows: _Rows) -> dict[int, Identified]:
+def _made_rows(said: Usuals, rows: _Rows) -> dict[int, Identified]:
+    firsts = said.firsts
+    assert firsts is not None, "only usual rows are asked for"
     values: list[dict[str, Any]] = [{} for _ in said.numbers]
     for places, names, columns in rows.fields:
         for at, contents in zip(places, zip(*columns, strict=True), strict=True):
             values[at] = dict(zip(names, contents, strict=True))
-    parts = zip(rows.kinds, rows.natural_keys, said.states, rows.amended, values, zip(*rows.places, strict=True),
-                strict=True)
+    parts = zip(
+        rows.kinds, rows.natural_keys, firsts.states, rows.amended, values, zip(*rows.places, strict=True), strict=True
+    )
     return {
         number: Identified(
-            Row(kind, natural_key, state, amended, value, Place(*place)), f"{said.topic}|{natural_key}", key, digest
+            Row(kind, natural_key, state, amended, value, Place(*place)), f"{firsts.topic}|{natural_key}", key, digest
         )
         for number, key, digest, (kind, natural_key, state, amended, value, place) in zip(
-            said.numbers, said.keys, said.digests, parts, strict=True
+            said.numbers, firsts.keys, firsts.digests, parts, strict=True
         )
     }

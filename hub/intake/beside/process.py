@@ -23,7 +23,7 @@ from hub.intake.beside.messages import Ended, Job, Setup
 from hub.intake.build import build_source
 from hub.intake.facts.early import FactMaker
 from hub.intake.session import tune_collector
-from hub.intake.versions import EventWriter, utc_now
+from hub.intake.versions import EventWriter
 
 
 class Preparer:
@@ -41,7 +41,7 @@ class Preparer:
         """Raises what ``Portion.batches`` raises."""
         with closing(self.source.reopen(job.content)) as portion:
             for batch in portion.batches(job.behind):
-                yield columns_of(self._writer, self._maker, batch, utc_now())
+                yield columns_of(self._writer, self._maker, batch)
 
 
 def _portable(error: Exception) -> Exception:

@@ -15,9 +15,8 @@ from pathlib import Path
 import structlog
 
 from hub.domain.facts import FactRule
-from hub.intake.beside.columns import Columns, PreparedElsewhere
+from hub.intake.beside.columns import Columns
 from hub.intake.beside.messages import Ended, Job, Setup
-from hub.intake.prepared import Prepared
 from hub.intake.rows import Handle, Portion
 from hub.intake.sources import SourceConfig
 
@@ -150,11 +149,11 @@ class Reading:
     def __init__(self, process: ReaderProcess, job: Job) -> None:
         self.process, self._job = process, job
 
-    def __iter__(self) -> Iterator[Prepared]:
+    def __iter__(self) -> Iterator[Columns]:
         """Raises what ``Portion.batches`` raises, and ReaderLostError."""
         self.process.ask(self._job)
         while not isinstance(answer := self.process.answer(), Ended):
-            yield PreparedElsewhere(answer)
+            yield answer
         if answer.error is not None:
             raise answer.error
 

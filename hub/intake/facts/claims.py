@@ -27,30 +27,35 @@ class Claim(NamedTuple):
 _claim, _seen = partial(tuple.__new__, Claim), partial(tuple.__new__, SeenRow)
 
 
+#: What is the same for all events of one content: the end of the header, and that of the entry.
+Ends = tuple[bytes, bytes]
+
+
 class Claims:
     """Of one source, which reports by ``way``."""
 
     def __init__(self, source: str, way: Way) -> None:
-        self._source, self._way = source.encode(), way
+        self._begin, self._way = source.encode() + b"\x1f", way
         # Few contents differ among the thousands of a file.
         self._ends = lru_cache(maxsize=1 << 12)(self._make_ends)
 
-    def make(
-        self, facts: Sequence[bytes | None], contents: Sequence[tuple[str, ...]], states: Sequence[str], firsts: Firsts
-    ) -> list[Claim | None]:
+    def ends(self, states: Sequence[str], contents: Sequence[tuple[str, ...]]) -> list[Ends]:
+        """Of events of these states and contents."""
+        return list(map(self._ends, states, contents))
+
+    def make(self, facts: Sequence[bytes | None], ends: Sequence[Ends], firsts: Firsts) -> list[Claim | None]:
         """The claim of each event of ``firsts`` to the fact beside it; ``None`` where there is none."""
-        ends, begin = map(self._ends, states, contents), self._source + b"\x1f"
+        begin = self._begin
         return [
             None if fact is None else _claim((
                 fact, (FACT_HEADER, fact.hex().encode() + header),
                 _seen((1, NO_DIGEST, (begin + key + b"\x1f" + id_ + b"\x1f" + correlation_id + entry).decode())),
             ))
             for fact, (header, entry), key, id_, correlation_id in zip(
-                facts, ends, firsts.keys, firsts.ids, firsts.correlation_ids, strict=True
+                facts, ends, firsts.key_texts, firsts.ids, firsts.correlation_ids, strict=True
             )
         ]
 
-    def _make_ends(self, state: str, content: tuple[str, ...]) -> tuple[bytes, bytes]:
-        """What is the same for all events of this content: the end of the header, and that of the entry."""
+    def _make_ends(self, state: str, content: tuple[str, ...]) -> Ends:
         said = ",".join(content)
         return f";{state};{said};{self._way}".encode(), f"\x1f{state}\x1f{said}\x1f{self._way}".encode()

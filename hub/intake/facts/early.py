@@ -8,9 +8,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from hub.domain.facts import OWN_SYSTEM, FactRule, Way
-from hub.intake.facts.claims import Claim, Claims
+from hub.intake.facts.claims import Claims, Ends
 from hub.intake.facts.columns import FactColumns
-from hub.intake.firsts import Firsts
 from hub.intake.versions import EventWriter, Identified
 
 
@@ -39,7 +38,7 @@ class FactMaker:
         # Dates and codes come again and again.
         self.digest = lru_cache(maxsize=1 << 14)(self._digest)
         self._columns: dict[str, FactColumns] = {}
-        self._claims = Claims(source, way)
+        self.claims = Claims(source, way)
 
     def _digest(self, text: str) -> str:
         return self.writer.keyed(text, 4).hex()
@@ -63,15 +62,10 @@ class FactMaker:
         # Rows are kept so that no other gets the id of one.
         return EarlyFacts([fact for _, fact in seen.values()], rows, seen) if is_concerned else None
 
-    def claims(
-        self, topic: str, items: Sequence[Identified], facts: Sequence[bytes | None], firsts: Firsts
-    ) -> list[Claim | None]:
-        """What makes each event of ``firsts`` the owner of its fact: whoever publishes the event puts the claim's
-        header to its others and the entry into ``Turn.made``. ``None`` where there is no fact."""
-        if facts.count(None) == len(facts):
-            return [None] * len(facts)
+    def ends(self, topic: str, items: Sequence[Identified]) -> list[Ends]:
+        """What ``claims.make`` needs to know of the content of rows of a topic that declares facts."""
         contents = self._columns_of(topic).contents([item.row.value for item in items])
-        return self._claims.make(facts, contents, [item.row.state_type for item in items], firsts)
+        return self.claims.ends([item.row.state_type for item in items], contents)
 
     def _columns_of(self, topic: str) -> FactColumns:
         found = self._columns.get(topic)
