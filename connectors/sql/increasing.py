@@ -9,8 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from connectors.sql.ahead import ReadAhead, Taken
 from connectors.sql.table import Rows, Table, stream
-from hub.intake.spool import BATCH_ROWS, CursorState, Spool, SpoolWriter, digest, dump, dump_all, loader, plain
+from hub.intake.spool import BATCH_ROWS, CursorState, Spool, SpoolWriter, digest, dump, dump_all, loader, plain, replace
 
 
 class Increasing:
@@ -26,35 +27,65 @@ class Increasing:
         self._load = loader(table.settings.encoding, "Asia/Shanghai")
         self._now = now
         self._opened: CursorState | None = None
+        self._ahead_path = folder / "ahead.spool"
+        self._ahead: ReadAhead | None = None
         self.has_more = False
 
     def take(self, path: Path) -> bool:
         """Reads what came late and what is new into a spool; false if there is nothing of either."""
+        if self._has_ahead(path):
+            return True
         state, began = self._state(), self._now()
+        looks_back = state.is_due(began)
+        has_rows, self.has_more = self._read(path, began, state.high, state if looks_back else None)
+        if looks_back and not has_rows:
+            state.advance(began, state.high, has_looked_back=True)
+        return has_rows
+
+    def telling(self, spool: Spool) -> None:
+        """What is new behind a spool is read while it is told, where there is more. A look back that is due comes
+        first: it needs what was told by then."""
+        began, high = self._now(), spool.meta["high"]
+        if self._ahead is None and self.has_more and not self._state().is_due(began):
+            self._ahead = ReadAhead(high, lambda is_over: self._read(self._ahead_path, began, high, None, is_over))
+
+    def _has_ahead(self, path: Path) -> bool:
+        """Whether what was read ahead goes on where the cursor stands by now; then it lies at ``path``."""
+        ahead, self._ahead = self._ahead, None
+        found = ahead.wait() if ahead is not None else None
+        if ahead is None or found is None or not found.has_rows or ahead.behind != self._state().high:
+            self._ahead_path.unlink(missing_ok=True)  # of no use, or left by a kill
+            return False
+        self.has_more = found.has_more
+        replace(self._ahead_path, path)
+        return True
+
+    def _read(
+        self, path: Path, began: float, high: Any, state: CursorState | None,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> Taken:
+        """Reads what is new behind ``high`` into a spool, with a state also what came late by it, unless it
+        ``is_over`` before it ends. Raises DatabaseError."""
         writer = SpoolWriter(path)
         try:
-            looks_back = state.is_due(began)
-            high = state.high
             with self._table.database.reading() as connection:
-                if looks_back:
+                if state is not None:
                     for lines in self._look_back(connection, state):
                         self._add(writer, lines)
                 late = writer.rows
                 for rows in self._new(connection, high):
+                    if is_over():
+                        return Taken(False, False)
                     self._add(writer, dump_all(rows))
                     high = plain(rows[-1][self._cursor_at])
-            self.has_more = writer.rows - late >= self._settings.portion_rows
             if writer.rows:
                 writer.finish(
-                    columns=self._table.names, began=began, high=high, has_looked_back=looks_back,
+                    columns=self._table.names, began=began, high=high, has_looked_back=state is not None,
                     name=f"{self._settings.label} {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(began))}",
                 )  # fmt: skip
-                return True
+            return Taken(writer.rows > 0, writer.rows - late >= self._settings.portion_rows)
         finally:
             writer.drop()
-        if looks_back:
-            state.advance(began, state.high, has_looked_back=True)
-        return False
 
     def finish(self, spool: Spool) -> None:
         """Moves the cursor. The spool may go afterwards."""
@@ -73,6 +104,9 @@ class Increasing:
 
     def close(self) -> None:
         """May be called twice."""
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
         if self._opened is not None:
             self._opened.close()
             self._opened = None

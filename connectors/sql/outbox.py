@@ -53,6 +53,9 @@ class Outbox:
         finally:
             writer.drop()
 
+    def telling(self, spool: Spool) -> None:
+        """Nothing: what comes next is read when it is finished."""
+
     def finish(self, spool: Spool) -> None:
         """Deletes or marks exactly what was read; a second time there is nothing left to do."""
         with self._table.database.writing() as connection:

@@ -75,6 +75,9 @@ class Snapshot:
         """Why a person has to look first; empty where nothing is out of bounds."""
         return reasons(Difference(**spool.meta["difference"]), self._settings)
 
+    def telling(self, spool: Spool) -> None:
+        """Nothing: what comes next is read when it is finished."""
+
     def finish(self, spool: Spool) -> None:
         """This snapshot is the last one from now on."""
         if spool.path.exists():

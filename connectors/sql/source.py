@@ -32,14 +32,16 @@ _log = structlog.get_logger()
 
 class Mode(Protocol):
     """One of the three ways to read. ``take`` reads from the database into a spool of that path, whole or
-    not at all, and is false where there is nothing to tell; ``finish`` is called when everything of a spool
-    is acknowledged, perhaps twice. ``has_more`` says that the last read met its limit. ``check`` names
-    what cannot work. All may raise ``DatabaseError``."""
+    not at all, and is false where there is nothing to tell; ``telling`` is called when a spool begins to be told, and
+    ``finish`` when everything of a spool is acknowledged, each perhaps twice. ``has_more`` says that the last read
+    met its limit. ``check`` names what cannot work. All may raise ``DatabaseError``."""
 
     is_guarded: bool
     has_more: bool
 
     def take(self, path: Path) -> bool: ...
+
+    def telling(self, spool: Spool) -> None: ...
 
     def finish(self, spool: Spool) -> None: ...
 
@@ -174,6 +176,7 @@ class SqlSource:
                     self._hold(spool, reader, reasons)
                     continue
                 self._supersede()
+            self._mode.telling(spool)
             yield self._portion(spool, reader)
             if path.exists():
                 return

@@ -112,11 +112,11 @@ def run(
 ) -> None:
     """Reads a source and publishes; without --once until interrupted. Exit 1 if a file was refused."""
     with _errors():
-        from hub.intake.session import tune_collector
+        from hub.intake.session import tune_interpreter
         from hub.wiring import build_intake
 
         session = build_intake(settings_of(), name)
-        tune_collector()
+        tune_interpreter()
         outcomes: list[Outcome] = []
         try:
             with session, _progress() as bar:

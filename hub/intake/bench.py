@@ -25,7 +25,7 @@ from hub.domain.check_digits import ALPHABET, organisation_check_character, uscc
 from hub.errors import HubError
 from hub.intake.beside.readers import Readers
 from hub.intake.build import open_session
-from hub.intake.session import Means, tune_collector
+from hub.intake.session import Means, tune_interpreter
 from hub.intake.sources import SourceConfig
 
 _HEADINGS = (
@@ -224,7 +224,7 @@ def _run(job: dict[str, Any]) -> dict[str, float]:
         catalog, job["bootstrap"], job["redis_url"], Path(job["data_dir"]), b"bench-only-secret", facts=facts,
         readers=Readers(root),
     ))
-    tune_collector()
+    tune_interpreter()
     with session:
         started, cpu = time.monotonic(), time.process_time()
         outcomes = list(session.run_pending())

@@ -9,7 +9,7 @@ from hub.intake.beside.readers import Readers
 from hub.intake.build import open_session
 from hub.intake.identity.register_log import RegisterFeed
 from hub.intake.service import IntakeService
-from hub.intake.session import IntakeSession, Means, tune_collector
+from hub.intake.session import IntakeSession, Means, tune_interpreter
 from hub.intake.sources import load_sources
 from hub.settings import Settings
 from hub.wiring.guards import sources_guard
@@ -34,6 +34,6 @@ def build_intake(settings: Settings, name: str) -> IntakeSession:
 
 
 def build_intake_stage(settings: Settings, hub_map: HubMap, catalog: Catalog) -> IntakeService:
-    tune_collector()
+    tune_interpreter()
     guard = sources_guard(settings, hub_map, catalog)
     return IntakeService(load_sources(settings.sources), intake_means(settings, catalog, hub_map), guard=guard)

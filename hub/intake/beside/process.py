@@ -22,7 +22,7 @@ from hub.intake.beside.columns import Columns, columns_of
 from hub.intake.beside.messages import Ended, Job, Setup
 from hub.intake.build import build_source
 from hub.intake.facts.early import FactMaker
-from hub.intake.session import tune_collector
+from hub.intake.session import tune_interpreter
 from hub.intake.versions import EventWriter
 
 
@@ -66,7 +66,7 @@ def main() -> None:
 
 def _work(preparer: Preparer, asked: BinaryIO, answers: BinaryIO) -> None:
     """Until there is no job any more, which raises EOFError or BrokenPipeError."""
-    tune_collector()
+    tune_interpreter()
     while True:
         job = pickle.load(asked)  # noqa: S301  as above
         ended = Ended()
