@@ -62,6 +62,19 @@ class Killed:
         child.stdout.close()
         assert child.wait(timeout=300) == 0
 
+    def run_killing_readers(self, kills: int) -> None:
+        """Lets one process read everything, and kills so many of those that read beside it, some batches each."""
+        child = self._start()
+        assert child.stdout is not None
+        for number, _ in enumerate(child.stdout):
+            if self.kills < kills and number >= 1 and self._chance.random() < 0.5:
+                for reader in _children(child.pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(reader, signal.SIGKILL)
+                        self.kills += 1
+        child.stdout.close()
+        assert child.wait(timeout=300) == 0
+
     def _start(self) -> subprocess.Popen[str]:
         child = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.source_process"], cwd=ROOT, text=True,
@@ -72,6 +85,12 @@ class Killed:
         json.dump(self._job, child.stdin)
         child.stdin.close()
         return child
+
+
+def _children(pid: int) -> list[int]:
+    """Processes that this one has started, in any of its threads."""
+    found = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(each) for path in found for each in path.read_text().split()]
 
 
 def expect_told_once(bootstrap: str, source: str, expected: Mapping[str, int]) -> list[dict[str, Any]]:

@@ -117,7 +117,7 @@ class IntakeSession:
         self._intake: Intake | None = None
         self._beside = (
             Beside(means.readers, config, means.data_dir, means.subject_secret, means.facts)
-            if means.readers is not None and config is not None else None
+            if means.readers is not None and config is not None and hasattr(source, "reopen") else None
         )  # fmt: skip
         self._ledger: Ledger | None = None
 

@@ -24,6 +24,8 @@ from hub.intake.sources import SourceConfig
 _LEAST_ROWS = 50_000
 #: Room between the two for a batch: one is taken while the next is made. As much as Linux gives to anybody.
 _PIPE_BYTES = 1 << 20
+#: An answer that is cut off, or one of a build that was exchanged meanwhile.
+_UNREAD = (EOFError, OSError, pickle.UnpicklingError, AttributeError, ImportError, TypeError)
 _log = structlog.get_logger()
 
 
@@ -120,7 +122,7 @@ class ReaderProcess:
         """The next one. Raises ReaderLostError."""
         try:
             found: Columns | Ended = pickle.load(self._answers)  # noqa: S301  of a process that this one has started
-        except (EOFError, pickle.UnpicklingError, OSError) as error:
+        except _UNREAD as error:
             raise self._lost(error) from error
         self.is_idle = isinstance(found, Ended)
         return found
