@@ -10,6 +10,7 @@ import logging
 import pickle
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ import pytest
 import structlog
 
 from hub.intake import Batch, Counts, InputError, LoggedProblem, Place, Portion, Problem, Row, RowFault, SourceConfig
+from hub.intake.beside.readers import Beside, Readers
 from hub.intake.registry import CONNECTORS
 from tests.contract.sources import FEATURES, HARNESSES, Harness
+from tests.support_intake import ROOT
 
 Item = Row | RowFault
 #: More than two batches of every connector.
@@ -135,24 +138,42 @@ def test_a_process_beside_reads_the_same(harness: Harness) -> None:
     harness.put(many())
     portion = one_portion(harness)
     handle = portion.handle() if hasattr(portion, "handle") else None
-    if handle is None:
-        portion.close()
-        pytest.skip(f"{harness.name}: its portions are read by intake alone")
+    assert handle is not None
     assert MANY / 3 < handle.rows < MANY * 3
     content = pickle.loads(pickle.dumps(handle.content))
-    twin = harness.open().reopen(content)  # type: ignore[attr-defined]  # see hub.intake.Portion
+    twin = reopened(harness, content)
     assert twin.identity == portion.identity and twin.name == portion.name
     told = [(batch.rows_read, batch.done, contents(list(batch.items))) for batch in portion.batches(7)]
     assert [(batch.rows_read, batch.done, contents(list(batch.items))) for batch in twin.batches(7)] == told
     twin.close()
-    again = harness.open().reopen(content)  # type: ignore[attr-defined]
+    again = reopened(harness, content)
     harness.change(portion)
     with pytest.raises(InputError):
         read(again)
     again.close()
     with pytest.raises(InputError):
-        read(harness.open().reopen(content))  # type: ignore[attr-defined]
+        read(reopened(harness, content))
     portion.close()
+
+
+def test_a_process_of_its_own_finds_the_connector(harness: Harness) -> None:
+    harness.put(many())
+    portion = one_portion(harness)
+    config = SourceConfig.of(harness.entry(), harness.folder)
+    beside = Beside(Readers(ROOT, most=1, least_rows=0), config, harness.data, b"only-for-tests", {})
+    reading = beside.begin(portion, 7)
+    assert reading is not None
+    with closing(reading):
+        told = [tuple(columns.reached) for columns in reading]
+    assert told == [(batch.rows_read, batch.done, batch.skipped) for batch in portion.batches(7)]
+    beside.rest()
+    portion.close()
+
+
+def reopened(harness: Harness, content: object) -> Portion:
+    source: Any = harness.open()
+    twin: Portion = source.reopen(content)
+    return twin
 
 
 def test_a_reading_that_stops_leaves_no_trace(harness: Harness) -> None:

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hub.domain.facts import FactRule
-from hub.intake.sources import SourceConfig
 
 
 class Setup(NamedTuple):
-    """Of which source. ``root`` is the folder of the catalog, ``facts`` are the rules of topics that declare some."""
+    """Of which source. ``root`` is the folder of the catalog, ``facts`` are the rules of topics that declare some.
+    ``config`` is a ``SourceConfig`` in pickle by itself: the settings of a connector in a file beside ``sources.yaml``
+    can be read only once that connector, the one of this name and ``base``, is loaded."""
 
     root: Path
-    config: SourceConfig
+    connector: str
+    base: Path | None
+    config: bytes
     data_dir: Path
     subject_secret: bytes
     facts: Mapping[str, FactRule]

@@ -22,7 +22,9 @@ from hub.intake.beside.columns import Columns, columns_of
 from hub.intake.beside.messages import Ended, Job, Setup
 from hub.intake.build import build_source
 from hub.intake.facts.early import FactMaker
+from hub.intake.registry import find_connector
 from hub.intake.session import tune_interpreter
+from hub.intake.sources import SourceConfig
 from hub.intake.versions import EventWriter
 
 
@@ -31,11 +33,13 @@ class Preparer:
 
     def __init__(self, setup: Setup) -> None:
         catalog = Catalog.load(setup.root)
-        self.source: Any = build_source(setup.config, catalog, setup.data_dir)
+        find_connector(setup.connector, setup.base)
+        config: SourceConfig = pickle.loads(setup.config)  # noqa: S301  from the process that started this one
+        self.source: Any = build_source(config, catalog, setup.data_dir)
         name = self.source.name
         self._writer = EventWriter(name, self.source.target, catalog.schema, setup.subject_secret)
         has_facts = not setup.facts.keys().isdisjoint(self.source.topics)
-        self._maker = FactMaker(name, setup.facts, self._writer, setup.config.way) if has_facts else None
+        self._maker = FactMaker(name, setup.facts, self._writer, config.way) if has_facts else None
 
     def batches(self, job: Job) -> Iterator[Columns]:
         """Raises what ``Portion.batches`` raises."""
@@ -68,7 +72,7 @@ def _work(preparer: Preparer, asked: BinaryIO, answers: BinaryIO) -> None:
     """Until there is no job any more, which raises EOFError or BrokenPipeError."""
     tune_interpreter()
     while True:
-        job = pickle.load(asked)  # noqa: S301  as above
+        job = pickle.load(asked)  # noqa: S301  from the process that started this one
         ended = Ended()
         try:
             for columns in preparer.batches(job):

@@ -29,6 +29,11 @@ _UNREAD = (EOFError, OSError, pickle.UnpicklingError, AttributeError, ImportErro
 _log = structlog.get_logger()
 
 
+def same_modules() -> dict[str, str]:
+    """The environment of a process of Python that finds the modules which this one finds."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
 class ReaderLostError(Exception):
     """The process that read has ended without a word; what it gave is good."""
 
@@ -50,8 +55,8 @@ class Beside:
         self, readers: Readers, config: SourceConfig, data_dir: Path, subject_secret: bytes,
         facts: Mapping[str, FactRule],
     ) -> None:
-        self._readers, self._name = readers, config.name
-        self._setup = Setup(readers.root, config, data_dir, subject_secret, dict(facts))
+        self._readers, self._config = readers, config
+        self._means = (data_dir, subject_secret, dict(facts))
         self._process: ReaderProcess | None = None
 
     def begin(self, portion: Portion, behind: int) -> Reading | None:
@@ -71,19 +76,20 @@ class Beside:
             self._process = None
 
     def _start(self) -> ReaderProcess | None:
+        config = self._config
         try:
-            setup = pickle.dumps(self._setup, pickle.HIGHEST_PROTOCOL)
-        except (pickle.PicklingError, TypeError, AttributeError) as error:
-            # A connector of a file beside sources.yaml has settings that no other process can load.
-            _log.info("large portions are read here", source=self._name, reason=str(error))
+            said = pickle.dumps(config, pickle.HIGHEST_PROTOCOL)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:  # settings of a connector's own kind
+            _log.info("large portions are read here", source=config.name, reason=str(error))
             return None
+        setup = Setup(self._readers.root, config.connector, config.base, said, *self._means)
         if not self._readers.free.acquire(blocking=False):
             return None
         try:
-            return ReaderProcess(setup, self._readers.free)
+            return ReaderProcess(pickle.dumps(setup, pickle.HIGHEST_PROTOCOL), self._readers.free)
         except OSError as error:
             self._readers.free.release()
-            _log.warning("no process to read beside", source=self._name, error=str(error))
+            _log.warning("no process to read beside", source=config.name, error=str(error))
             return None
 
 
@@ -93,9 +99,8 @@ class ReaderProcess:
     def __init__(self, setup: bytes, place: threading.Semaphore) -> None:
         self._place: threading.Semaphore | None = place
         self.is_idle = True
-        path = os.pathsep.join(filter(None, sys.path))
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "hub.intake.beside.process"], env={**os.environ, "PYTHONPATH": path},
+            [sys.executable, "-P", "-m", "hub.intake.beside.process"], env=same_modules(),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         )
         assert self._process.stdin is not None and self._process.stdout is not None
