@@ -75,9 +75,11 @@ class Increasing:
                 late = writer.rows
                 for rows in self._new(connection, high):
                     if is_over():
-                        return Taken(False, False)
+                        break
                     self._add(writer, dump_all(rows))
                     high = plain(rows[-1][self._cursor_at])
+            if is_over():  # somebody else may be writing to that path by now
+                return Taken(False, False)
             if writer.rows:
                 writer.finish(
                     columns=self._table.names, began=began, high=high, has_looked_back=state is not None,

@@ -20,7 +20,7 @@ from connectors.sql.snapshot import Snapshot
 from connectors.sql.table import Table, stream
 from hub.intake import ContractError, HeldPortions, InputError, Place, RowFault, SourceContext, mask, mask_personal
 from hub.intake.mapping import RowReader, check_mapping, load_mapping
-from hub.intake.spool import Mark, Reports, Spool, SpoolPortion, dump, loader, portion_id, reopened, replace
+from hub.intake.spool import Mark, Reports, Spool, SpoolPortion, dump, loader, portion_id, replace
 
 #: Mappings that the connector brings along.
 MAPPINGS = Path(__file__).parent / "mappings"
@@ -118,7 +118,8 @@ class SqlSource:
 
     def reopen(self, content: tuple[Path, Mark]) -> SpoolPortion:
         """See ``hub.intake.Portion``."""
-        spool = reopened(content, self._load)
+        path, mark = content
+        spool = Spool(path, self._load, mark)
         return self._portion(spool, self._table.reader(spool.meta["columns"]))
 
     def waits(self) -> bool:

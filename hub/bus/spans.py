@@ -76,7 +76,7 @@ class SpanReader:
             heard_at = time.monotonic()
             while left:
                 records: list[Record] = []
-                done: list[Place] = []
+                asked = set(left)
                 for message in consumer.consume(_BATCH, 0.2):
                     place, error = (message.topic() or "", message.partition() or 0), message.error()
                     heard_at = time.monotonic()
@@ -85,7 +85,6 @@ class SpanReader:
                     if error is not None:
                         if error.code() == KafkaError._PARTITION_EOF:
                             del left[place]
-                            done.append(place)
                         elif not error.retriable() and error.code() != KafkaError._TRANSPORT:
                             raise BrokerError(f"{place[0]}: {error.str()}")
                         continue
@@ -97,8 +96,7 @@ class SpanReader:
                         ))
                     if offset >= left[place].end - 1:
                         del left[place]
-                        done.append(place)
-                if done and left:
+                if left and (done := asked.difference(left)):
                     # What lies behind a span would be fetched before what is wanted of the others.
                     consumer.incremental_unassign([TopicPartition(*place) for place in done])
                 if records:

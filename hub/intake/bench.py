@@ -23,7 +23,7 @@ from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
 from hub.domain.check_digits import ALPHABET, organisation_check_character, uscc_check_character
 from hub.errors import HubError
-from hub.intake.beside.readers import Readers
+from hub.intake.beside.readers import Readers, same_modules
 from hub.intake.build import open_session
 from hub.intake.session import Means, tune_interpreter
 from hub.intake.sources import SourceConfig
@@ -136,7 +136,7 @@ def _measure(
         text=True,
         capture_output=True,
         check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        env=same_modules(),
     )
     if done.returncode:
         raise HubError(f"The connector's process failed:\n{done.stderr[-3000:]}")

@@ -42,7 +42,6 @@ class Firsts(NamedTuple):
     correlation_ids: Sequence[bytes]
     traceparents: Sequence[bytes]
 
-    @property
     def key_texts(self) -> list[bytes]:
         """The keys in hexadecimal digits."""
         return _hex(self.keys, _KEY_DIGITS)
@@ -84,11 +83,11 @@ class FirstEvents:
             self._entity_ids.make_all(names), new_traceparents(ids),
         )
 
-    def outputs(self, firsts: Firsts, now: datetime) -> list[Output]:
-        """Their records. Nobody else has the lists of headers."""
+    def outputs(self, firsts: Firsts, key_texts: Sequence[bytes], now: datetime) -> list[Output]:
+        """Their records; ``key_texts`` are those of ``firsts``. Nobody else has the lists of headers."""
         headers = self._headers.make_firsts(
             firsts.ids, firsts.states, firsts.subjects, written_time(now), firsts.traceparents, firsts.correlation_ids,
-            firsts.key_texts, _hex(firsts.digests, _DIGEST_DIGITS),
+            key_texts, _hex(firsts.digests, _DIGEST_DIGITS),
         )
         return list(map(_output, zip(repeat(firsts.topic), firsts.subjects, firsts.bodies, headers, repeat(None))))
 

@@ -86,10 +86,11 @@ def made_of(usuals: Usuals, writer: EventWriter, maker: FactMaker | None, now: d
     firsts = usuals.firsts
     if firsts is None:
         return {}
+    key_texts = firsts.key_texts()
     claims: Iterable[Claim | None] = repeat(None, len(usuals.numbers))
     if usuals.facts and maker is not None:
-        claims = maker.claims.make(usuals.facts, usuals.ends, firsts)
-    made = zip(firsts.keys, writer.firsts.outputs(firsts, now), firsts.afters(), claims, strict=True)
+        claims = maker.claims.make(usuals.facts, usuals.ends, firsts, key_texts)
+    made = zip(firsts.keys, writer.firsts.outputs(firsts, key_texts, now), firsts.afters(), claims, strict=True)
     return dict(zip(usuals.numbers, map(_usual, made), strict=True))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from hub.intake.facts.early import EarlyFacts, FactMaker
@@ -83,31 +84,23 @@ class PreparedElsewhere:
 
     def __init__(self, writer: EventWriter, maker: FactMaker | None, columns: Columns) -> None:
         self._writer, self._maker, self._columns = writer, maker, columns
-        self._rows: Mapping[int, Identified] | None = None
         self.reached = columns.reached
         firsts = columns.usuals.firsts
         self.keys = list(firsts.keys) if firsts is not None else []
         self.keys += [item.key for item in columns.odd.values() if type(item) is Identified]
         self.early = None if columns.facts is None else EarlyFacts(columns.facts)
-        self._bodies = dict(zip(columns.usuals.numbers, firsts.bodies, strict=True)) if firsts is not None else {}
 
     def __len__(self) -> int:
         return self._columns.size
 
     def item(self, number: int) -> Identified | RowFault:
         found = self._columns.odd.get(number)
-        if found is not None:
-            return found
-        if self._rows is None:
-            self._rows = _made_rows(
-                self._columns.usuals, pickle.loads(self._columns.rows)  # noqa: S301  of the process that prepared
-            )
-        return self._rows[number]
+        return self._rows[number] if found is None else found
 
     def usual(self, known: Known, turn: Turn | None, now: datetime) -> Mapping[int, Usual]:
         said = self._columns.usuals
         found = made_of(said, self._writer, self._maker, now)
-        if not known.keys().isdisjoint(self.keys):
+        if known:
             found = {number: usual for number, usual in found.items() if usual.key not in known}
         if turn is not None and not turn.are_free(said.facts):
             found = {
@@ -118,6 +111,16 @@ class PreparedElsewhere:
 
     def body(self, number: int) -> bytes | None:
         return self._bodies.get(number)
+
+    @cached_property
+    def _rows(self) -> Mapping[int, Identified]:
+        rows = pickle.loads(self._columns.rows)  # noqa: S301  out of an answer of the process that this one started
+        return _made_rows(self._columns.usuals, rows)
+
+    @cached_property
+    def _bodies(self) -> Mapping[int, bytes]:
+        said = self._columns.usuals
+        return dict(zip(said.numbers, said.firsts.bodies, strict=True)) if said.firsts is not None else {}
 
 
 def _made_rows(said: Usuals, rows: _Rows) -> dict[int, Identified]:

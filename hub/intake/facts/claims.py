@@ -12,7 +12,7 @@ from hub.intake.tentative import FACT_HEADER
 from hub.state.seen_index import SeenRow
 
 #: In the place of a digest: an owner has none.
-NO_DIGEST = bytes(8)
+_NO_DIGEST = bytes(8)
 
 
 class Claim(NamedTuple):
@@ -43,16 +43,19 @@ class Claims:
         """Of events of these states and contents."""
         return list(map(self._ends, states, contents))
 
-    def make(self, facts: Sequence[bytes | None], ends: Sequence[Ends], firsts: Firsts) -> list[Claim | None]:
-        """The claim of each event of ``firsts`` to the fact beside it; ``None`` where there is none."""
+    def make(
+        self, facts: Sequence[bytes | None], ends: Sequence[Ends], firsts: Firsts, key_texts: Sequence[bytes]
+    ) -> list[Claim | None]:
+        """The claim of each event of ``firsts`` to the fact beside it; ``None`` where there is none. ``key_texts`` are
+        the keys in hexadecimal digits."""
         begin = self._begin
         return [
             None if fact is None else _claim((
                 fact, (FACT_HEADER, fact.hex().encode() + header),
-                _seen((1, NO_DIGEST, (begin + key + b"\x1f" + id_ + b"\x1f" + correlation_id + entry).decode())),
+                _seen((1, _NO_DIGEST, (begin + key + b"\x1f" + id_ + b"\x1f" + correlation_id + entry).decode())),
             ))
             for fact, (header, entry), key, id_, correlation_id in zip(
-                facts, ends, firsts.key_texts, firsts.ids, firsts.correlation_ids, strict=True
+                facts, ends, key_texts, firsts.ids, firsts.correlation_ids, strict=True
             )
         ]
 

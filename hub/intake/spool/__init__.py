@@ -6,7 +6,7 @@ The third part of the connectors' SDK, for systems that cannot promise the same 
 from hub.intake.spool.cursor import CursorState
 from hub.intake.spool.file import BATCH_ROWS, Mark, Spool, SpoolWriter, digest, replace
 from hub.intake.spool.lines import dump_all
-from hub.intake.spool.portion import ReadRows, Reports, SpoolPortion, portion_id, reopened
+from hub.intake.spool.portion import ReadRows, Reports, SpoolPortion, portion_id
 from hub.intake.spool.spooled_source import SpooledSource
 from hub.intake.spool.table_source import TableSettings, TableSource
 from hub.intake.spool.values import Values, dump, loader, plain
@@ -30,6 +30,5 @@ __all__ = [
     "loader",
     "plain",
     "portion_id",
-    "reopened",
     "replace",
 ]

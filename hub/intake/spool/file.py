@@ -113,18 +113,18 @@ class SpoolWriter:
 
 
 class Spool:
-    """A finished spool. Used by one thread.
+    """A finished spool, the one of that ``mark`` where it was opened before. Used by one thread.
 
     :raises InputError: when the file is damaged, or another one than when it was opened.
     """
 
-    def __init__(self, path: Path, load: Callable[[bytes | str], Any]) -> None:
+    def __init__(self, path: Path, load: Callable[[bytes | str], Any], mark: Mark | None = None) -> None:
         self.path = path
         self._load = load
         self._database: sqlite3.Connection | None = None
         self._near: tuple[int, list[list[Any]]] | None = None
         try:
-            self.mark = _mark(path)
+            self.mark = _mark(path) if mark is None else mark
             rows = self._open().execute("SELECT name, value FROM meta").fetchall()
             self.meta: dict[str, Any] = {name: json.loads(value) for name, value in rows}
             self.digest = str(self.meta["digest"])

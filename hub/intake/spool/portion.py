@@ -11,10 +11,9 @@ from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from hub.errors import InputError
 from hub.intake.errors_file import write_errors
 from hub.intake.rows import Batch, Counts, Handle, LoggedProblem, Refusal, Row, RowFault
-from hub.intake.spool.file import Mark, Spool
+from hub.intake.spool.file import Spool
 from hub.intake.spool.values import Values
 
 _BEIJING = timezone(timedelta(hours=8))
@@ -33,16 +32,6 @@ class Reports:
     folder: Path
     form: Literal["xlsx", "csv"] = "xlsx"
     is_own: bool = True
-
-
-def reopened(content: tuple[Path, Mark], load: Callable[[bytes | str], Any]) -> Spool:
-    """The spool of a portion's handle, for ``Source.reopen``. Raises InputError where it is another by now."""
-    path, mark = content
-    spool = Spool(path, load)
-    if spool.mark != mark:
-        spool.close()
-        raise InputError(f"{path.name}: the spool changed while it was read")
-    return spool
 
 
 def portion_id(spool: Spool) -> str:

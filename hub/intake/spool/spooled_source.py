@@ -12,7 +12,7 @@ from hub.errors import ContractError, InputError
 from hub.intake.mapping import RowMapping, check_mapping
 from hub.intake.sources import SourceContext
 from hub.intake.spool.file import Mark, Spool
-from hub.intake.spool.portion import ReadRows, Reports, SpoolPortion, reopened
+from hub.intake.spool.portion import ReadRows, Reports, SpoolPortion
 from hub.intake.spool.values import loader
 
 _log = structlog.get_logger()
@@ -80,7 +80,8 @@ class SpooledSource:
 
     def reopen(self, content: tuple[Path, Mark]) -> SpoolPortion:
         """See ``hub.intake.Portion``."""
-        spool = reopened(content, self.load)
+        path, mark = content
+        spool = Spool(path, self.load, mark)
         return SpoolPortion(spool, self._label, self.row_reader(spool), self._reports, self.settle)
 
     def waits(self) -> bool:
