@@ -21,6 +21,8 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from hypothesis import settings
 
+from tests.support_topics import drop_topics, make_topics
+
 if TYPE_CHECKING:
     from tests.support_http_poll import OpenInterface
     from tests.support_sftp import SftpServer
@@ -200,11 +202,9 @@ def create_topics(kafka: KafkaLike) -> Iterator[CreateTopics]:
     ) -> None:
         # -1 copies: as many as the broker's own default says.
         topics = [NewTopic(name, partitions, replicas, config=dict(config or {})) for name in names]
-        for future in admin.create_topics(topics, operation_timeout=30).values():
-            future.result()
+        make_topics(admin, topics)
         created.extend(names)
 
     yield create
     if created:
-        for future in admin.delete_topics(created, operation_timeout=30).values():
-            future.exception()  # a test may have deleted its topic itself
+        drop_topics(admin, created)

@@ -6,6 +6,7 @@ and refuses what would lose data or move keys to other partitions unless told so
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from kafka.admin import ConfigResource, KafkaAdminClient
 from kafka.errors import KafkaError
 
 from hub.errors import BrokerError, HubError
+
+_PATIENCE_MS = 30_000
 
 
 class UnsafeChangeError(HubError):
@@ -52,7 +55,7 @@ def admin(bootstrap: str) -> Iterator[KafkaAdminClient]:
     """An admin client, closed at the end. Raises BrokerError where the cluster does not answer."""
     try:
         client = KafkaAdminClient(
-            bootstrap_servers=bootstrap.split(","), client_id="hub-topics", request_timeout_ms=30_000
+            bootstrap_servers=bootstrap.split(","), client_id="hub-topics", request_timeout_ms=_PATIENCE_MS
         )
     except KafkaError as error:
         raise BrokerError(f"{bootstrap} does not answer: {error}") from error
@@ -84,7 +87,7 @@ def plan(client: KafkaAdminClient, wanted: Sequence[TopicSpec]) -> list[Change]:
                 )
             )
             continue
-        changes.extend(_differences(spec, live[spec.name], configs.get(spec.name, {})))
+        changes.extend(_of_topic(spec, live[spec.name], configs.get(spec.name, {})))
     extra = sorted(set(live) - {spec.name for spec in wanted})
     changes.extend(
         Change(name, "unknown", "is not in the map; left alone") for name in extra if not name.startswith("__")
@@ -92,7 +95,12 @@ def plan(client: KafkaAdminClient, wanted: Sequence[TopicSpec]) -> list[Change]:
     return changes
 
 
-def _differences(spec: TopicSpec, live: Mapping[str, Any], configs: Mapping[str, str]) -> Iterator[Change]:
+def differences(client: KafkaAdminClient, wanted: Sequence[TopicSpec]) -> list[Change]:
+    """What ``plan`` finds, without the topics that are not in the map."""
+    return [change for change in plan(client, wanted) if change.kind != "unknown"]
+
+
+def _of_topic(spec: TopicSpec, live: Mapping[str, Any], configs: Mapping[str, str]) -> Iterator[Change]:
     partitions = live["partitions"]
     if len(partitions) != spec.partitions:
         how = (
@@ -156,12 +164,14 @@ def _configs(client: KafkaAdminClient, names: Collection[str]) -> dict[str, dict
 
 
 def apply(client: KafkaAdminClient, wanted: Sequence[TopicSpec], allowed: Collection[str] = ()) -> list[Change]:
-    """Makes the cluster as the specs say; returns what was changed (nothing the second time).
+    """Makes the cluster as the specs say; returns what was changed (nothing the second time), once the cluster tells
+    of it: whoever starts next finds every topic.
 
     Raises UnsafeChangeError before anything is changed, if an unsafe change is of a topic not in
-    ``allowed``, or cannot be made at all.
+    ``allowed``, or cannot be made at all; BrokerError where the cluster refuses a change or does not tell of it in
+    time.
     """
-    changes = [change for change in plan(client, wanted) if change.kind != "unknown"]
+    changes = differences(client, wanted)
     refused = [
         change for change in changes if change.is_unsafe and (change.topic not in allowed or not _is_possible(change))
     ]
@@ -179,7 +189,7 @@ def apply(client: KafkaAdminClient, wanted: Sequence[TopicSpec], allowed: Collec
                 }
                 for name, spec in new.items()
             },
-            timeout_ms=30_000,
+            timeout_ms=_PATIENCE_MS,
         )
     for change in changes:
         if change.kind == "partitions":
@@ -204,7 +214,20 @@ def apply(client: KafkaAdminClient, wanted: Sequence[TopicSpec], allowed: Collec
         refusals = [f"{name}: {said}" for of_kind in answers.values() for name, said in of_kind.items() if said != "OK"]
         if refusals:
             raise BrokerError("settings were refused: " + "; ".join(refusals))
+    if changes:
+        _wait_until_told(client, wanted)
     return changes
+
+
+def _wait_until_told(client: KafkaAdminClient, wanted: Sequence[TopicSpec]) -> None:
+    """The controller answers when it has a change; the brokers hear of it a moment later."""
+    until = time.monotonic() + _PATIENCE_MS / 1000
+    while left := differences(client, wanted):
+        if time.monotonic() > until:
+            raise BrokerError(
+                f"asked for {_PATIENCE_MS // 1000} s ago and not to be seen yet: " + "; ".join(map(str, left))
+            )
+        time.sleep(0.05)
 
 
 def _is_possible(change: Change) -> bool:

@@ -24,6 +24,7 @@ from hub.embedded.broker_config import BrokerPlace, broker_properties
 from hub.embedded.process import birth_of
 from hub.errors import InfrastructureError, UsageError
 from tests.support_direct import DirectDepartment
+from tests.support_topics import make_topics
 
 TOPIC = "inspection.results.v1"
 
@@ -42,9 +43,7 @@ time.sleep(600)
 
 
 def create_topic(bootstrap: str, partitions: int = 2) -> None:
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    for future in admin.create_topics([NewTopic(TOPIC, partitions)], operation_timeout=30).values():
-        future.result()
+    make_topics(AdminClient({"bootstrap.servers": bootstrap}), [NewTopic(TOPIC, partitions)])
 
 
 def produce(bootstrap: str, values: Sequence[bytes]) -> None:
