@@ -38,7 +38,8 @@ class Publisher(Protocol):
     ``publish`` blocks until all are acknowledged. ``publish_async`` hands them over in order and
     returns at once. Both raise BrokerError, after which some of the records may have been written
     and others not: the caller finds out from the log, or writes them all again with the same ids.
-    ``close`` waits for what is under way.
+    ``close`` waits for what is under way and lets go of the connection; what is published afterwards
+    raises BrokerError. A second one does nothing.
     """
 
     def publish(self, outputs: Sequence[Output]) -> None: ...
@@ -86,13 +87,15 @@ class KafkaPublisher:
     """The publisher on a real Kafka. See ``Publisher`` for the contract."""
 
     def __init__(self, bootstrap: str, *, client_id: str, linger_ms: float = 5) -> None:
-        self._producer = new_producer(bootstrap, client_id=client_id, linger_ms=linger_ms)
+        self._producer: Producer | None = new_producer(bootstrap, client_id=client_id, linger_ms=linger_ms)
 
     def publish(self, outputs: Sequence[Output]) -> None:
         self.publish_async(outputs).wait()
 
     def publish_async(self, outputs: Sequence[Output]) -> Ticket:
-        producer, ticket = self._producer, _KafkaTicket(self._producer, len(outputs))
+        if (producer := self._producer) is None:
+            raise BrokerError("This publisher was closed.")
+        ticket = _KafkaTicket(producer, len(outputs))
         delivered = ticket.delivered
         # Any: the client's stubs know no callback. By place, because words cost as much as the call.
         hand_over: Any = producer.produce
@@ -104,13 +107,17 @@ class KafkaPublisher:
                     produce(producer, topic, value, key, headers=headers, partition=partition, on_delivery=delivered)
             except KafkaException as error:
                 ticket.abandon(len(outputs) - number)
-                self._producer.flush(_WAIT_SECONDS)
+                producer.flush(_WAIT_SECONDS)
                 raise broker_error(error.args[0]) from error
-        self._producer.poll(0)
+        producer.poll(0)
         return ticket
 
     def close(self) -> None:
-        self._producer.flush(_WAIT_SECONDS)
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            # The client ends with the last who holds it. Its own ``close`` would take it from under another thread's
+            # ``poll``, which is not made for that.
+            producer.flush(_WAIT_SECONDS)
 
 
 def broker_error(error: KafkaError) -> BrokerError | PoisonError:
