@@ -14,14 +14,16 @@ from hub import wiring
 from hub.bench.clocks import bench_clocks
 from hub.bench.databases import PASSWORD, postgresql
 from hub.bench.delivery import CONNECTIONS, ENDPOINTS, ISOLATED, RATE, DeliveryBench
+from hub.bench.intake import bench_intake, bench_table
+from hub.bench.intake_plain import PLAIN_TOPIC
+from hub.bench.intake_rows import made_up_code
 from hub.bench.ledger import LedgerBench, machine_load
 from hub.bus.topics import TopicSpec, admin, apply
 from hub.cli import bench_routing, bench_web
 from hub.cli.bench_house import embedded
 from hub.cli.common import AsJson, errors_as_sentences, print_json
-from hub.domain.check_digits import ALPHABET, organisation_check_character, uscc_check_character
+from hub.domain.check_digits import ALPHABET
 from hub.errors import UsageError
-from hub.intake.bench import bench_intake, bench_table
 
 app = typer.Typer(help="测量 / measurements", no_args_is_help=True)
 app.command()(bench_routing.routing)
@@ -35,8 +37,11 @@ def intake(
     mode: Annotated[str, typer.Option(help="表的读取方式 / how: increasing or snapshot")] = "increasing",
     as_json: AsJson = False,
 ) -> None:
-    """A CSV (or a table) of that many rows through its connector to the broker: rows a second, peak memory."""
+    """A CSV (or a table) of that many rows through its connector to the broker: rows a second, peak memory; beside a
+    plain loop over the same rows."""
     with errors_as_sentences(), embedded() as (settings, _):
+        with admin(settings.bootstrap) as client:
+            apply(client, [TopicSpec(PLAIN_TOPIC, 12, 1, {})])
         folder = settings.data / "bench"
         folder.mkdir()
         means = (settings.home, settings.bootstrap, settings.redis_url, folder)
@@ -48,7 +53,7 @@ def intake(
             with postgresql() as server:
                 found = bench_table(*means, server.url, PASSWORD, rows=rows, mode=mode)
     if as_json:
-        print_json({name: getattr(found, name) for name in (*found.__dataclass_fields__, "rows_per_second")})
+        print_json(found.as_json())
     else:
         typer.echo(f"intake: {found.line()}")
 
@@ -151,8 +156,6 @@ def ids(
 
 
 def _code(number: int) -> str:
-    """A valid code of an enterprise that cannot exist; every tenth with a wrong last character."""
-    organisation = f"{99000000 + number % 1_000_000:08d}"
-    body = "91623000" + organisation + organisation_check_character(organisation)
-    last = uscc_check_character(body)
-    return body + (ALPHABET[(ALPHABET.index(last) + 1) % 31] if number % 10 == 0 else last)
+    """A code of an enterprise that cannot exist; every tenth with a wrong last character."""
+    code = made_up_code(number)
+    return code[:-1] + ALPHABET[(ALPHABET.index(code[-1]) + 1) % len(ALPHABET)] if number % 10 == 0 else code

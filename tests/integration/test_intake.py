@@ -18,8 +18,8 @@ import pytest
 import redis
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
+from hub.bench.intake_rows import write_export
 from hub.intake import Counts, SourceConfig
-from hub.intake.bench import write_export
 from hub.intake.build import build_intake
 from hub.intake.engine import Outcome
 from hub.intake.lock import SourceBusyError
