@@ -29,7 +29,7 @@ from hub.errors import BrokerError
 #: Where it writes; as wide as the topic of the events.
 PLAIN_TOPIC = "bench.plain.v1"
 #: Rows that it is given at most: it needs fewer for its figure.
-MOST_ROWS = 400_000
+MOST_ROWS = 200_000
 _SCHEMA = "inspection/result"
 _FLUSH_SECONDS = 60.0
 

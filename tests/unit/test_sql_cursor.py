@@ -109,10 +109,12 @@ def test_every_transaction_within_the_overlap_is_told(
 
 def test_what_is_read_ahead_is_told_next_unless_a_look_back_is_due(url: str, tmp_path: Path) -> None:
     insert(url, "inspection", [inspection_row(n) for n in range(1, 56)])
-    reading = Reading(url, tmp_path / "source", Clock(), portion_rows=10)
+    clock = Clock()
+    reading = Reading(url, tmp_path / "source", clock, portion_rows=10)
     assert reading.read(goes_ahead=True) == list(range(1, 11))
     assert reading.ahead is not None and reading.ahead.wait() == (True, True)
-    # Now a look back is due, and is over when the third is told.
+    clock.now += OVERLAP / 3
+    # Now a look back is due: not yet for what was read already, but for the third, and it is over when that is told.
     for first in (11, 21):
         assert reading.read(goes_ahead=True) == list(range(first, first + 10)) and reading.ahead is None
     assert reading.read(goes_ahead=True) == list(range(31, 41))

@@ -7,7 +7,7 @@ ids and times are treated alike:
 - ``marks`` say up to which value had been read at which time.
 - A look back at time T begins behind the mark of ``overlap`` before the look back *before* T. A row that
   was overtaken at time s and committed within the overlap is then either committed before that earlier
-  look, which saw it, or overtaken after that mark, and lies behind it now.
+  look, which saw it, or overtaken after that mark, and lies behind it now. The first read of all is such a look.
 - What was told of the rows within the window tells those that were seen from those that came late.
 """
 
@@ -93,7 +93,7 @@ class CursorState:
         marks = [mark for mark in self.marks if mark[0] < at]
         if high != self.high:
             marks.append((at, high))
-        looked_back_at = at if has_looked_back else self.looked_back_at
+        looked_back_at = at if has_looked_back or self.high is None else self.looked_back_at
         # Without looks back only the last mark is of use, or they would grow for ever.
         horizon = looked_back_at - self._overlap if self._overlap else at
         begin = next((number for number in reversed(range(len(marks))) if marks[number][0] <= horizon), 0)
