@@ -187,7 +187,7 @@ def test_a_class_is_put_back_by_one_person_and_counted_before(stage: Stage) -> N
     assert "inspection.results.v1" in page and 'name="count" value="3"' in page
     form = {"name": name, "place": "", "every": "", "reason": "代码表已补"}
     moved = client.post("/console/letters/redrive", data=sent("night-watch", **form, count="2"))
-    assert moved.status_code == 200 and "先前 2 条，现在 3 条" in moved.text and kinds(stage) == []
+    assert moved.status_code == 409 and "先前 2 条，现在 3 条" in moved.text and kinds(stage) == []
     done = client.post("/console/letters/redrive", data=sent("night-watch", **form, count="3"))
     assert done.status_code == 303 and kinds(stage) == [("dead-letter.redrive", "done")]
     assert len(stage.log.records("inspection.results.v1")) == 3
@@ -325,7 +325,7 @@ def test_a_replay_is_looked_at_then_asked_and_waits(stage: Stage) -> None:
     for wrong in ({**asked, "since": "yesterday"}, {**asked, "until": "2026-02-01T08:00"}):
         assert client.get("/console/replay", params=wrong).status_code == 422
     moved = client.post("/console/replay", data=sent("night-watch", **asked, count="7", reason="补发"))
-    assert moved.status_code == 200 and "先前 7 条，现在 2 条" in moved.text and kinds(stage) == []
+    assert moved.status_code == 409 and "先前 7 条，现在 2 条" in moved.text and kinds(stage) == []
     done = client.post("/console/replay", data=sent("night-watch", **asked, count="2", reason="补发"))
     assert done.status_code == 303 and done.headers["location"].startswith("/console/requests/")
     assert kinds(stage) == [("notices.replay", "asked")]

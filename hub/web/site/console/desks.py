@@ -15,7 +15,6 @@ from hub.bus.records import Record
 from hub.clocks.calendar_desk import Comparison
 from hub.clocks.calendars import CalendarLog
 from hub.contracts.map import HubMap
-from hub.delivery.replay_desk import Plan, Range
 from hub.delivery.settings import SubscriptionSettings
 from hub.delivery.waits import Waiting
 from hub.disclosure.status import ChannelStatus, Reconciled
@@ -32,6 +31,7 @@ from hub.ops.letters import Letter
 from hub.ops.map_log import MapVersion
 from hub.ops.snapshot import Snapshot
 from hub.state.desk_index import Page
+from hub.web.site.replays import Replays
 
 
 class Clockwork(NamedTuple):
@@ -110,14 +110,6 @@ class Requests(Protocol):
     def approve(self, request_id: str, who: Actor, reason: str) -> ActRequest: ...
 
     def refuse(self, request_id: str, who: Actor, reason: str) -> ActRequest: ...
-
-
-class Replays(Protocol):
-    """Replays as acts: looked at, asked for by one person."""
-
-    def plan(self, subscription: str, wanted: Range) -> Plan: ...
-
-    def ask(self, plan: Plan, wanted: Range, who: Actor, reason: str) -> ActRequest: ...
 
 
 class Sources(Protocol):

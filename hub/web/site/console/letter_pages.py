@@ -8,9 +8,9 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from hub.access.refusal import RefusalError
 from hub.errors import InputError, UsageError
-from hub.ops.dead_letters import Wanted
+from hub.ops.dead_letters import Preview, Wanted
 from hub.ops.letters import Letter, groups_of
-from hub.web.site.answers import go_on
+from hub.web.site.answers import go_on, seen_otherwise
 from hub.web.site.caller import Caller
 from hub.web.site.console.answers import Changer, Fresh, Posted, Reader, desk_refused
 from hub.web.site.console.desks import ConsoleDesks
@@ -74,26 +74,29 @@ def letter_pages(desks: ConsoleDesks, fresh: Fresh) -> PageSet:
         )
 
     def preview(
-        request: Request, caller: Reader, name: str = "", place: str = "", every: bool = False, was: int | None = None
+        request: Request, caller: Reader, name: str = "", place: str = "", every: bool = False
     ) -> Response:
         wanted = _wanted(name, place, every)
         try:
             found = desk.preview(wanted)
         except (InputError, UsageError) as error:
             return desk_refused(request, caller, error, PATH)
+        return _previewed(request, caller, wanted, found)
+
+    def _previewed(
+        request: Request, caller: Caller, wanted: Wanted, found: Preview, was: int | None = None
+    ) -> Response:
         return site_of(request).renderer.page(
-            request, "console-redrive.html", caller, found=found, wanted=wanted, was=was
+            request, "console-redrive.html", caller, status=200 if was is None else 409, found=found, wanted=wanted,
+            was=was,
         )
 
     def redrive(request: Request, caller: Changer, form: Posted) -> Response:
-        name, place = form.text("name", 300), form.text("place", 300)
-        wanted = _wanted(name, place, form.text("every") == "yes")
+        wanted = _wanted(form.text("name", 300), form.text("place", 300), form.text("every") == "yes")
         try:
             found = desk.preview(wanted)
-            if str(found.count) != form.text("count"):
-                # What was looked at is not what would be done now: it is shown once more.
-                count = form.text("count")
-                return preview(request, caller, name, place, wanted.is_all, int(count) if count.isdecimal() else 0)
+            if (seen := seen_otherwise(form, found.count)) is not None:
+                return _previewed(request, caller, wanted, found, seen)
             asked = desk.ask(wanted, found, caller.actor, form.text("reason"))
             if not found.needs_second:
                 desk.redrive(asked, caller.actor)

@@ -6,14 +6,14 @@ What would be sent is shown first; a second person approves and carries it out a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Protocol
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from hub.contracts.map_models import SubscriptionModel
-from hub.delivery.replay_desk import Plan, Range
-from hub.domain.acts import Actor, status_of
+from hub.delivery.replay_desk import Plan
 from hub.domain.acts import Request as ActRequest
+from hub.domain.acts import status_of
 from hub.errors import HubError, InputError, UsageError
 from hub.web.site.answers import go_on
 from hub.web.site.caller import Caller, not_here
@@ -21,21 +21,13 @@ from hub.web.site.console.answers import Fresh
 from hub.web.site.form import Form
 from hub.web.site.guard import allowed, posted, site_of
 from hub.web.site.pages import PageSet
-from hub.web.site.spans import range_of
+from hub.web.site.replays import Filled, Replays, ask
 
 Changer = Annotated[Caller, Depends(allowed("subscriptions.change"))]
 Sent = Annotated[Form, Depends(posted)]
 PATH = "/desk/subscriptions/{name}/replay"
 KIND = "notices.replay"
 _SHOWN = 10
-
-
-class Replays(Protocol):
-    """Raises UsageError, InputError, BrokerError."""
-
-    def plan(self, subscription: str, wanted: Range) -> Plan: ...
-
-    def ask(self, plan: Plan, wanted: Range, who: Actor, reason: str) -> ActRequest: ...
 
 
 class Asked(Protocol):
@@ -60,34 +52,25 @@ class _ReplayPages:
     def show(
         self, request: Request, caller: Changer, name: str, since: str = "", until: str = "", superseded: bool = False
     ) -> Response:
-        model = self._own(caller, name)
-        asked = {"since": since, "until": until, "superseded": superseded}
+        model, filled = self._own(caller, name), Filled(since, until, superseded)
         if not since and not until:
-            return self._page(request, caller, name, model, asked)
+            return self._page(request, caller, name, model, filled)
         try:
-            plan = self._desk.plan(name, range_of(since, until, superseded, site_of(request).now()))
+            plan = self._desk.plan(name, filled.range(site_of(request).now()))
         except (InputError, UsageError) as error:
-            return self._refused(request, caller, name, model, asked, error)
-        return self._page(request, caller, name, model, asked, plan)
+            return self._refused(request, caller, name, model, filled, error)
+        return self._page(request, caller, name, model, filled, plan)
 
     def ask(self, request: Request, caller: Changer, name: str, form: Sent) -> Response:
-        model = self._own(caller, name)
-        since, until, superseded = form.text("since", 40), form.text("until", 40), form.text("superseded") == "yes"
-        asked = {"since": since, "until": until, "superseded": superseded}
+        model, filled = self._own(caller, name), Filled.of(form)
         try:
-            wanted = range_of(since, until, superseded, site_of(request).now())
-            plan = self._desk.plan(name, wanted)
-            if str(plan.count) != form.text("count", 20):
-                # What was looked at is not what would be sent now: it is shown once more.
-                was = form.text("count", 20)
-                return self._page(
-                    request, caller, name, model, asked, plan, was=int(was) if was.isdecimal() else 0, status=409
-                )
-            self._desk.ask(plan, wanted, caller.actor, form.text("reason"))
+            plan, asked, seen = ask(self._desk, name, form, caller.actor, site_of(request).now())
         except (InputError, UsageError) as error:
-            return self._refused(request, caller, name, model, asked, error)
+            return self._refused(request, caller, name, model, filled, error)
         finally:
             self._fresh.forget()
+        if asked is None:
+            return self._page(request, caller, name, model, filled, plan, was=seen, status=409)
         return go_on(request, PATH.format(name=name), "replay-asked")
 
     def _own(self, caller: Caller, name: str) -> SubscriptionModel:
@@ -98,18 +81,18 @@ class _ReplayPages:
         return found
 
     def _refused(
-        self, request: Request, caller: Caller, name: str, model: SubscriptionModel, asked: Mapping[str, Any],
+        self, request: Request, caller: Caller, name: str, model: SubscriptionModel, filled: Filled,
         error: HubError,
     ) -> Response:
         if error.is_retryable:
             raise error
-        is_range = not asked["since"] or not asked["until"] or asked["since"] >= asked["until"]
+        is_range = not filled.since or not filled.until or filled.since >= filled.until
         return self._page(
-            request, caller, name, model, asked, wrong="range" if is_range else "refused", said=str(error), status=422
+            request, caller, name, model, filled, wrong="range" if is_range else "refused", said=str(error), status=422
         )
 
     def _page(
-        self, request: Request, caller: Caller, name: str, model: SubscriptionModel, asked: Mapping[str, Any],
+        self, request: Request, caller: Caller, name: str, model: SubscriptionModel, filled: Filled,
         plan: Plan | None = None, *, was: int | None = None, wrong: str | None = None, said: str = "",
         status: int = 200,
     ) -> Response:
@@ -119,6 +102,6 @@ class _ReplayPages:
         found = [each for each in replays if each.asked.target == name]
         rows = [(each, status_of(each, now)) for each in found[::-1][:_SHOWN]]
         return site_of(request).renderer.page(
-            request, "desk-replay.html", caller, status=status, name=name, model=model, asked=asked, plan=plan,
+            request, "desk-replay.html", caller, status=status, name=name, model=model, asked=filled, plan=plan,
             was=was, wrong=wrong, said=said, rows=rows,
         )
