@@ -25,11 +25,14 @@ from hub.ops.outlets import LATE_BEATS, Outlets
 #: The outlet that the log itself is to the metrics.
 OUTLET = "log"
 STEPS = ("published", "read")
+#: For a question to the broker, however soon a probe has to be back.
+_REQUEST_SECONDS = 10.0
 log = structlog.get_logger()
 
 
 class LogProbe:
-    """``run`` blocks until ``stop``, which any thread may call, as ``latest``. ``seconds`` is the rhythm.
+    """``run`` blocks until ``stop``, which any thread may call, as ``latest``. ``seconds`` is the rhythm,
+    ``patience_seconds`` how long a probe that was written may take to be read.
 
     A probe that fails is logged and shows as one that did not come back; the next beat tries again.
     """
@@ -100,7 +103,7 @@ class LogProbe:
             consumer = new_consumer(self._bootstrap, group="hub-probe", client_id="probe")
             place = TopicPartition(self._topic, 0)
             try:
-                _, place.offset = consumer.get_watermark_offsets(place, timeout=self._patience_seconds)
+                _, place.offset = consumer.get_watermark_offsets(place, timeout=_REQUEST_SECONDS)
                 consumer.assign([place])
             except KafkaException:
                 consumer.close()
