@@ -137,8 +137,8 @@ def _measure(
 
 def _run(job: dict[str, Any]) -> dict[str, float]:
     config = SourceConfig.of(job["entry"])
-    catalog = Catalog.load(Path(job["root"]))
     root = Path(job["root"])
+    catalog = Catalog.load(root)
     facts = HubMap.load(root / "topics.yaml", catalog, root / "reference").facts()
     session = open_session(config, Means(
         catalog, job["bootstrap"], job["redis_url"], Path(job["data_dir"]), b"bench-only-secret", facts=facts,

@@ -13,13 +13,11 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import fastavro
-
+from hub.bench.plain_avro import encoder
 from hub.bench.told import told_by
 from hub.bench.usage import cpu_seconds
 from hub.bus.clients import new_producer, produce
@@ -94,8 +92,7 @@ def _of_database(bootstrap: str, catalog: Catalog, url: str, password: str, rows
 
 
 def _write(bootstrap: str, catalog: Catalog, values: Iterable[dict[str, Any]]) -> PlainResult:
-    contract = catalog.schema(_SCHEMA)
-    schema, frame = fastavro.parse_schema(contract.definition), b"\x00" + contract.id.to_bytes(4, "big")
+    encode = encoder(catalog, _SCHEMA)
     producer, faults, count = new_producer(bootstrap, client_id="bench-plain", linger_ms=10), list[object](), 0
 
     def delivered(error: object, _: object) -> None:
@@ -104,16 +101,13 @@ def _write(bootstrap: str, catalog: Catalog, values: Iterable[dict[str, Any]]) -
 
     started, cpu = time.perf_counter(), cpu_seconds()
     for value in values:
-        buffer = BytesIO()
-        buffer.write(frame)
-        fastavro.schemaless_writer(buffer, schema, value)
         key = value["party_uscc"].encode()
         headers = [
             ("ce_specversion", b"1.0"), ("ce_id", value["behaviour_number"].encode()), ("ce_source", b"/sources/plain"),
             ("ce_type", b"inspection.result.recorded"), ("ce_subject", key),
             ("ce_time", datetime.now(UTC).isoformat().encode()), ("content-type", b"application/avro"),
         ]  # fmt: skip
-        produce(producer, PLAIN_TOPIC, buffer.getvalue(), key, headers=headers, on_delivery=delivered)
+        produce(producer, PLAIN_TOPIC, encode(value), key, headers=headers, on_delivery=delivered)
         count += 1
         if count % 1000 == 0:
             producer.poll(0)

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import fastavro
 
+from hub.bench.plain_avro import encoder
 from hub.bench.usage import cpu_seconds
 from hub.bus.clients import new_consumer, new_producer
 from hub.bus.records import Headers
@@ -46,19 +47,10 @@ def measure(count: int, run: Callable[[], int]) -> Measured:
 def run_reference(bootstrap: str, catalog: Catalog, count: int, map_version: str) -> Measured:
     """The plain loop: same client and settings, same outputs, no lane."""
     notice = fastavro.parse_schema(catalog.schema("blacklist/notice").definition)
-    inbox = fastavro.parse_schema(catalog.schema("hub/inbox-record").definition)
-    decision = fastavro.parse_schema(catalog.schema("hub/routing-decision").definition)
-    holding = fastavro.parse_schema(catalog.schema("hub/holding").definition)
-    frames = {
-        name: b"\x00" + catalog.schema(name).id.to_bytes(4, "big")
+    encode_notice, encode_inbox, encode_decision, encode_holding = (
+        encoder(catalog, name)
         for name in ("blacklist/notice", "hub/inbox-record", "hub/routing-decision", "hub/holding")
-    }
-
-    def encode(schema: Any, name: str, value: dict[str, Any]) -> bytes:
-        buffer = BytesIO()
-        buffer.write(frames[name])
-        fastavro.schemaless_writer(buffer, schema, value)
-        return buffer.getvalue()
+    )
 
     def run() -> int:
         producer = new_producer(bootstrap, client_id="bench-reference")
@@ -100,7 +92,7 @@ def run_reference(bootstrap: str, catalog: Catalog, count: int, map_version: str
                     "issued_at": now,
                     "expected_measures": ["依法限制参加工程招标投标"],
                     "legal_basis": "bench",
-                    "data": encode(notice, "blacklist/notice", value),
+                    "data": encode_notice(value),
                 }
                 decided = {
                     **common,
@@ -136,13 +128,13 @@ def run_reference(bootstrap: str, catalog: Catalog, count: int, map_version: str
                 key = message.key()
                 producer.produce(
                     f"inbox.{SUBSCRIPTION}",
-                    encode(inbox, "hub/inbox-record", out),
+                    encode_inbox(out),
                     key,
                     headers=[*base, ("ce_id", notice_id.encode()), ("ce_type", given["ce_type"])],
                 )
                 producer.produce(
                     "routing.decisions.v1",
-                    encode(decision, "hub/routing-decision", decided),
+                    encode_decision(decided),
                     key,
                     headers=[
                         *base,
@@ -170,7 +162,7 @@ def run_reference(bootstrap: str, catalog: Catalog, count: int, map_version: str
                 }
                 producer.produce(
                     HOLDINGS,
-                    encode(holding, "hub/holding", held),
+                    encode_holding(held),
                     f"{TOPIC}:{correlation}",
                     headers=[
                         *base,

@@ -6,7 +6,6 @@ map does not give are named, and go when their user is named.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -27,6 +26,7 @@ from kafka.admin import (
 )
 from kafka.errors import SecurityDisabledError
 
+from hub.bus.settling import settled
 from hub.domain.direct import USER_PREFIX
 from hub.errors import BrokerError, HubError
 
@@ -172,15 +172,15 @@ def _said(answers: Mapping[str, str | None]) -> None:
 
 
 def _settle(client: KafkaAdminClient, changes: Sequence[AccessChange]) -> None:
-    """Waits until a broker that is asked knows them: the controller writes them, the brokers follow."""
+    """Waits until a broker that is asked knows them."""
     granted = {change.right for change in changes if change.right is not None and not change.is_extra}
     gone = {change.right for change in changes if change.right is not None and change.is_extra}
-    until = time.monotonic() + _SETTLE_SECONDS
-    while time.monotonic() < until:
+
+    def left() -> set[Right]:
         live = read_rights(client) or set()
-        if granted <= live and not gone & live:
-            return
-        time.sleep(0.05)
+        return granted - live | gone & live
+
+    settled(left, _SETTLE_SECONDS)
 
 
 def _right_of(acl: Any) -> Right:

@@ -6,7 +6,6 @@ and refuses what would lose data or move keys to other partitions unless told so
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Any, Literal
 from kafka.admin import ConfigResource, KafkaAdminClient
 from kafka.errors import KafkaError
 
+from hub.bus.settling import settled
 from hub.errors import BrokerError, HubError
 
 _PATIENCE_MS = 30_000
@@ -214,20 +214,11 @@ def apply(client: KafkaAdminClient, wanted: Sequence[TopicSpec], allowed: Collec
         refusals = [f"{name}: {said}" for of_kind in answers.values() for name, said in of_kind.items() if said != "OK"]
         if refusals:
             raise BrokerError("settings were refused: " + "; ".join(refusals))
-    if changes:
-        _wait_until_told(client, wanted)
+    if changes and (left := settled(lambda: differences(client, wanted), _PATIENCE_MS / 1000)):
+        raise BrokerError(
+            f"asked for {_PATIENCE_MS // 1000} s ago and not to be seen yet: " + "; ".join(map(str, left))
+        )
     return changes
-
-
-def _wait_until_told(client: KafkaAdminClient, wanted: Sequence[TopicSpec]) -> None:
-    """The controller answers when it has a change; the brokers hear of it a moment later."""
-    until = time.monotonic() + _PATIENCE_MS / 1000
-    while left := differences(client, wanted):
-        if time.monotonic() > until:
-            raise BrokerError(
-                f"asked for {_PATIENCE_MS // 1000} s ago and not to be seen yet: " + "; ".join(map(str, left))
-            )
-        time.sleep(0.05)
 
 
 def _is_possible(change: Change) -> bool:
