@@ -17,7 +17,7 @@ import asyncssh
 import pytest
 
 from connectors.sftp_folder.source import SftpFolder
-from hub.intake import Batch, Counts, LoggedProblem, Row, RowFault, SourceConfig
+from hub.intake import Batch, Counts, LoggedProblem, Refusal, Row, RowFault, SourceConfig
 from hub.intake.build import source_context
 from tests.support_intake import catalog
 
@@ -190,6 +190,19 @@ def drain(source: SftpFolder, problems: list[LoggedProblem] | None = None) -> li
         portion.close()
     source.close()
     return items
+
+
+def refusals(source: SftpFolder) -> list[tuple[str, Refusal]]:
+    """Every portion that there is now refuses, and is refused."""
+    found = []
+    for portion in source.portions():
+        with pytest.raises(Refusal) as caught:
+            list(portion.batches(0))
+        portion.refuse(caught.value)
+        found.append((portion.name, caught.value))
+        portion.close()
+    source.close()
+    return found
 
 
 def _write(path: Path, content: bytes) -> None:

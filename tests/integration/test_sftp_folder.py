@@ -15,10 +15,9 @@ import pytest
 
 from connectors.sftp_folder.inbox import PIECE, Inbox, Remote
 from connectors.sftp_folder.server import Entry, Server, ServerError
-from connectors.sftp_folder.source import SftpFolder
 from hub.intake import Counts, LoggedProblem, Place, Problem, Refusal, Row
 from tests.support_intake import INSPECTION, csv_bytes, inspection
-from tests.support_sftp import PASSPHRASE, Line, SftpServer, drain, open_sftp
+from tests.support_sftp import PASSPHRASE, Line, SftpServer, drain, open_sftp, refusals
 
 PROBLEM = LoggedProblem(
     Place("a.csv", None, 3), Problem("date", "检查日期", "check_date", "昨天", "日期无法识别", "应为日期"), True
@@ -50,19 +49,6 @@ def names(folder: Path) -> list[str]:
 def numbers(items: list[Any]) -> list[str]:
     assert all(isinstance(item, Row) for item in items), items
     return [item.value["behaviour_number"] for item in items]
-
-
-def refusals(source: SftpFolder) -> list[tuple[str, Refusal]]:
-    """Every portion that there is now refuses, and is refused."""
-    found = []
-    for portion in source.portions():
-        with pytest.raises(Refusal) as caught:
-            list(portion.batches(0))
-        portion.refuse(caught.value)
-        found.append((portion.name, caught.value))
-        portion.close()
-    source.close()
-    return found
 
 
 def test_a_file_is_read_its_list_of_problems_goes_back_and_it_moves(

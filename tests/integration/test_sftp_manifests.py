@@ -17,7 +17,7 @@ from hub.domain.webhook_keys import PUBLIC_PREFIX, parse_public
 from hub.intake.guards.log import GuardLog
 from hub.intake.guards.manifest_box import ManifestBox
 from tests.support_intake import INSPECTION, catalog, csv_bytes, inspection
-from tests.support_sftp import SftpServer, drain, open_sftp
+from tests.support_sftp import SftpServer, drain, open_sftp, refusals
 from tests.support_source_guards import Memory
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -106,8 +106,9 @@ def test_files_that_stay_are_remembered_and_one_that_is_too_large_is_not_fetched
         )) == expected
     assert department.lies() == [DAY, f"{DAY}.sig"] and len(department.memory.outputs) == 1
     (department.folder / "manifest-2026-03-03.json").write_bytes(b" " * ((4 << 20) + 1))
-    (refused,) = department.open().portions()
-    assert refused.name == "manifest-2026-03-03.json"
+    ((name, refusal),) = refusals(department.open())
+    assert name == "manifest-2026-03-03.json" and refusal.code == "too-large"
+    assert department.lies() == [DAY, f"{DAY}.sig"] and department.lies("refused") == [name], "it moved unread"
 
 
 @pytest.mark.parametrize("where", ["given", "judged"])
