@@ -9,6 +9,7 @@ from typing import NamedTuple, cast
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
 from hub.bus.batch import Place
+from hub.bus.bounds import Bounds
 from hub.bus.clients import new_consumer
 from hub.bus.commits import Position
 from hub.bus.records import Headers, Record
@@ -30,39 +31,47 @@ class SpanReader:
     def __init__(self, bootstrap: str, *, patience_seconds: float = 30.0) -> None:
         self._bootstrap, self._patience_seconds = bootstrap, patience_seconds
         self._consumer: Consumer | None = None
+        self._bounds = Bounds(bootstrap, client_id="span-reader")
 
-    def end_of(self, place: Place) -> int:
-        """The offset that the next record of a partition gets. Raises BrokerError."""
-        try:
-            _, end = self._open().get_watermark_offsets(TopicPartition(*place), timeout=self._patience_seconds)
-        except KafkaException as error:
-            raise BrokerError(f"{place[0]}/{place[1]}: {error}") from error
-        return int(end)
+    def ends_of(self, places: Collection[Place]) -> dict[Place, int]:
+        """The offset that the next record of each partition gets. Raises BrokerError."""
+        return self._bounds.ends(places)
 
-    def count_of(self, topic: str) -> int:
-        """How many offsets a topic holds; 0 where it is not there. Raises BrokerError."""
-        consumer = self._open()
-        try:
-            found = consumer.list_topics(topic, timeout=self._patience_seconds).topics[topic]
-            if found.error is not None:
-                return 0
-            marks = [
-                consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=self._patience_seconds)
-                for number in found.partitions
-            ]
-        except KafkaException as error:
-            raise BrokerError(f"{topic}: {error}") from error
-        return sum(end - start for start, end in marks)
+    def counts_of(self, topics: Collection[str]) -> dict[str, int]:
+        """How many offsets each topic holds; 0 where it is not there. Raises BrokerError."""
+        places = [(topic, number) for topic, count in self.partitions_of(topics).items() for number in range(count)]
+        starts, ends = self._bounds.starts(places), self._bounds.ends(places)
+        counts = dict.fromkeys(topics, 0)
+        for place in places:
+            counts[place[0]] += ends[place] - starts[place]
+        return counts
 
-    def offset_at(self, place: Place, milliseconds: int) -> int | None:
-        """The first offset of a partition whose record is of that moment or later (milliseconds since the epoch);
-        ``None`` if there is none. Raises BrokerError."""
+    def partitions_of(self, topics: Collection[str]) -> dict[str, int]:
+        """Topic -> how many partitions it has, of those that there are. Raises BrokerError."""
         try:
-            asked = [TopicPartition(*place, milliseconds)]
-            (found,) = self._open().offsets_for_times(asked, timeout=self._patience_seconds)
+            known = self._open().list_topics(timeout=self._patience_seconds).topics
         except KafkaException as error:
-            raise BrokerError(f"{place[0]}/{place[1]}: {error}") from error
-        return int(found.offset) if found.offset >= 0 else None
+            raise BrokerError(f"{self._bootstrap}: {error}") from error
+        return {name: len(known[name].partitions) for name in topics if name in known}
+
+    def spans_since(self, milliseconds: int, ends: Mapping[Place, int]) -> dict[Place, Span]:
+        """From the first record of each partition that is of that moment or later (milliseconds since the epoch) up
+        to its end, of those that have one before it. Raises BrokerError."""
+        if not ends:
+            return {}
+        try:
+            asked = [TopicPartition(*place, milliseconds) for place in ends]
+            found = self._open().offsets_for_times(asked, timeout=self._patience_seconds)
+        except KafkaException as error:
+            raise BrokerError(f"{self._bootstrap}: {error}") from error
+        spans: dict[Place, Span] = {}
+        for each in found:
+            if each.error is not None:
+                raise BrokerError(f"{each.topic}/{each.partition}: {each.error.str()}")
+            place = (each.topic, each.partition)
+            if 0 <= each.offset < ends[place]:
+                spans[place] = Span(each.offset, ends[place])
+        return spans
 
     def read(self, spans: Mapping[Place, Span]) -> Iterator[list[Record]]:
         """Records batch by batch, those of a partition in its order. Raises BrokerError if nothing is heard for
@@ -112,6 +121,7 @@ class SpanReader:
         if self._consumer is not None:
             self._consumer.close()
             self._consumer = None
+        self._bounds.close()
 
     def _open(self) -> Consumer:
         if self._consumer is None:
@@ -142,11 +152,11 @@ class Backlog:
             committed = position.read(partitions)
         reader = SpanReader(self._bootstrap)
         try:
-            spans: dict[Place, Span] = {}
-            for place in ((self._topic, number) for number in partitions):
-                start, end = committed.get(place), reader.end_of(place)
-                if end > (start or 0):
-                    spans[place] = Span(start, end)
+            ends = reader.ends_of([(self._topic, number) for number in partitions])
+            spans = {
+                place: Span(committed.get(place), end)
+                for place, end in ends.items() if end > (committed.get(place) or 0)
+            }
             for records in reader.read(spans) if spans else ():
                 yield from records
         finally:
@@ -182,11 +192,8 @@ class Since:
     def __call__(self, partitions: Collection[int], milliseconds: int) -> Iterator[Record]:
         reader = SpanReader(self._bootstrap)
         try:
-            spans: dict[Place, Span] = {}
-            for place in ((self._topic, number) for number in partitions):
-                start, end = reader.offset_at(place, milliseconds), reader.end_of(place)
-                if start is not None and start < end:
-                    spans[place] = Span(start, end)
+            places = [(self._topic, number) for number in partitions]
+            spans = reader.spans_since(milliseconds, reader.ends_of(places))
             for records in reader.read(spans) if spans else ():
                 yield from records
         finally:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # not in the package's types
 
 from hub.bus.batch import Place
+from hub.bus.bounds import Bounds
 from hub.bus.clients import new_consumer
 from hub.bus.records import Headers, Record
 from hub.errors import BrokerError
 
 _PATIENCE_SECONDS = 30.0
 _REQUEST_SECONDS = 15.0
-_RETRY_SECONDS = 0.1
-_PASSING = frozenset((
-    KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.UNKNOWN_TOPIC_OR_PART,
-))
 #: ``consume`` waits so long for a full batch, also when the end has been reached.
 _WAIT_SECONDS = 0.02
-_FIRST, _LAST = OffsetSpec.earliest(), OffsetSpec.latest()  # type: ignore[no-untyped-call]  # as above
 #: From so many places on their ends are asked for together, by a client that is made for it.
 _MANY = 8
 
@@ -37,7 +32,7 @@ class Tail:
     def __init__(self, bootstrap: str, topics: Sequence[str], *, is_whole: bool = False) -> None:
         self._bootstrap, self._topics, self._is_whole = bootstrap, list(topics), is_whole
         self._consumer: Consumer | None = None
-        self._admin: AdminClient | None = None
+        self._many = Bounds(bootstrap, client_id="tail")
         self._next: dict[Place, int] = {}
         self._starts: Mapping[Place, int] = {}
 
@@ -64,7 +59,8 @@ class Tail:
     def close(self) -> None:
         if self._consumer is not None:
             self._consumer.close()
-            self._consumer = self._admin = None
+            self._consumer = None
+        self._many.close()
 
     @property
     def starts(self) -> Mapping[Place, int]:
@@ -116,26 +112,9 @@ class Tail:
     def _bounds(self, consumer: Consumer) -> tuple[dict[Place, int], dict[Place, int]]:
         """The first offset of each place, and that behind its last."""
         if len(self._next) >= _MANY:
-            return self._offsets(self._next, _FIRST), self._offsets(self._next, _LAST)
+            return self._many.starts(self._next), self._many.ends(self._next)
         marks = {
             place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=_REQUEST_SECONDS)
             for place in self._next
         }
         return {place: mark[0] for place, mark in marks.items()}, {place: mark[1] for place, mark in marks.items()}
-
-    def _offsets(self, places: Collection[Place], which: OffsetSpec) -> dict[Place, int]:
-        """In one question, however many they are."""
-        if self._admin is None:
-            self._admin = AdminClient({"bootstrap.servers": self._bootstrap, "client.id": "tail", "log_level": 3})
-        until = time.monotonic() + _REQUEST_SECONDS
-        while True:
-            asked = self._admin.list_offsets(
-                {TopicPartition(*place): which for place in places}, request_timeout=_REQUEST_SECONDS
-            )
-            try:
-                return {(place.topic, place.partition): answer.result().offset for place, answer in asked.items()}
-            except KafkaException as error:
-                # Of a topic that was just made, or while a broker changes, the client does not ask again by itself.
-                if error.args[0].code() not in _PASSING or time.monotonic() > until:
-                    raise
-                time.sleep(_RETRY_SECONDS)

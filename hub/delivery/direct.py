@@ -145,12 +145,17 @@ class DirectReceipts:
             return
         self._find_positions(names)
         acknowledged = self._offsets.read([group_of(name) for name in names])
-        spans: dict[Place, Span] = {}
+        moved: dict[Place, int] = {}
         for place in sorted(self._owned):
-            until, at = acknowledged[group_of(self._subscriptions[place[0]])].get(place), self._positions[place]
+            until = acknowledged[group_of(self._subscriptions[place[0]])].get(place)
             # Back is not taken back, and nothing is said twice.
-            if until is not None and until > (at or 0) and self._is_in_log(place, until):
-                spans[place] = Span(at, until)
+            if until is not None and until > (self._positions[place] or 0):
+                moved[place] = until
+        ends = self._reader.ends_of(moved)
+        spans = {
+            place: Span(self._positions[place], until)
+            for place, until in moved.items() if self._is_in_log(place, until, ends[place])
+        }
         if spans:
             for records in self._reader.read(spans):
                 if self._stopping.is_set():
@@ -170,9 +175,9 @@ class DirectReceipts:
             at = found[self._position_group(self._subscriptions[place[0]])].get(place)
             self._positions[place] = self._committed[place] = at
 
-    def _is_in_log(self, place: Place, until: int) -> bool:
+    def _is_in_log(self, place: Place, until: int, end: int) -> bool:
         """Whether a commit is of what there is: one beyond the end would acknowledge what was never written."""
-        is_there = until <= self._reader.end_of(place)
+        is_there = until <= end
         if not is_there and place not in self._odd:
             _log.warning("direct.commit_beyond_end", topic=place[0], partition=place[1], committed=until)
             self._odd.add(place)

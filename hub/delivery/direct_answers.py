@@ -162,7 +162,7 @@ class IndexProgress:
         """Raises BrokerError."""
         inbox = inbox_of(subscription)
         places = [(inbox, number) for number in range(self._partitions(inbox))]
-        ends = {place: self._reader.end_of(place) for place in places}
+        ends = self._reader.ends_of(places)
         committed = self._offsets.read([self._group])[self._group]
         return all(committed.get(place, 0) >= end for place, end in ends.items())
 

@@ -123,16 +123,9 @@ class ReplayDesk:
         self, reader: SpanReader, topic: str, partitions: Collection[int], wanted: Range
     ) -> tuple[dict[tuple[str, int], Span], dict[int, int]]:
         """From the first record of the range to the end of now: what came later may have taken it back."""
-        moment = int(wanted.since.timestamp() * 1000)
-        spans: dict[tuple[str, int], Span] = {}
-        known: dict[int, int] = {}
-        for number in partitions:
-            place = (topic, number)
-            known[number] = reader.end_of(place)
-            start = reader.offset_at(place, moment)
-            if start is not None and start < known[number]:
-                spans[place] = Span(start, known[number])
-        return spans, known
+        ends = reader.ends_of([(topic, number) for number in partitions])
+        spans = reader.spans_since(int(wanted.since.timestamp() * 1000), ends)
+        return spans, {number: end for (_, number), end in ends.items()}
 
     def _planned(
         self, subscription: str, wanted: Range, records: list[Record], committed: Mapping[int, int],

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
-from hub.bus.reader import partitions_of
 from hub.bus.spans import Span, SpanReader
 from hub.contracts.catalog import Catalog
 from hub.domain.at_risk import ClockKey, OpenClock
@@ -21,8 +20,8 @@ class OpenClocks:
     A suspended clock does not fall due, and one without a due time cannot.
     """
 
-    def __init__(self, bootstrap: str, catalog: Catalog, *, topic: str = STATES) -> None:
-        self._bootstrap, self._catalog, self._topic = bootstrap, catalog, topic
+    def __init__(self, catalog: Catalog, *, topic: str = STATES) -> None:
+        self._catalog, self._topic = catalog, topic
         self._clocks: dict[ClockKey, OpenClock] = {}
         self._read_to: dict[Place, int] = {}
         self._readers: dict[int, Callable[[bytes], dict[str, Any]]] = {}
@@ -30,9 +29,8 @@ class OpenClocks:
     def look(self, reader: SpanReader, only: Collection[ClockKey] | None = None) -> dict[ClockKey, OpenClock]:
         """The clocks as they are on the log now; of ``only`` those, where it is given. Raises BrokerError."""
         spans: dict[Place, Span] = {}
-        for number in range(partitions_of(self._bootstrap, self._topic)):
-            place = self._topic, number
-            end = reader.end_of(place)
+        count = reader.partitions_of([self._topic]).get(self._topic, 0)
+        for place, end in reader.ends_of([(self._topic, number) for number in range(count)]).items():
             begin = self._read_to.get(place)
             if begin is None or end < begin:  # new to us, or another topic of the same name
                 begin = 0

@@ -39,7 +39,7 @@ class Watch:
         self._reader = SpanReader(bootstrap)
         self._alerts = Tail(bootstrap, [alerts])
         self._catalog, self._dead_letters = catalog, list(dead_letters)
-        self._clocks, self._keeps_clocks = OpenClocks(bootstrap, catalog, topic=states), keeps_clocks
+        self._clocks, self._keeps_clocks = OpenClocks(catalog, topic=states), keeps_clocks
         clocks_of = ClocksOfRecord(catalog, rules)
         self._books = {
             group: UnreadBook(clocks_of, roles.get(group, Role("none")), limit=limit) for group in groups
@@ -90,7 +90,7 @@ class Watch:
         self._alerts.close()
 
     def _count_dead_letters(self) -> dict[str, int]:
-        return {topic: self._reader.count_of(topic) for topic in self._dead_letters}
+        return self._reader.counts_of(self._dead_letters)
 
     def _silent_sources(self) -> list[str]:
         if self._alerts.is_new:

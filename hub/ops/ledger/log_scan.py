@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from hub.bus.reader import partitions_of, read_after, read_topics
+from hub.bus.reader import partitions_of_all, read_after, read_topics
 from hub.bus.records import Record, header
 from hub.domain.murmur2 import partition_of
 
@@ -63,8 +63,9 @@ class LogScan:
         return (subject.decode("utf-8", "replace"), caused) if caused else None
 
     def _of_partition(self, subject: str) -> Iterator[Record]:
-        count = partitions_of(self._bootstrap, _DECISIONS)
-        narrow = [name for name in self._topics if partitions_of(self._bootstrap, name) != count]
+        counts = partitions_of_all(self._bootstrap, [_DECISIONS, *self._topics])
+        count = counts.get(_DECISIONS, 0)
+        narrow = [name for name in self._topics if counts.get(name, 0) != count]
         wide = [name for name in self._topics if name not in narrow]
         yield from read_topics(self._bootstrap, wide, partition_of(subject.encode(), count) if count else 0)
         if narrow:
