@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from connectors.export_folder.source import ExportFolder
+from hub.bus.reader import read_topics
 from hub.contracts.catalog import Catalog
 from hub.intake import Batch, Row, RowFault, SourceConfig
 from hub.intake.build import source_context
@@ -32,6 +33,17 @@ LEAD = (
 @lru_cache
 def catalog() -> Catalog:
     return Catalog.load(ROOT)
+
+
+def records(bootstrap: str, topic: str, source: str) -> list[dict[str, Any]]:
+    """Headers (text), key and value of every record of a source on a topic, by partition and offset."""
+    found = []
+    for record in sorted(read_topics(bootstrap, [topic]), key=lambda each: (each.partition, each.offset)):
+        headers: dict[str, Any] = {name: (value or b"").decode() for name, value in record.headers}
+        if headers["ce_source"] == f"/sources/{source}":
+            value = catalog().decode(record.value or b"")[1]
+            found.append({**headers, "key": record.key, "value": value})
+    return found
 
 
 def config(folder: Path, **more: Any) -> SourceConfig:

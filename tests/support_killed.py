@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support_databases import PASSWORD
-from tests.support_intake import ROOT
-from tests.support_sql import records
+from tests.support_intake import ROOT, records
 from tests.support_topics import having
 
 #: ``make chaos`` sets it: then 50,000 rows and twenty kills at least, else a few.

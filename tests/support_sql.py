@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
-from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from connectors.sql.source import SqlSource
 from hub.intake import Counts, Row, RowFault, SourceConfig
@@ -84,25 +83,3 @@ def drain(source: SqlSource, *, start: int = 0, is_finished: bool = True) -> lis
         if not is_finished:
             break
     return items
-
-
-def records(bootstrap: str, topic: str, source: str) -> list[dict[str, Any]]:
-    """Headers (text) and value of every record of a source on a topic, by partition and offset."""
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "test-sql", "enable.partition.eof": True,
-                         "enable.auto.commit": False})  # fmt: skip
-    partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-    found, open_partitions = [], set(partitions)
-    while open_partitions:
-        for message in consumer.consume(5000, timeout=0.2):
-            error = message.error()
-            if error is not None:
-                assert error.code() == KafkaError._PARTITION_EOF
-                open_partitions.discard(message.partition())
-                continue
-            pairs = cast("list[tuple[str, bytes]]", message.headers())
-            headers: dict[str, Any] = {name: value.decode() for name, value in pairs}
-            if headers["ce_source"] == f"/sources/{source}":
-                found.append({**headers, "key": message.key(), "value": catalog().decode(message.value() or b"")[1]})
-    consumer.close()
-    return found

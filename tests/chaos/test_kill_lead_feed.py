@@ -30,9 +30,8 @@ from hub.uplink.receipts import RECEIPTS_TOPIC
 from tests.conftest import CreateTopics, IndexLike, KafkaLike
 from tests.support_clock_load import wait_until
 from tests.support_groups import delete_groups, remove_members
-from tests.support_intake import ROOT, catalog
+from tests.support_intake import ROOT, catalog, records
 from tests.support_lead_feed import NAME, TOKEN, Platform, feed_config, lead_output
-from tests.support_sql import records
 
 #: ``make chaos`` sets it: then 50,000 tasks and twenty kills of each at least, else a few.
 ROUNDS = int(os.environ.get("HUB_CHAOS_ROUNDS", "0"))

@@ -20,7 +20,7 @@ from hub.intake import template
 from hub.settings import PROJECT_ROOT
 from tests.conftest import IndexLike, KafkaLike
 from tests.support_contracts import ROOT, catalog
-from tests.support_sql import records
+from tests.support_intake import records
 from tests.support_topics import having
 
 GUIDE = (PROJECT_ROOT / "docs" / "connectors.md").read_text(encoding="utf-8")

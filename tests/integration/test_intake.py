@@ -12,11 +12,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import redis
-from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from hub.bench.intake_rows import write_export
 from hub.intake import Counts, SourceConfig
@@ -26,7 +25,7 @@ from hub.intake.lock import SourceBusyError
 from hub.intake.service import IntakeService
 from hub.intake.session import IntakeSession, Means
 from tests.conftest import IndexLike, KafkaLike
-from tests.support_intake import INSPECTION, ROOT, catalog, config, csv_bytes, inspection
+from tests.support_intake import INSPECTION, ROOT, catalog, config, csv_bytes, inspection, records
 from tests.support_topics import having
 
 TOPICS = ("inspection.results.v1", "enforcement.penalties.v1", "blacklist.notices.v1", "complaint.leads.v1",
@@ -66,26 +65,7 @@ class Hub:
         (self.folder / name).write_bytes(csv_bytes(INSPECTION, rows, encoding="gb18030"))
 
     def records(self, topic: str = TOPICS[0]) -> list[dict[str, Any]]:
-        """Headers (text) and value of every record, by partition and offset."""
-        consumer = Consumer({"bootstrap.servers": self.bootstrap, "group.id": "test", "enable.partition.eof": True,
-                             "enable.auto.commit": False})
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-        found, open_partitions = [], set(partitions)
-        while open_partitions:
-            for message in consumer.consume(5000, timeout=0.2):
-                error = message.error()
-                if error is not None:
-                    assert error.code() == KafkaError._PARTITION_EOF
-                    open_partitions.discard(message.partition())
-                    continue
-                pairs = cast("list[tuple[str, bytes]]", message.headers())
-                headers: dict[str, Any] = {name: value.decode() for name, value in pairs}
-                if headers["ce_source"] == f"/sources/{self.source}":
-                    value = catalog().decode(message.value() or b"")[1]
-                    found.append({**headers, "key": message.key(), "value": value})
-        consumer.close()
-        return found
+        return records(self.bootstrap, topic, self.source)
 
 
 @pytest.fixture(scope="module")

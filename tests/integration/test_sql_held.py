@@ -22,8 +22,8 @@ from hub.cli.connect import app
 from hub.intake.build import build_intake
 from hub.intake.engine import Outcome
 from tests.conftest import IndexLike, KafkaLike
-from tests.support_intake import catalog
-from tests.support_sql import BLACKLIST_COLUMNS, execute, insert, listing_row, records, sql_config
+from tests.support_intake import catalog, records
+from tests.support_sql import BLACKLIST_COLUMNS, execute, insert, listing_row, sql_config
 from tests.support_topics import having
 
 TOPICS = ("blacklist.notices.v1", "intake.rejections.v1")
