@@ -127,13 +127,14 @@ class MemoryDesk:
 
 
 class MemoryReader:
-    """Records by their place."""
+    """Records by their place, as they are at each look."""
 
     def __init__(self, records: Sequence[Record]) -> None:
-        self._by_place = {Position(each.topic, each.partition, each.offset): each for each in records}
+        self._records = records
 
     def fetch(self, positions: Iterable[Position]) -> dict[Position, Record]:
-        return {each: self._by_place[each] for each in positions if each in self._by_place}
+        by_place = {Position(each.topic, each.partition, each.offset): each for each in self._records}
+        return {each: by_place[each] for each in positions if each in by_place}
 
     def close(self) -> None:
         """Nothing is held."""

@@ -16,8 +16,8 @@ from hub.access.passwords import hash_password, is_right
 from hub.access.refusal import RefusalError
 from hub.access.revision_log import RevisionCodec
 from hub.contracts.catalog import Catalog
-from hub.contracts.views import scrub
 from hub.domain.rights import REPORTED_ROLES, ROLES, Role, role_faults
+from hub.domain.scrubbing import scrub
 from hub.domain.vault import Vault
 
 ACCOUNTS_TOPIC, ACCOUNTS_SCHEMA = "access.accounts.v1", "hub/account"

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-import structlog
 import typer
 
-from hub.cli.steady_log import SteadyLogger
+from hub.cli.steady_log import configure
 from hub.domain.calendar import SHANGHAI
 from hub.domain.plain import to_plain
 from hub.errors import HubError, UsageError
@@ -44,17 +42,7 @@ def settings_of(data: Path | None = None, **more: Any) -> Settings:
     level = _LEVELS.get(settings.log_level.lower())
     if level is None:
         raise UsageError(f"HUB_LOG_LEVEL is one of {', '.join(_LEVELS)}, not {settings.log_level!r}.")
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"]),
-        ],
-        logger_factory=lambda *_: SteadyLogger(sys.stderr),
-    )
+    configure(level)
     return settings
 
 

@@ -29,13 +29,12 @@ whatever the schema says of a text, an identity number with its check character 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal
 
 from hub.contracts.codec import Schema
 from hub.contracts.fields import Field, Privacy, parse_fields
-from hub.domain.identifiers import is_id_card, is_uscc
+from hub.domain.scrubbing import HIDDEN, LONG_NUMBER, is_identity_number, scrub, strip_identity
 from hub.errors import ContractError
 
 VIEWS = ("public", "partner", "uplink", "full")
@@ -45,7 +44,6 @@ UPLINK = "uplink"
 PARTY_NUMBER = "party_certificate_number"
 Action = Literal["keep", "mask", "drop"]
 
-HIDDEN = "******"
 #: Parties of these kinds (codes party-kind) are no natural persons: 法人, 非法人组织, 个体工商户.
 _ORGANISATIONS = frozenset({"02", "03", "04"})
 #: From this length on an identity number keeps its last four characters: fewer would give away most.
@@ -74,52 +72,6 @@ def mask(kind: str, value: str) -> str:
         return value
     masked = _MASKS[kind](value)
     return masked if masked != value else masked + "*"
-
-
-#: Full-width digits are digits to a reader; one character for one, so that places agree.
-_NARROW = str.maketrans("０１２３４５６７８９Ｘｘ", "0123456789XX")
-#: No personal number is shorter: a cheap look before the dear one. ``\d`` takes full-width digits too.
-_LONG_NUMBER = re.compile(r"\d{11}")
-_MONTH_DAY = r"(?:0[1-9]|1[0-2])(?:0[1-9]|[12][0-9]|3[01])"
-_PERSONAL_NUMBER = re.compile(
-    r"(?<![0-9])(?:"
-    rf"[1-9][0-9]{{5}}(?:1[89]|20)[0-9]{{2}}{_MONTH_DAY}[0-9]{{3}}[0-9Xx]"  # GB 11643
-    rf"|[1-9][0-9]{{5}}[0-9]{{2}}{_MONTH_DAY}[0-9]{{3}}"  # of before 1999: 15 digits
-    r"|(?:86)?1[3-9][0-9]{9}"  # mobile telephone
-    r")(?![0-9])"
-)
-
-
-def scrub(text: str, secrets: list[tuple[str, str]]) -> str:
-    """``text`` without personal numbers, and with each secret replaced by what is to stand for it."""
-    for value, replacement in secrets:
-        text = text.replace(value, replacement)
-    return _hide_numbers(text, _is_enterprise_code) if _LONG_NUMBER.search(text) else text
-
-
-def strip_identity(text: str) -> str:
-    """``text`` without identity numbers; other long numbers, such as those of documents, stay."""
-    return _hide_numbers(text, lambda number: not _is_identity(number))
-
-
-def _hide_numbers(text: str, is_harmless: Callable[[str], bool]) -> str:
-    narrow = text.translate(_NARROW)
-    pieces, end = [], 0
-    for match in _PERSONAL_NUMBER.finditer(narrow):
-        if is_harmless(match[0].upper()):
-            continue
-        pieces += [text[end : match.start()], HIDDEN]
-        end = match.end()
-    return "".join([*pieces, text[end:]])
-
-
-def _is_enterprise_code(number: str) -> bool:
-    """A code of digits alone can have the form of an identity number; its check characters tell."""
-    return is_uscc(number) and not is_id_card(number)
-
-
-def _is_identity(number: str) -> bool:
-    return is_id_card(number) and not is_uscc(number)
 
 
 def action_for(privacy: Privacy, has_mask: bool, view: str) -> Action:
@@ -248,7 +200,7 @@ class Projection:
                 continue
             content = value[name]
             action = for_person if is_person else for_organisation
-            if action == "keep" and field.mask == "identity-number" and content and _is_identity(content):
+            if action == "keep" and field.mask == "identity-number" and content and is_identity_number(content):
                 # An export that put a person's number into the column of the enterprise's code.
                 action = for_person
             if field.items:
@@ -291,7 +243,7 @@ def _clean(value: dict[str, Any], texts: tuple[_Text, ...], secrets: list[tuple[
         if isinstance(content, str):
             if is_scrubbed:
                 value[name] = scrub(content, secrets)
-            elif _LONG_NUMBER.search(content):
+            elif LONG_NUMBER.search(content):
                 value[name] = strip_identity(content)
         elif inner:
             for row in content:

@@ -26,7 +26,6 @@ from hub.bus.outlet import AttemptFailedError
 from hub.bus.records import Output, Record
 from hub.bus.tasks import Tasks
 from hub.contracts.catalog import Catalog
-from hub.contracts.views import strip_identity
 from hub.disclosure.ahead import Backlog, LookAhead, ReceiptLoader
 from hub.disclosure.late import LateReceipts
 from hub.disclosure.orders import OrderReader
@@ -36,6 +35,7 @@ from hub.disclosure.sink import REFUSED, BatchRefusedError, NotYet, Receipt, Res
 from hub.disclosure.status import ChannelStatus
 from hub.domain.circuit import Circuit, CircuitState
 from hub.domain.retry import doubled
+from hub.domain.scrubbing import strip_identity
 from hub.errors import ContractError, HubError, PoisonError
 
 #: Waits between attempts at one order: the first, and the longest. An order never gives up: its clock tells a person.

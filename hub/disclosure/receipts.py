@@ -8,10 +8,10 @@ from datetime import datetime
 from hub.bus.records import Output, Record
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
-from hub.contracts.views import strip_identity
 from hub.disclosure.orders import Read
 from hub.disclosure.sink import Receipt
 from hub.domain.events import output_id
+from hub.domain.scrubbing import strip_identity
 
 RECEIPTS_TOPIC = "disclosure.receipts.v1"
 RECEIPT_SCHEMA = "hub/disclosure-receipt"

@@ -16,7 +16,6 @@ from hub.bus.records import Output, Record
 from hub.bus.tail import Tail
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
-from hub.contracts.views import scrub
 from hub.domain.acts import (
     Act,
     Actor,
@@ -31,6 +30,7 @@ from hub.domain.acts import (
     why_not_used,
 )
 from hub.domain.events import Envelope, new_traceparent
+from hub.domain.scrubbing import scrub_words
 from hub.errors import BrokerError, ContractError, InputError, PoisonError
 
 ACTS_TOPIC = "audit.acts.v1"
@@ -98,9 +98,9 @@ class ActsDesk:
     ) -> Request:
         """Puts on record that somebody is about to do something, or with ``needs_second`` wants to. Raises InputError
         for what is missing."""
-        clean = [(scrub(name, []), scrub(value, [])) for name, value in details]
+        clean = [(scrub_words(name), scrub_words(value)) for name, value in details]
         act = new_act(
-            kind, who, target, scrub(reason, []), self._now(), details=clean, needs_second=needs_second
+            kind, who, target, scrub_words(reason), self._now(), details=clean, needs_second=needs_second
         )
         return Request(self.record(act), "asked")
 
@@ -108,8 +108,8 @@ class ActsDesk:
         self, kind: str, who: Actor, target: str, reason: str, *, details: Sequence[tuple[str, str]] = ()
     ) -> Act:
         """Puts on record that somebody looks at something; before it is shown. Raises InputError."""
-        clean = [(scrub(name, []), scrub(value, [])) for name, value in details]
-        return self.record(new_act(kind, who, target, scrub(reason, []), self._now(), details=clean, state="done"))
+        clean = [(scrub_words(name), scrub_words(value)) for name, value in details]
+        return self.record(new_act(kind, who, target, scrub_words(reason), self._now(), details=clean, state="done"))
 
     def approve(self, request_id: str, who: Actor, reason: str) -> Request:
         """Approves what another asked. Raises InputError where that may not be, or somebody else was first."""
@@ -121,7 +121,7 @@ class ActsDesk:
 
     def end(self, request: Request, who: Actor, state: State, outcome: str) -> Act:
         """Puts on record how it went: ``done`` or ``failed``, with what came of it."""
-        text = scrub(outcome, [])[:_MAX_OUTCOME]
+        text = scrub_words(outcome)[:_MAX_OUTCOME]
         return self.record(next_step(request, state, who, self._now(), outcome=text))
 
     @contextmanager
@@ -227,10 +227,10 @@ class ActsDesk:
 
 def _clean(act: Act) -> Act:
     """The act without personal numbers. A first step gets the digest of what stands on record."""
-    if scrub(act.target, []) != act.target:
+    if scrub_words(act.target) != act.target:
         raise InputError("target: it holds a personal number; name what is acted upon by the hub's ids")
-    details = tuple((scrub(name, []), scrub(value, [])) for name, value in act.details)
-    clean = act._replace(reason=scrub(act.reason, []), details=details)
+    details = tuple((scrub_words(name), scrub_words(value)) for name, value in act.details)
+    clean = act._replace(reason=scrub_words(act.reason), details=details)
     # The digest of a later step is that of what was asked, which is clean already.
     is_first = act.content_digest == _digest(act)
     return clean._replace(content_digest=_digest(clean)) if is_first else clean

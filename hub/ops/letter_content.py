@@ -8,7 +8,8 @@ from typing import Any, Literal, NamedTuple
 
 from hub.contracts.catalog import Catalog
 from hub.contracts.codec import Schema
-from hub.contracts.views import DERIVED_VIEWS, scrub
+from hub.contracts.views import DERIVED_VIEWS
+from hub.domain.scrubbing import scrub_words
 from hub.errors import ContractError, PoisonError
 
 View = Literal["public", "partner"]
@@ -51,7 +52,7 @@ def _own(found: Mapping[str, Any], catalog: Catalog, view: View) -> dict[str, An
             inner = content_of(entry, catalog, view)
             shown[name] = inner.fields if inner.fields is not None else f"{inner.size} bytes: {inner.note}"
         elif isinstance(entry, str):
-            shown[name] = scrub(entry, [])
+            shown[name] = scrub_words(entry)
         elif isinstance(entry, list | dict):
             # Rows within are not looked into one by one: how many there are says enough here.
             shown[name] = f"{len(entry)} entries"

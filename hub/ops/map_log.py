@@ -19,10 +19,10 @@ from hub.bus.records import Output
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import to_headers
 from hub.contracts.map import HubMap
-from hub.contracts.views import strip_identity
 from hub.domain.events import Envelope, derive_id, new_traceparent
 from hub.domain.map_diff import MapChange, differences
 from hub.domain.plain import whole_millis
+from hub.domain.scrubbing import strip_identity
 from hub.errors import BrokerError, ContractError, PoisonError
 
 MAPS_TOPIC = "reference.maps.v1"

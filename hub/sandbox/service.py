@@ -132,7 +132,7 @@ async def _serve(
 ) -> None:
     servers = {
         name: _Server(uvicorn.Config(
-            app, log_level="warning", access_log=False, lifespan="on", ws="none",
+            app, log_config=None, log_level="warning", access_log=False, lifespan="on", ws="none",
             timeout_graceful_shutdown=GRACE_SECONDS,
         ))
         for name, app in apps.items()

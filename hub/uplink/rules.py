@@ -21,8 +21,8 @@ from hub.bus.records import Record, header
 from hub.contracts.catalog import Catalog
 from hub.contracts.cloudevents import from_headers
 from hub.contracts.codec import Schema
-from hub.contracts.views import scrub
 from hub.domain.events import Envelope, derive_id, output_id
+from hub.domain.scrubbing import scrub
 from hub.errors import PoisonError
 from hub.uplink.answer import Action, LeadAnswer, Uplink
 

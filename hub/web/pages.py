@@ -24,7 +24,7 @@ from hub.web import readers
 from hub.web.cursor import MAX_LENGTH, Cursors
 from hub.web.marks import open_to
 from hub.web.pages_description import CLOCK, HOLDING, LINK, NOTICE, TRACE, page_of
-from hub.web.problem import problems, respond, unavailable
+from hub.web.problem import problems, respond, route_of, unavailable
 from hub.web.readers import Caller, Callers, ClockLine, Position, Readers
 
 MAX_LIMIT, DEFAULT_LIMIT = 200, 50
@@ -63,7 +63,7 @@ def pages_router(
         except HubError as error:
             if not error.is_retryable:
                 raise
-            _log.warning("pages.unavailable", route=request.scope["route"].path, error=type(error).__name__)
+            _log.warning("pages.unavailable", route=route_of(request), error=type(error).__name__)
             return respond(unavailable("the hub cannot tell right now; try again"), request.url.path)
 
     def paged(

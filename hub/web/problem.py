@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -18,6 +18,12 @@ def respond(problem: ProblemError, instance: str) -> Response:
         problem.document(instance), status_code=problem.status, headers=problem.headers,
         media_type="application/problem+json",
     )
+
+
+def route_of(request: Request) -> str:
+    """The address of a request as its route names it, for log lines: in the path itself anything may stand, a personal
+    number too. ``-`` where no route is of it."""
+    return getattr(request.scope.get("route"), "path", "-")
 
 
 #: Seconds after which it is worth trying again while Kafka or Redis is away.

@@ -30,7 +30,7 @@ class HealthServer:
 
     def __init__(self, app: FastAPI, listening: socket.socket) -> None:
         config = uvicorn.Config(
-            app, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=1,
+            app, log_config=None, log_level="warning", access_log=False, ws="none", timeout_graceful_shutdown=1,
         )
         self._server, self._listening = uvicorn.Server(config), listening
 

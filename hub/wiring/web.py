@@ -76,8 +76,8 @@ def build_web(
     publisher = KafkaPublisher(settings.bootstrap, client_id="web")
     parts = build_app(settings, hub_map, catalog, publisher, document, clocks)
     config = uvicorn.Config(
-        parts.app, host=settings.web_host, port=settings.web_port, log_level="warning", access_log=False,
-        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        parts.app, host=settings.web_host, port=settings.web_port, log_config=None, log_level="warning",
+        access_log=False, timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         # Whom a request comes from, and whether by https, is a proxy's word only where it is named.
         proxy_headers=bool(settings.trusted_proxies), forwarded_allow_ips=settings.trusted_proxies or "",
     )

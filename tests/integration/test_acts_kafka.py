@@ -70,6 +70,15 @@ def test_no_personal_number_gets_on_record(kafka: KafkaLike, desk: ActsDesk) -> 
     assert [request.passed_over for request in desk.read()] == [(), ()]
 
 
+def test_an_id_that_looks_like_a_telephone_is_an_id(kafka: KafkaLike, desk: ActsDesk) -> None:
+    id_ = "1727b669-3837-57f1-9c99-17721196099a"
+    asked = desk.ask("personal.data.look", LI, id_, f"核实{id_}", details=[("notice", id_)]).asked
+    assert (asked.target, asked.reason, asked.details) == (id_, f"核实{id_}", (("notice", id_),))
+    for other in (f"{PHONE[:8]}-{PHONE[8:]}00-17721196099", "17721196099", f"{id_}-17721196099"):
+        with pytest.raises(InputError, match="target"):
+            desk.look("personal.data.look", LI, other, "核实")
+
+
 def test_acts_are_found_by_time_who_kind_and_target(desk: ActsDesk) -> None:
     first = desk.ask("dead-letter.redrive", LI, "routing.dead-letters.v1:0:1", "已修复").asked
     second = desk.ask("delivery.release", WANG, "works-bidding", "已修复", needs_second=True).asked

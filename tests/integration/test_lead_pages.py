@@ -14,7 +14,10 @@ from hub.contracts.cloudevents import to_headers
 from hub.domain.desk import LeadEntry
 from hub.domain.events import Envelope, entity_id, event_id, new_traceparent
 from hub.intake.forms import FormDesk
+from hub.ops.ledger.desk_facts import FactKey
+from hub.ops.ledger.desks import moved_leads
 from hub.ops.ledger.view import Ledger
+from hub.state.desk_index import LEADS
 from hub.web.site.portal.lead_pages import lead_pages
 from hub.web.site.portal.leads import CLAIM, CLOSE, LEAD_TOPIC, LedgerLeads
 from tests.integration.test_entry_pages import OnceDesk
@@ -41,23 +44,26 @@ class Leads:
         for name, channel in ((OWN, "12345"), (FEED, "national"), ("exports", "12345")):
             self.add(name, channel)
 
-    def add(self, name: str, channel: str, status: str = "received") -> str:
+    def add(self, name: str, channel: str, status: str = "received", **more: Any) -> str:
         schema, row = catalog().schema("complaint/lead"), f"L-{name}"
+        dates = {"accepted_date": None, "resolved_date": None, "resolution": None, **more}
         value = sample(
             schema, record_unique_identity=row, channel=channel, lead_kind="complaint", status=status,
-            received_date=date(2026, 3, 2), accepted_date=None, resolved_date=None, resolution=None,
-            complainant_phone=PHONE, handling_department_code=FINANCE, region_code="623001", is_anonymous=False,
+            received_date=date(2026, 3, 2), complainant_phone=PHONE, handling_department_code=FINANCE,
+            region_code="623001", is_anonymous=False, **dates,
         )
         fact = entity_id(name, row)
+        sequence = self.entries[fact].sequence + 1 if fact in self.entries else 1
         envelope = Envelope(
-            id=event_id(name, row, 1), source=f"/sources/{name}", type="complaint.lead.received", subject=SUBJECT,
-            time=NOW, correlation_id=fact, traceparent=new_traceparent(row), sequence=1, natural_key=row,
+            id=event_id(name, row, sequence), source=f"/sources/{name}", type=f"complaint.lead.{status}",
+            subject=SUBJECT, time=NOW, correlation_id=fact, traceparent=new_traceparent(row), sequence=sequence,
+            natural_key=row,
         )
         self.records.append(Record(
             LEAD_TOPIC, 0, len(self.records), 0, SUBJECT.encode(), schema.encode(value), to_headers(envelope)
         ))
         self.entries[fact] = LeadEntry(
-            1, fact, envelope.id, SUBJECT, "complaint", status, "623001", "2026-03-02", None, channel, None
+            sequence, fact, envelope.id, SUBJECT, "complaint", status, "623001", "2026-03-02", None, channel, None
         )
         return fact
 
@@ -137,6 +143,32 @@ def test_it_is_closed_with_what_came_of_it(here: Site, leads: Leads, desk: OnceD
     assert browser.post(path, {"on": "2026-03-04", "resolution": "已责令改正"}).status_code == 303
     (taken,) = desk.taken
     assert (taken.type, taken.row.value["resolution"]) == (CLOSE, "已责令改正")
+
+
+def test_an_old_page_takes_back_nothing(here: Site, leads: Leads, desk: OnceDesk) -> None:
+    path, browser = f"/desk/leads/{leads.of(OWN)}", signed_in(here, "fin-clerk")
+    leads.add(OWN, "12345", "accepted", accepted_date=date(2026, 3, 3))
+    # What stands there already is done; another day would be another claim.
+    assert browser.post(f"{path}/claim", {"on": "2026-03-03"}).status_code == 303
+    again = browser.post(f"{path}/claim", {"on": "2026-03-04"})
+    assert again.status_code == 409 and "线索状态已变化" in again.text and "/close" in again.text
+    closed = {"accepted_date": date(2026, 3, 3), "resolved_date": date(2026, 3, 4), "resolution": "已责令改正"}
+    leads.add(OWN, "12345", "resolved", **closed)
+    assert browser.post(f"{path}/claim", {"on": "2026-03-03"}).status_code == 409
+    assert browser.post(f"{path}/close", {"on": "2026-03-04", "resolution": "不予立案"}).status_code == 409
+    assert browser.post(f"{path}/close", {"on": "2026-03-04", "resolution": "已责令改正"}).status_code == 303
+    assert desk.taken == []
+
+
+def test_a_lead_that_another_department_took_over_is_gone(here: Site, leads: Leads, desk: OnceDesk) -> None:
+    fact, browser = leads.of(OWN), signed_in(here, "fin-clerk")
+    assert browser.get(f"/desk/leads/{fact}").status_code == 200
+    owner = FactKey("another", LEADS.name, fact)
+    moved = dict(moved_leads({owner: leads.entries[fact]._replace(sequence=2)}, {fact: FINANCE}))
+    leads.entries[fact] = cast(LeadEntry, moved[FactKey(FINANCE, LEADS.name, fact)])
+    answers = [browser.get(f"/desk/leads/{fact}"), browser.get(f"/live/leads/{fact}"),
+               browser.post(f"/desk/leads/{fact}/claim", {"on": "2026-03-03"})]
+    assert [each.status_code for each in answers] == [404] * 3 and desk.taken == []
 
 
 @pytest.mark.parametrize("on", ["", "昨天", "2026-13-01"])

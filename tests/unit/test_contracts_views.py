@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hub.contracts.fields import Field
-from hub.contracts.views import HIDDEN, action_for, derive_definition, mask, scrub
+from hub.contracts.views import action_for, derive_definition, mask
+from hub.domain.scrubbing import HIDDEN, scrub
 from hub.errors import ContractError
 from tests.support_contracts import IDENTITY_NUMBER, PHONE, catalog, records, sample
 

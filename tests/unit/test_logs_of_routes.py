@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from hub.bus.records import Output
@@ -21,6 +22,7 @@ from hub.state.quotas import MemoryQuotas
 from hub.web.app import create_app, health_router
 from hub.web.feedback import feedback_router
 from hub.web.quota import limit
+from hub.web.site.errors import add_errors
 from tests import support_http_intake
 from tests.integration.test_pull import KEY, NAME, TOKEN, Desk, Idle, router_of
 from tests.support_contracts import IDENTITY_NUMBER, PHONE, catalog
@@ -70,6 +72,22 @@ def app_of(*, is_away: bool, address: Quota | None = None) -> Any:
         ("", made.router()),
     ])
     limit(app, quotas=MemoryQuotas(), identify=lambda token: None, caller=None, address=address)
+    return app
+
+
+def pages_app() -> FastAPI:
+    """Pages whose parts fail in both ways."""
+    app = FastAPI()
+    add_errors(app)
+
+    @app.get("/desk/events/{name}")
+    def away(name: str) -> None:
+        raise IndexUnavailableError(f"away: {name}")
+
+    @app.get("/desk/notices/{name}")
+    def faulty(name: str) -> None:
+        raise ValueError(name)
+
     return app
 
 
@@ -123,3 +141,19 @@ def test_nothing_of_it_is_logged(
         for secret in SECRETS:
             assert secret not in line, line.replace(secret, "<here>")
 
+
+
+def test_nor_what_is_typed_into_the_address_of_a_page(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    client = TestClient(pages_app(), raise_server_exceptions=False)
+    with structlog.testing.capture_logs() as lines:
+        seen = [client.get(f"{path}/{IDENTITY_NUMBER}?q={PHONE}").status_code
+                for path in ("/desk/events", "/desk/notices", "/desk")]
+    assert seen == [503, 500, 404]
+    assert [(line["event"], line["route"]) for line in lines] == [
+        ("web.unavailable", "/desk/events/{name}"), ("web.failed", "/desk/notices/{name}"),
+    ]
+    said = json.dumps(lines) + "".join(
+        record.getMessage() for record in caplog.records if not record.name.startswith(("httpx", "httpcore"))
+    )
+    assert IDENTITY_NUMBER not in said and PHONE not in said

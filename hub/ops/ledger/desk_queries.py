@@ -7,6 +7,7 @@ Nothing personal is in the answers: ids, codes of enterprises, days, states, and
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -21,6 +22,7 @@ from hub.domain.desk import (
     is_person,
     score,
 )
+from hub.ops.ledger.desk_facts import ELSEWHERE
 from hub.ops.ledger.queries import Trace, trace
 from hub.ops.ledger.view import Ledger
 from hub.state.desk_index import CLOCKS, LEADS, NOTICES
@@ -147,9 +149,10 @@ def leads(
 
 
 def lead_of(ledger: Ledger, department: str, correlation_id: str) -> DeskLead | None:
-    """One lead that a department handles, closed ones too while they are kept; ``None`` where it has no such lead."""
+    """One lead that a department handles, closed ones too while they are kept; ``None`` where it has no such lead, or
+    has it no more."""
     entry = ledger.desks.entries(ledger.code_of(department), LEADS, [correlation_id]).get(correlation_id)
-    return None if entry is None else _lead(entry)
+    return None if entry is None or entry.status == ELSEWHERE else _lead(entry)
 
 
 def notice(ledger: Ledger, department: str, notice_id: str, today: date) -> NoticeView | None:
@@ -164,8 +167,13 @@ def notice(ledger: Ledger, department: str, notice_id: str, today: date) -> Noti
         str(step.details["clock_id"]) for step in way.steps
         if step.topic == "clock.states.v1" and step.details.get("target") == shown.subscription
     ]
-    found = ledger.desks.entries(code, CLOCKS, list(dict.fromkeys(ids)))
-    return NoticeView(shown, [_clock(ledger, each, today) for each in found.values()], way)
+    found = clocks_of(ledger, code, list(dict.fromkeys(ids)))
+    return NoticeView(shown, [_clock(ledger, each, today) for each in found], way)
+
+
+def clocks_of(ledger: Ledger, code: str, ids: Sequence[str]) -> list[ClockEntry]:
+    """Those of these clocks that are of the department with this code; what another has taken over is not."""
+    return [each for each in ledger.desks.entries(code, CLOCKS, ids).values() if each.status != ELSEWHERE]
 
 
 def scoreboard(ledger: Ledger, department: str, today: date) -> dict[int, list[tuple[str, Score]]]:

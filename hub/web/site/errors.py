@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from hub.domain.problem import ProblemError
 from hub.errors import HubError
-from hub.web.problem import framework_problem, respond, unavailable, validation_problem
+from hub.web.problem import framework_problem, respond, route_of, unavailable, validation_problem
 from hub.web.site.guard import PASSWORD_PATH, ElsewhereError, caller_of, site_of
 from hub.web.site.messages import has
 
@@ -55,14 +55,14 @@ def add_errors(app: FastAPI) -> None:
     @app.exception_handler(HubError)
     async def hub_error(request: Request, error: HubError) -> Response:
         if error.is_retryable:
-            _log.warning("web.unavailable", path=request.url.path, error=type(error).__name__)
+            _log.warning("web.unavailable", route=route_of(request), error=type(error).__name__)
             return await _answer(request, unavailable("the hub cannot do it safely right now; try again"))
         return await unforeseen(request, error)
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> Response:
         # What it was stands in the log alone: it may name places, or hold what somebody entered.
-        _log.error("web.failed", path=request.url.path, error=type(error).__name__)
+        _log.error("web.failed", route=route_of(request), error=type(error).__name__)
         return await _answer(request, ProblemError(500, "failed", "系统出错", "something went wrong in the hub"))
 
 

@@ -21,7 +21,7 @@ from hub.web.site.messages import language_of, say
 from hub.web.site.pages import PageSet
 from hub.web.site.portal.desk import Desk
 from hub.web.site.portal.entry_pages import FormDesks, hand_in
-from hub.web.site.portal.leads import CLAIM, CLOSE, Leads, LeadView
+from hub.web.site.portal.leads import CLAIM, CLOSE, Leads, LeadView, is_due, stands
 from hub.web.site.render import LANGUAGE_COOKIE
 
 PATH = "/desk/leads/{correlation_id}"
@@ -82,6 +82,11 @@ class _LeadPages:
         view = self._view(caller, correlation_id)
         if view.source is None or view.source not in self._desks:
             raise not_here()
+        if not is_due(view, type_):
+            if stands(view, said):  # a second click, or another tab that says the same
+                return go_on(request, PATH.format(correlation_id=correlation_id), word)
+            title = "线索状态已变化，本次操作没有提交；请按本页最新情况办理"
+            return self._page(request, caller, view, 409, title=title)
         desk = self._desks[view.source][1]
         entry = desk.form(type_)
         filled = self._leads.filled(view, entry)
@@ -131,7 +136,7 @@ class _LeadPages:
         return site_of(request).renderer.page(
             request, "desk-lead.html", caller, status=status, view=view, title_of=self._desk.title_of_code,
             rule_title=self._title, today=self._today(), errors=errors, problem=title, given=given or {},
-            may_claim=may and view.lead.status == "received", may_close=may and view.lead.status != "resolved",
+            may_claim=may and is_due(view, CLAIM), may_close=may and is_due(view, CLOSE),
             wanted=wanted,
         )
 

@@ -45,6 +45,17 @@ class Leads(Protocol):
         """The lead as a form of the same record holds it; ``None`` where its number is not the whole of it."""
 
 
+def is_due(view: LeadView, type_: str) -> bool:
+    """Whether a lead is still to be claimed, or to be closed. A page that was opened before may ask for what another
+    has done since; a later claim would begin the period of a lead anew that is long closed."""
+    return view.lead.status == "received" if type_ == CLAIM else view.lead.status != "resolved"
+
+
+def stands(view: LeadView, said: Mapping[str, str]) -> bool:
+    """Whether the lead's record says all of this already."""
+    return all(str(view.value.get(name)) == text for name, text in said.items())
+
+
 class LedgerLeads:
     """Leads out of the ledger. ``desks`` are those of entry by hand: department and desk by the name of a source."""
 

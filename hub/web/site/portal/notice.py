@@ -22,7 +22,7 @@ from hub.ops.ledger import desk_queries
 from hub.ops.ledger.desk_queries import NoticeView
 from hub.ops.ledger.view import Ledger
 from hub.ops.trace import Step, seen_by
-from hub.state.desk_index import CLOCKS, NOTICES
+from hub.state.desk_index import NOTICES
 
 _log = structlog.get_logger()
 
@@ -135,8 +135,8 @@ class LedgerNotices:
         entry = self._ledger.desks.entries(code, NOTICES, [notice_id]).get(notice_id)
         if entry is None:
             return None
-        clocks = self._ledger.desks.entries(code, CLOCKS, clock_ids)
-        return entry.state, [(each.rule, each.status) for each in clocks.values()]
+        clocks = desk_queries.clocks_of(self._ledger, code, clock_ids)
+        return entry.state, [(each.rule, each.status) for each in clocks]
 
 
 def clock_states(steps: Iterable[Step]) -> dict[str, ClockState]:
