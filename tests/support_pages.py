@@ -83,13 +83,16 @@ class Season:
     def find(self, *, department: str | None = None) -> list[ClockState]:
         return list(self.clocks)
 
-    def router(self, callers: Callers | None = None, monotonic: Callable[[], float] = lambda: 0.0) -> APIRouter:
+    def router(
+        self, callers: Callers | None = None, monotonic: Callable[[], float] = lambda: 0.0,
+        used: Callable[[str], None] = lambda key_id: None,
+    ) -> APIRouter:
         found = log_readers(
             self.read, catalog(), list(hub_map().subscriptions), hub_map().own_topics(), lambda: self, monotonic
         )
         titles = {name: rule.title for name, rule in hub_map().clocks.items()}
         return pages_router(
-            found, callers or Tokens(), Cursors(b"made up"), titles, lambda: datetime(2026, 3, 3, 12, tzinfo=UTC)
+            found, callers or Tokens(), Cursors(b"made up"), titles, lambda: datetime(2026, 3, 3, 12, tzinfo=UTC), used
         )
 
     def _keep(self, outputs: Sequence[Output]) -> None:

@@ -11,17 +11,24 @@ import structlog
 
 log = structlog.get_logger()
 _HASH = "hub:key-uses"
+_NOTED_SECONDS = 60
 
 
 class KeyUses:
-    """Both methods block; without Redis a use is not noted, which keeps nobody out."""
+    """Both methods block; without Redis a use is not noted, which keeps nobody out. Any thread may call them."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        self._noted: dict[str, float] = {}
 
     def used(self, key_id: str, now: datetime) -> None:
+        """Notes it, once a minute: to whoever asks whether a key is used at all, seconds say nothing."""
+        moment = now.timestamp()
+        if 0 <= moment - self._noted.get(key_id, 0.0) < _NOTED_SECONDS:
+            return
         try:
-            self._client.hset(_HASH, key_id, str(int(now.timestamp())))
+            self._client.hset(_HASH, key_id, str(int(moment)))
+            self._noted[key_id] = moment
         except redis.RedisError as error:
             log.warning("use of a key is not noted", error=type(error).__name__)
 

@@ -31,4 +31,6 @@ class KeyCallers:
         department = self._departments.get(key.department) if key else None
         if key is None or department is None:
             return None
-        return Caller(f"key:{key.key_id}", department.code, department.subscriptions, frozenset(key.scopes))
+        return Caller(
+            f"key:{key.key_id}", department.code, department.subscriptions, frozenset(key.scopes), key.key_id
+        )

@@ -38,8 +38,10 @@ _log = structlog.get_logger()
 
 def pages_router(
     found: Readers, callers: Callers, cursors: Cursors, titles: Mapping[str, str], now: Callable[[], datetime],
+    used: Callable[[str], None] = lambda key_id: None,
 ) -> APIRouter:
-    """The router. ``titles`` are those of clock rules; readers block and are asked in threads."""
+    """The router. ``titles`` are those of clock rules; readers block and are asked in threads. ``used`` is told of
+    each use of a key that is good for what is asked."""
     by_token = open_to("a department's system, by its token hubt_ or key huba_")
     router = APIRouter(prefix="/v1", tags=["reading"], dependencies=[by_token])
 
@@ -52,6 +54,8 @@ def pages_router(
             )
         if scope not in caller.scopes:
             raise ProblemError(403, "forbidden", "令牌无此权限", f"the token is not good for {scope}")
+        if caller.key_id is not None:
+            used(caller.key_id)
         return caller
 
     def answer(request: Request, work: Callable[[], Response]) -> Response:

@@ -23,12 +23,14 @@ Position = tuple[str, ...]
 
 
 class Caller(NamedTuple):
-    """Who asks: a name for limits and logs, the code (USCC) of its department, its subscriptions and its scopes."""
+    """Who asks: a name for limits and logs, the code (USCC) of its department, its subscriptions and its scopes.
+    ``key_id`` is of a program's key, whose uses are noted."""
 
     name: str
     department: str
     subscriptions: frozenset[str]
     scopes: frozenset[str]
+    key_id: str | None = None
 
     @property
     def sees_all(self) -> bool:

@@ -105,9 +105,10 @@ def holdings_shelf(settings: Settings, catalog: Catalog) -> HoldingsShelf:
 
 def build_pages(
     settings: Settings, hub_map: HubMap, catalog: Catalog, callers: Callers, clocks: Callable[[], ClocksView],
-    shelf: HoldingsShelf,
+    shelf: HoldingsShelf, used: Callable[[str], None],
 ) -> APIRouter:
-    """The read pages: out of the ledger's index, and out of the log where that cannot tell."""
+    """The read pages: out of the ledger's index, and out of the log where that cannot tell. ``used`` is told the ids of
+    keys as they are used."""
     by_log = log_readers(
         partial(_read_log, settings.bootstrap), catalog, list(hub_map.subscriptions), hub_map.own_topics(), clocks,
         time.monotonic,
@@ -116,7 +117,7 @@ def build_pages(
     # Web processes that share their vault understand each other's cursors.
     cursors = Cursors(file_secret(settings, settings.vault_secret, "vault.secret"))
     titles = {name: rule.title for name, rule in hub_map.clocks.items()}
-    return pages_router(found, callers, cursors, titles, utc_now)
+    return pages_router(found, callers, cursors, titles, utc_now, used)
 
 
 def _read_log(bootstrap: str, topics: Sequence[str], subject: str | None = None) -> Iterator[Record]:

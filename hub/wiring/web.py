@@ -132,7 +132,10 @@ def build_app(
     callers = find_callers(hub_map, table, [key_callers(hub_map, site.parts.keys)])
     routers = [
         health, *intake.routers, feedback, subscriptions, asyncapi_router(document),
-        build_pages(settings, hub_map, catalog, callers, clocks, shelf), *site.routers,
+        build_pages(
+            settings, hub_map, catalog, callers, clocks, shelf,
+            lambda key_id: site.parts.key_uses.used(key_id, utc_now()),
+        ), *site.routers,
     ]
     app = create_app([*(("", router) for router in routers), ("/registry", registry)], site.parts)
     limit_requests(app, settings, intake.source_of_key, callers)

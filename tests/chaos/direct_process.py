@@ -5,7 +5,6 @@ Run as ``python -m tests.chaos.direct_process BOOTSTRAP NAME …`` from the root
 
 from __future__ import annotations
 
-import signal
 import sys
 from datetime import UTC, datetime
 
@@ -13,6 +12,7 @@ from hub.bus.publisher import KafkaPublisher
 from hub.contracts.catalog import Catalog
 from hub.delivery.direct import DirectReceipts
 from tests.chaos.clocks_process import ROOT
+from tests.chaos.stopping import stop_at_sigterm
 
 
 def position_group(name: str) -> str:
@@ -28,7 +28,7 @@ def main(bootstrap: str, *names: str) -> None:
         bootstrap, names, Catalog.load(ROOT), KafkaPublisher(bootstrap, client_id="direct"), lambda: datetime.now(UTC),
         position_group=position_group, sharing_group=sharing_group(list(names)), look_seconds=0.05,
     )
-    signal.signal(signal.SIGTERM, lambda *_: receipts.stop())
+    stop_at_sigterm(receipts.stop)
     receipts.run()
 
 

@@ -5,20 +5,20 @@ Run as ``python -m tests.chaos.ledger_process BOOTSTRAP REDIS_URL`` from the roo
 
 from __future__ import annotations
 
-import signal
 import sys
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from tests.chaos.stopping import stop_at_sigterm
 from tests.support_ledger import service
 
 
 def main(bootstrap: str, redis_url: str) -> None:
     with redis.Redis.from_url(redis_url, socket_timeout=5, retry=Retry(NoBackoff(), 0)) as client:
         stage = service(bootstrap, client)
-        signal.signal(signal.SIGTERM, lambda *_: stage.stop())
+        stop_at_sigterm(stage.stop)
         stage.run()
 
 

@@ -30,7 +30,8 @@ from tests.support_groups import delete_groups, remove_members
 from tests.support_outlets import notice, notice_id
 
 if TYPE_CHECKING:
-    from tests.conftest import CreateTopics, KafkaLike
+    from tests.chaos.stopping import end
+from tests.conftest import CreateTopics, KafkaLike
 
 ROUNDS = int(os.environ.get("HUB_CHAOS_ROUNDS", "0"))
 SEED = int(os.environ.get("HUB_CHAOS_SEED", "20260701"))
@@ -109,9 +110,8 @@ def test_each_commit_has_its_receipts_however_often_the_writer_is_killed(
             offsets.write(group_of(name), dict.fromkeys(known, 0))
         time.sleep(1.0)
         assert len(receipts(kafka.bootstrap)) == count
-        for process in running[-2:]:
-            process.terminate()
-            assert process.wait(60) == 0
+        for number in (len(running) - 2, len(running) - 1):
+            end(running[number], tmp_path / f"direct-{number}.log")
     finally:
         for process in running:
             process.kill()

@@ -58,8 +58,13 @@ def test_killed_readers_cost_no_row(
     bootstrap: str, valkey: IndexLike, redis_client: redis.Redis, tmp_path: Path
 ) -> None:
     exports = Exports(bootstrap, valkey.url, tmp_path, "readers")
-    # As many files as kills: what a killed one has left is read by intake itself.
-    exports.put("first", ROWS, files=KILLS)
-    exports.killed.run_killing_readers(KILLS)
-    assert exports.killed.kills >= KILLS // 2
-    expect_told_once(bootstrap, exports.name, {"recorded": ROWS})
+    rounds = 0
+    # Where the test itself was held up, a reader may have read all before it was to be killed.
+    while exports.killed.kills < KILLS // 2:
+        assert rounds < 10, "no reader is ever there to be killed"
+        # As many files as kills: what a killed one has left is read by intake itself.
+        exports.put(f"round-{rounds}", ROWS, files=KILLS, remark=f"第{rounds}次")
+        exports.killed.run_killing_readers(KILLS)
+        rounds += 1
+    amended = {"amended": ROWS * (rounds - 1)} if rounds > 1 else {}
+    expect_told_once(bootstrap, exports.name, {"recorded": ROWS, **amended})

@@ -27,6 +27,7 @@ from hub.sandbox.faults import Fault
 from hub.sandbox.generate.tasks import NationalTask, make_tasks
 from hub.sandbox.national_platform import PlatformFaults
 from hub.uplink.receipts import RECEIPTS_TOPIC
+from tests.chaos.stopping import end
 from tests.conftest import CreateTopics, IndexLike, KafkaLike
 from tests.support_clock_load import wait_until
 from tests.support_groups import delete_groups, remove_members
@@ -175,8 +176,7 @@ def test_no_task_is_lost_none_doubled_and_what_went_up_is_there(
             remove_members(bootstrap, [group])
         launch()
         wait_until(lambda: len({each["answer_id"] for each in receipts(bootstrap)}) >= len(wanted), "all receipts", 0.3)
-        running[-1].terminate()
-        assert running[-1].wait(60) == 0
+        end(running[-1], tmp_path / f"uplink-{len(running) - 1}.log")
     finally:
         for process in running:
             process.kill()

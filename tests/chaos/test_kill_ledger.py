@@ -23,7 +23,8 @@ from tests.support_groups import delete_groups
 from tests.support_ledger import contents, has_read, held_against_log, ledger_topics, wait_until, write_events
 
 if TYPE_CHECKING:
-    from tests.conftest import IndexLike, KafkaLike
+    from tests.chaos.stopping import end
+from tests.conftest import IndexLike, KafkaLike
 
 #: ``make chaos`` sets it: so many kills.
 ROUNDS = int(os.environ.get("HUB_CHAOS_ROUNDS", "0"))
@@ -38,7 +39,7 @@ class Processes:
         self._folder, self._started = folder, list[subprocess.Popen[bytes]]()
 
     def start(self) -> None:
-        with (self._folder / f"ledger-{len(self._started)}.log").open("wb") as console:
+        with self._console(len(self._started)).open("wb") as console:
             self._started.append(subprocess.Popen(self._command, cwd=ROOT, stdout=console, stderr=console))
 
     def kill(self) -> None:
@@ -48,8 +49,10 @@ class Processes:
 
     def end(self) -> None:
         """Lets it end by itself."""
-        self._started[-1].terminate()
-        assert self._started[-1].wait(60) == 0
+        end(self._started[-1], self._console(len(self._started) - 1))
+
+    def _console(self, number: int) -> Path:
+        return self._folder / f"ledger-{number}.log"
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ Run as ``python -m tests.chaos.uplink_process BOOTSTRAP URL GROUP`` from the roo
 
 from __future__ import annotations
 
-import signal
 import sys
 from datetime import UTC, datetime
 
@@ -13,6 +12,7 @@ from connectors.lead_feed.source import LeadFeed
 from hub.bus.flow import Flow
 from hub.uplink.engine import UplinkEngine
 from hub.uplink.rules import TOPICS
+from tests.chaos.stopping import stop_at_sigterm
 from tests.support_intake import catalog
 from tests.support_lead_feed import feed_config
 
@@ -21,7 +21,7 @@ def main(bootstrap: str, url: str, group: str) -> None:
     uplink = LeadFeed.make_uplink(feed_config(url))
     engine = UplinkEngine(uplink, catalog(), lambda: datetime.now(UTC), delays=(0.01, 0.2))
     flow = Flow(engine, name="uplink", topics=TOPICS, group=group, bootstrap=bootstrap)
-    signal.signal(signal.SIGTERM, lambda *_: flow.stop())
+    stop_at_sigterm(flow.stop)
     flow.run()
 
 

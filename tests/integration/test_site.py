@@ -15,6 +15,7 @@ from fastapi.responses import JSONResponse
 from starlette.testclient import TestClient
 
 from hub.access import passwords
+from hub.access.key_uses import KeyUses
 from hub.access.refusal import RefusalError
 from hub.access.sessions import IDLE, LONGEST, Sessions, digest_of, form_token
 from hub.access.throttle import ACCOUNT_TRIES, ADDRESS_TRIES, WINDOW, Throttle
@@ -313,6 +314,13 @@ def test_faults_are_pages_for_people_and_problems_for_programs(here: Site) -> No
 
 
 # -- keys of programs --------------------------------------------------------------------------
+
+
+def test_a_use_of_a_key_is_noted_once_a_minute(redis_client: redis.Redis) -> None:
+    uses = KeyUses(redis_client)
+    for seconds, noted in ((0, 0), (30, 0), (70, 70), (-100, -100)):  # the last by a clock that was set back
+        uses.used("k", NOW + timedelta(seconds=seconds))
+        assert uses.last(["k", "never"]) == {"k": NOW + timedelta(seconds=noted)}
 
 
 def test_a_key_opens_what_it_is_for_until_it_ends(here: Site) -> None:

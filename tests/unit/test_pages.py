@@ -17,7 +17,7 @@ from hub.web.app import create_app
 from hub.web.callers import AnyOf, SubscriptionCallers
 from hub.web.cursor import Cursors
 from hub.web.log_readers import BusyError, Kept
-from hub.web.readers import OWN_SCOPES
+from hub.web.readers import OWN_SCOPES, Caller
 from tests.support_pages import BIDDING, PROCUREMENT, Season, Tokens, season
 
 
@@ -82,6 +82,20 @@ def test_a_key_is_good_for_its_scopes_alone(path: str, made: Season) -> None:
     assert answer.status_code == (200 if "clocks" in path else 403)
     if answer.status_code == 403:
         assert answer.json()["type"] == "/problems/forbidden"
+
+
+def test_each_use_of_a_key_is_noted_where_it_is_good(made: Season) -> None:
+    class Keys:
+        def find(self, token: str) -> Caller | None:
+            found = Tokens().find(token)
+            return found._replace(key_id=token.removeprefix("huba_")) if found and token.startswith("huba_") else found
+
+    used: list[str] = []
+    app = create_app([("", made.router(Keys(), used=used.append))])
+    for path, token in (("/v1/clocks", "huba_clocks"), ("/v1/notices", "huba_clocks"), ("/v1/notices", "huba_none"),
+                        ("/v1/notices", "hubt_procurement"), ("/v1/clocks/none", "huba_clocks")):
+        TestClient(app).get(path, headers={"Authorization": f"Bearer {token}"})
+    assert used == ["clocks", "clocks"]
 
 
 def test_the_token_of_a_subscription_is_its_departments() -> None:
