@@ -86,12 +86,18 @@ def snapshot() -> Snapshot:
 
 
 class StandInDoor:
-    """Knows people by the cookie alone: whoever says that he is somebody is."""
+    """Knows people by the cookie alone: whoever says that he is somebody is. ``uses`` counts what keeps a session
+    alive."""
 
     def __init__(self, made: Site) -> None:
         self._accounts = made.parts.accounts
+        self.uses = 0
 
     def who(self, id_: str) -> tuple[Session, Account] | None:
+        self.uses += 1
+        return self.peek(id_)
+
+    def peek(self, id_: str) -> tuple[Session, Account] | None:
         found = self._accounts.get(id_)
         at = datetime.now(UTC)
         return None if found is None else (_session(found, at), found)
@@ -360,7 +366,7 @@ class Stage:
         self.log.target, self.acts.target = made.desks.log, made.desks.acts
         made.add(account("day-watch", "market-supervision", "operator"))
         if client is None:
-            made.parts.door = StandInDoor(made)  # type: ignore[assignment]  # it knows the one call that pages make
+            made.parts.door = StandInDoor(made)  # type: ignore[assignment]  # it knows the two calls that pages make
         return made
 
     def use_memory(self, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -10,6 +11,8 @@ from typing import Any, NamedTuple
 
 import redis
 from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
+from starlette.datastructures import URL, QueryParams
 
 from hub.access.accounts import ACCOUNTS_TOPIC, Account, AccountsLog, new_account, parse_roles, seal_password
 from hub.access.desk import AccountsDesk, Person
@@ -142,6 +145,32 @@ PEOPLE = {
     "night-watch": ("market-supervision", ["operator"]),
     "over-looker": ("justice", ["auditor"]),
 }
+
+
+class Asked:
+    """A request for a live part, of a browser that stays; ``session`` is of whom, ``last`` what it heard last."""
+
+    def __init__(self, given: Site, session: str, last: str = "", path: str = "/live/x") -> None:
+        self.app, self.cookies, self.url = given.app, {"hub-session": session}, URL(f"http://127.0.0.1{path}")
+        self.headers = {"last-event-id": last} if last else {}
+        self.query_params = QueryParams(self.url.query)
+
+    async def is_disconnected(self) -> bool:
+        return False
+
+
+def heard(answer: StreamingResponse, most: int = 1000) -> list[str]:
+    """What a live part tells until it ends; ``most`` parts of it."""
+
+    async def listen() -> list[str]:
+        found: list[str] = []
+        async for part in answer.body_iterator:
+            found.append(bytes(part).decode() if not isinstance(part, str) else part)
+            if len(found) == most:
+                break
+        return found
+
+    return asyncio.run(listen())
 
 
 class Site(NamedTuple):

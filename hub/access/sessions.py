@@ -70,17 +70,20 @@ class Sessions:
 
     def find(self, id_: str, now: datetime) -> Session | None:
         """The session, its idle time begun anew; ``None`` if it ended or never was."""
-        key = _PREFIX + digest_of(id_)
-        with _answering():
-            session = _loaded(self._client.get(key))
-            if session is None or _left(session, now) <= timedelta(0):
-                return None
-            if now.timestamp() - session.seen_at >= _TOUCH_SECONDS:
-                seen = Session(**{**asdict(session), "seen_at": now.timestamp()})
-                # Only where it still is: one that was ended in this moment does not come back.
-                self._client.set(key, _dumped(seen), px=_left(seen, now), xx=True)
-                return seen
+        session = self.peek(id_, now)
+        if session is None or now.timestamp() - session.seen_at < _TOUCH_SECONDS:
             return session
+        seen = Session(**{**asdict(session), "seen_at": now.timestamp()})
+        with _answering():
+            # Only where it still is: one that was ended in this moment does not come back.
+            self._client.set(_PREFIX + session.handle, _dumped(seen), px=_left(seen, now), xx=True)
+        return seen
+
+    def peek(self, id_: str, now: datetime) -> Session | None:
+        """As ``find``, without being a use of it: its idle time runs on."""
+        with _answering():
+            session = _loaded(self._client.get(_PREFIX + digest_of(id_)))
+        return session if session is not None and _left(session, now) > timedelta(0) else None
 
     def of(self, account: str, now: datetime) -> list[Session]:
         """The sessions of an account, the newest first."""

@@ -63,8 +63,15 @@ class Door:
         return SignedIn(self._sessions.begin(account, address, agent, self._now()), account)
 
     def who(self, session_id: str) -> tuple[Session, Account] | None:
-        """Session and account of an id; ``None`` if it is over. An account that was changed since ends it."""
-        session = self._sessions.find(session_id, self._now())
+        """Session and account of an id, used by it; ``None`` if it is over. An account that was changed since ends
+        it."""
+        return self._with_account(self._sessions.find(session_id, self._now()))
+
+    def peek(self, session_id: str) -> tuple[Session, Account] | None:
+        """As ``who``, without being a use of the session."""
+        return self._with_account(self._sessions.peek(session_id, self._now()))
+
+    def _with_account(self, session: Session | None) -> tuple[Session, Account] | None:
         account = self._accounts.get(session.account) if session else None
         if session is None or account is None or not account.is_active or account.epoch != session.epoch:
             return None

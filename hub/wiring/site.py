@@ -34,6 +34,7 @@ from hub.web.site.audit_pages import audit_pages
 from hub.web.site.home import home_pages
 from hub.web.site.interface_page import interface_page
 from hub.web.site.key_status import key_status
+from hub.web.site.nav_counts import nav_counts
 from hub.web.site.pages import PageSet, Registry
 from hub.web.site.parts import KeysInForce, SiteParts
 from hub.web.site.profile import profile_pages
@@ -49,7 +50,7 @@ from hub.wiring.portal import portal_parts
 #: All parts of the site: a part is added by a line here. Order is said by their entries.
 PARTS: tuple[Callable[[], PageSet], ...] = (
     home_pages, sign_in_pages, profile_pages, accounts_pages, reports_pages, audit_pages, key_status,
-    interface_page,
+    interface_page, nav_counts,
 )
 
 

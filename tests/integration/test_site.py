@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -23,10 +22,10 @@ from hub.web.marks import marks_of
 from hub.web.site.caller import Caller
 from hub.web.site.form import Form
 from hub.web.site.guard import allowed, posted, site_of
-from hub.web.site.live import Live, live
+from hub.web.site.live import Live, Pace, live
 from hub.web.site.pages import PageSet
 from hub.web.site.personal import KIND, state_purpose
-from tests.support_site import PASSWORD, ROOT_PERSON, Site, account, site
+from tests.support_site import PASSWORD, ROOT_PERSON, Asked, Site, account, heard, site, utc_now
 
 ORIGIN = "http://127.0.0.1"
 HTML = {"accept": "text/html"}
@@ -169,6 +168,16 @@ def test_a_session_ends_without_use_and_at_the_end_of_the_day(redis_client: redi
     assert [each.handle for each in sessions.of("fin-clerk", NOW)] != []
     sessions.end_all("fin-clerk")
     assert sessions.of("fin-clerk", NOW) == [] and sessions.find(idle, NOW) is None
+
+
+def test_to_look_at_a_session_is_no_use_of_it(redis_client: redis.Redis) -> None:
+    sessions = Sessions(redis_client)
+    id_ = sessions.begin(account("fin-clerk", "finance", "clerk"), "10.0.0.9", "a browser", NOW)
+    for minutes in range(1, 30):
+        seen = sessions.peek(id_, NOW + timedelta(minutes=minutes))
+        assert seen is not None and seen.seen == NOW
+    assert sessions.peek(id_, NOW + IDLE) is None and sessions.find(id_, NOW + IDLE) is None
+    assert sessions.peek("never was", NOW) is None
 
 
 @pytest.mark.parametrize("change", ["password", "roles", "state"])
@@ -381,24 +390,14 @@ def test_a_look_at_personal_data_has_a_purpose_on_record(redis_client: redis.Red
     assert browser.post("/looks", {"purpose": "核实案件主体"}).status_code == 503
 
 
-class Asked:
-    """A request for a live part, of a browser that stays; ``session`` is of whom."""
-
-    def __init__(self, given: Site, session: str, last: str | None = None) -> None:
-        self.app, self.cookies, self.headers = given.app, {"hub-session": session}, {"last-event-id": last}
-        self.url = type("Url", (), {"scheme": "http"})
-
-    async def is_disconnected(self) -> bool:
-        return False
-
-
-
-
 def test_a_live_part_tells_what_changed_and_ends_with_the_session_or_the_process(here: Site) -> None:
     browser = signed_in(here, "lead-admin")
+    found = here.parts.door.who(browser.session or "")
+    assert found is not None
+    caller = Caller(found[1], found[0], browser.session or "", "profile.use", "self")
     numbers = iter([1, 1, 2, 2])
 
-    async def listen(last: str | None, until: str) -> list[str]:
+    def listen(last: str, until: str) -> list[str]:
         def look() -> Live:
             number = next(numbers, 2)
             if until == "process" and number == 2:
@@ -406,16 +405,27 @@ def test_a_live_part_tells_what_changed_and_ends_with_the_session_or_the_process
             return Live(str(number), f"number {number}")
 
         request: Any = Asked(here, browser.session or "", last)
-        answer = live(request, look, look_seconds=0.001, heartbeat_seconds=0.0)
-        return [part.decode() async for part in answer.body_iterator]  # type: ignore[union-attr]
+        return heard(live(request, caller, look, Pace(0.001, 0.0, 0.0)))
 
-    heard = asyncio.run(listen(None, "process"))
-    assert heard[0] == "retry: 3000\n\n" and ": still here\n\n" in heard
-    told = [part for part in heard if "data:" in part]
+    said = listen("", "process")
+    assert said[0] == "retry: 3000\n\n" and ": still here\n\n" in said
+    told = [part for part in said if "data:" in part]
     assert [part.split("\n")[0:3] for part in told] == [
-        ["event: message", "data: number 1", "id: 1"], ["event: message", "data: number 2", "id: 2"],
+        ["event: message", "data: number 1", "id: message=1"], ["event: message", "data: number 2", "id: message=2"],
     ]
     here.parts.ending.clear()
     here.parts.desk.set_state("lead-admin", "disabled", by=ROOT_PERSON, reason="离岗")
     # A browser that comes back is not told again what it knows, and out of its session it is told nothing.
-    assert asyncio.run(listen("2", "session")) == ["retry: 3000\n\n"]
+    assert listen("message=2", "session") == ["retry: 3000\n\n"]
+
+
+def test_a_page_that_stands_open_keeps_nobody_in(redis_client: redis.Redis) -> None:
+    clock = [utc_now()]
+    given = site(redis_client, now=lambda: clock[0])
+    browser = signed_in(given, "lead-admin")
+    given.parts.ending.set()  # streams end at once: what is asked here is their opening
+    for _ in range(4):
+        clock[0] += IDLE / 4
+        answer = browser.client.get("/live/nav")
+    assert answer.status_code == 401
+    assert browser.get("/profile").status_code == 303

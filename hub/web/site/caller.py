@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hub.access.accounts import Account
 from hub.access.desk import Person
@@ -29,6 +29,10 @@ class Caller:
 
     def scope_in(self, action: str) -> Scope:
         return scope_of(action, self.account.acting_roles, self.account.department)
+
+    def for_action(self, action: str) -> Caller:
+        """The same person in another action, with his reach in that."""
+        return replace(self, action=action, scope=self.scope_in(action))
 
     def sees(self, department: str) -> bool:
         """Whether a thing of ``department`` is there for him, in the action that the route asked for."""

@@ -15,7 +15,7 @@ from fastapi.concurrency import run_in_threadpool
 from hub.access.keys import ApiKey
 from hub.access.sessions import is_form_token
 from hub.domain.problem import ProblemError
-from hub.domain.rights import KEY_SCOPES, RIGHTS, scope_of
+from hub.domain.rights import KEY_SCOPES, RIGHTS
 from hub.web.marks import Mark, marked
 from hub.web.site.caller import Caller
 from hub.web.site.form import MAX_FIELDS, MAX_FORM_BYTES, Form, read_form
@@ -23,6 +23,8 @@ from hub.web.site.parts import SiteParts
 
 #: Where a password that somebody else gave is changed, before anything else.
 PASSWORD_PATH, SIGN_IN_PATH = "/password", "/sign-in"
+#: Browsers ask for what is under it by themselves, as long as a page stands open.
+LIVE_PATH = "/live/"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -63,9 +65,11 @@ def check_origin(request: Request) -> None:
 
 
 async def caller_of(request: Request) -> Caller | None:
-    """Who is signed in, for the action ``profile.use``; ``None`` if nobody is."""
-    id_ = request.cookies.get(cookie_name(request))
-    found = await run_in_threadpool(site_of(request).door.who, id_) if id_ else None
+    """Who is signed in, for the action ``profile.use``; ``None`` if nobody is. Under ``/live/`` that is no use of the
+    session: a page that stands open does not keep anybody in."""
+    id_, door = request.cookies.get(cookie_name(request)), site_of(request).door
+    look = door.peek if request.url.path.startswith(LIVE_PATH) else door.who
+    found = await run_in_threadpool(look, id_) if id_ else None
     if id_ is None or found is None:
         return None
     session, account = found
@@ -95,10 +99,10 @@ def allowed(
             await _check_token(request, caller)
         if caller.account.must_change_password and not while_password_is_due:
             raise ElsewhereError(PASSWORD_PATH, 403, "password-due")
-        scope = scope_of(action, caller.account.acting_roles, caller.account.department)
-        if scope == "none":
+        caller = caller.for_action(action)
+        if caller.scope == "none":
             raise ProblemError(403, "forbidden", "无权进行此操作", f"your roles do not allow {action}")
-        return Caller(caller.account, caller.session, caller.session_id, action, scope)
+        return caller
 
     async def depend_and_close(request: Request) -> AsyncIterator[Caller]:
         """What was sent with files lies in temporary ones, which go with the request, also with a refused one."""

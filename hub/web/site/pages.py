@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from hub.domain.rights import RIGHTS
 from hub.web.site.caller import Caller
@@ -18,14 +18,14 @@ Home = Literal["portal", "console"]
 
 
 class NavEntry(NamedTuple):
-    """One line of the navigation. ``key`` is of the catalog; ``live``, where given, an address of events whose data is
-    a number that stands beside it."""
+    """One line of the navigation. ``key`` is of the catalog; ``waiting``, where given, counts what stands beside it. It
+    runs in a thread, again and again, for a caller of ``action``."""
 
     path: str
     key: str
     action: str
     order: int
-    live: str | None = None
+    waiting: Callable[[Request, Caller], int] | None = None
 
 
 class Panel(NamedTuple):

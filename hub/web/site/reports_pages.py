@@ -15,7 +15,6 @@ from hub.web.site.answers import again, go_on
 from hub.web.site.caller import Caller
 from hub.web.site.form import Form
 from hub.web.site.guard import allowed, keyed, posted, site_of
-from hub.web.site.live import Live, live
 from hub.web.site.pages import NavEntry, PageSet
 from hub.web.site.paging import page_of
 
@@ -29,12 +28,11 @@ def reports_pages() -> PageSet:
     router = APIRouter()
     router.add_api_route(PATH, _list, methods=["GET"], include_in_schema=False)
     router.add_api_route(f"{PATH}/{{report_id}}/acknowledge", _acknowledge, methods=["POST"], include_in_schema=False)
-    router.add_api_route("/live/reports", _live, methods=["GET"], include_in_schema=False)
     router.add_api_route(
         "/v1/reports", _as_json, methods=["GET"], tags=["access"], responses=problems(401, 403),
         summary="Changes of the own department's administrators and leaders (key with reports.read)",
     )
-    return PageSet(router, (NavEntry(PATH, "nav.reports", "reports.read", 710, "/live/reports"),))
+    return PageSet(router, (NavEntry(PATH, "nav.reports", "reports.read", 710, _waiting),))
 
 
 def _list(request: Request, caller: Reader, after: str = "") -> Response:
@@ -54,12 +52,8 @@ def _acknowledge(
     return go_on(request, PATH, "report-acknowledged")
 
 
-def _live(request: Request, caller: Reader) -> Response:
-    def look() -> Live:
-        count = sum(report.is_open for report in _seen(request, caller))
-        return Live(str(count), str(count or ""))
-
-    return live(request, look)
+def _waiting(request: Request, caller: Caller) -> int:
+    return sum(report.is_open for report in _seen(request, caller))
 
 
 def _as_json(request: Request, key: Annotated[ApiKey, Depends(keyed("reports.read"))]) -> dict[str, Any]:

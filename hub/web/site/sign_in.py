@@ -13,6 +13,7 @@ from hub.web.marks import open_to
 from hub.web.site.caller import Caller
 from hub.web.site.form import Form
 from hub.web.site.guard import (
+    LIVE_PATH,
     PASSWORD_PATH,
     SIGN_IN_PATH,
     allowed,
@@ -35,7 +36,7 @@ _MAX_NAME = 100
 def local_path(path: str) -> str:
     """``path`` if it leads to a place of this site, else the first page: no link sends anybody elsewhere."""
     is_ours = path.startswith("/") and path[1:2] not in ("/", "\\") and path.isprintable()
-    return path if is_ours and not path.startswith((SIGN_IN_PATH, "/live/")) else "/"
+    return path if is_ours and not path.startswith((SIGN_IN_PATH, LIVE_PATH)) else "/"
 
 
 def sign_in_pages() -> PageSet:

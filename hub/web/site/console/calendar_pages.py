@@ -127,7 +127,7 @@ def calendar_pages(desks: ConsoleDesks) -> PageSet:
             page = parts.renderer.page(request, "console-calendar-preview.html", caller, **found)
             return Live(state, bytes(page.body).decode())
 
-        return live(request, look)
+        return live(request, caller, look)
 
     router.add_api_route(PATH, listed, methods=["GET"])
     router.add_api_route(f"{PATH}/{{name}}", one, methods=["GET"])

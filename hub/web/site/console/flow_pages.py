@@ -17,8 +17,6 @@ from hub.web.site.live import Live, live
 from hub.web.site.pages import NavEntry, PageSet
 
 FLOW, RISKS = "/console/flow", "/console/risks"
-#: The number stands beside the navigation of every page that is open; a snapshot is made each ten seconds.
-RISKS_SECONDS = 5.0
 
 
 def flow_pages(desks: ConsoleDesks) -> PageSet:
@@ -29,7 +27,7 @@ def flow_pages(desks: ConsoleDesks) -> PageSet:
         return site_of(request).renderer.page(request, "console-flow.html", caller, **_flow(desks))
 
     def flow_live(request: Request, caller: Reader) -> Response:
-        return live(request, _Look(request, caller, desks))
+        return live(request, caller, _Look(request, caller, desks))
 
     def risks(request: Request, caller: Reader) -> Response:
         found = desks.snapshot()
@@ -39,21 +37,16 @@ def flow_pages(desks: ConsoleDesks) -> PageSet:
             is_person=is_person, unseen=[group for group in found.groups if group.unseen] if found else [],
         )
 
-    def risks_live(request: Request, caller: Reader) -> Response:
-        def look() -> Live:
-            found = desks.snapshot()
-            count = str((found.deadlines_at_risk if found else 0) or "")
-            return Live(count or "0", count)
-
-        return live(request, look, look_seconds=RISKS_SECONDS)
+    def at_risk(request: Request, caller: Caller) -> int:
+        found = desks.snapshot()
+        return found.deadlines_at_risk if found else 0
 
     router.add_api_route(FLOW, flow, methods=["GET"])
     router.add_api_route("/live/console/flow", flow_live, methods=["GET"])
     router.add_api_route(RISKS, risks, methods=["GET"])
-    router.add_api_route("/live/console/risks", risks_live, methods=["GET"])
     return PageSet(router, (
         NavEntry(FLOW, "nav.flow", "console.read", 100),
-        NavEntry(RISKS, "nav.risks", "console.read", 110, "/live/console/risks"),
+        NavEntry(RISKS, "nav.risks", "console.read", 110, at_risk),
     ))
 
 

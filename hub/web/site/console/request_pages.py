@@ -21,8 +21,6 @@ from hub.web.site.pages import NavEntry, PageSet
 from hub.web.site.paging import page_of
 
 PATH = "/console/requests"
-#: Requests are on a topic, not in an index: nobody needs them to the second.
-LOOK_SECONDS = 5.0
 
 
 def request_pages(desks: ConsoleDesks, fresh: Fresh) -> PageSet:
@@ -101,21 +99,16 @@ def request_pages(desks: ConsoleDesks, fresh: Fresh) -> PageSet:
             page = site_of(request).renderer.page(request, "console-request-state.html", caller, **shown)
             return Live(f"{shown['word']}-{shown['is_running']}", bytes(page.body).decode())
 
-        return live(request, look)
+        return live(request, caller, look)
 
-    def count_live(request: Request, caller: Reader) -> Response:
-        def look() -> Live:
-            now = site_of(request).now()
-            count = sum(each.waits(now) for each in seconded())
-            return Live(str(count), str(count or ""))
-
-        return live(request, look, look_seconds=LOOK_SECONDS)
+    def waiting(request: Request, caller: Caller) -> int:
+        now = site_of(request).now()
+        return sum(each.waits(now) for each in seconded())
 
     router.add_api_route(PATH, listed, methods=["GET"])
     router.add_api_route(f"{PATH}/{{request_id}}", one, methods=["GET"])
     router.add_api_route(f"{PATH}/{{request_id}}/approve", approve, methods=["POST"])
     router.add_api_route(f"{PATH}/{{request_id}}/refuse", refuse, methods=["POST"])
     router.add_api_route(f"{PATH}/{{request_id}}/carry-out", carry, methods=["POST"])
-    router.add_api_route("/live/console/requests", count_live, methods=["GET"])
     router.add_api_route("/live/console/requests/{request_id}", one_live, methods=["GET"])
-    return PageSet(router, (NavEntry(PATH, "nav.requests", "console.read", 140, "/live/console/requests"),))
+    return PageSet(router, (NavEntry(PATH, "nav.requests", "console.read", 140, waiting),))

@@ -72,7 +72,7 @@ class _LeadPages:
             )]
             return Live("|".join(told), " · ".join(told))
 
-        return live(request, look)
+        return live(request, caller, look)
 
     def _handed(
         self, request: Request, caller: Caller, correlation_id: str, form: Form, type_: str, said: Mapping[str, str],

@@ -92,7 +92,7 @@ class _NoticePages:
             ]
             return Live(f"{state}:{','.join(status for _, status in clocks)}", " · ".join(told))
 
-        return live(request, look)
+        return live(request, caller, look)
 
     def _view(self, caller: Caller, notice_id: str) -> NoticeView:
         try:

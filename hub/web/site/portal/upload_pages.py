@@ -136,7 +136,7 @@ class _UploadPages:
             said = standing.context.get("progress")
             return Live(f"{standing.word}:{said.done if said else ''}", bytes(page.body).decode())
 
-        return live(request, look)
+        return live(request, caller, look)
 
     def _desk(self, caller: Caller, source: str) -> UploadDesk:
         department, desk = self._desks.get(source, (None, None))

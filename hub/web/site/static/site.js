@@ -1,4 +1,5 @@
-// What pages do besides links and forms: dialogs, the menu of narrow screens, and the token of htmx's requests.
+// What pages do besides links and forms: dialogs, the menu of narrow screens, the token of htmx's requests, and live
+// parts as long as somebody sees them.
 "use strict";
 
 document.addEventListener("click", (event) => {
@@ -42,6 +43,67 @@ document.addEventListener("change", (event) => {
 document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-Form-Token"] = document.body.dataset.formToken || "";
 });
+
+// A browser has six connections for this host over all its tabs. Only a page that is seen holds its streams: one that is
+// hidden lets go of them, and says what it heard last when it takes them up again. To htmx it is one stream all along.
+class SeenSource extends EventTarget {
+  constructor(address) {
+    super();
+    this.address = address;
+    this.names = new Set();
+    this.last = "";
+    this.source = null;
+    this.isOver = false;
+    this.follow = () => { if (document.hidden) this.rest(); else this.open(); };
+    document.addEventListener("visibilitychange", this.follow);
+    this.follow();
+  }
+
+  get readyState() {
+    if (this.isOver) return EventSource.CLOSED;
+    return this.source ? this.source.readyState : EventSource.CONNECTING;
+  }
+
+  addEventListener(name, listener) {
+    super.addEventListener(name, listener);
+    if (this.names.has(name)) return;
+    this.names.add(name);
+    if (this.source) this.pass(name);
+  }
+
+  open() {
+    if (this.source) return;
+    const address = new URL(this.address, document.baseURI);
+    if (this.last) address.searchParams.set("last-event-id", this.last);
+    const source = this.source = new EventSource(address);
+    source.onopen = (event) => { if (this.onopen) this.onopen(event); };
+    source.onerror = (event) => {
+      // Refused, and not tried again by the browser: htmx makes another one.
+      if (source.readyState === EventSource.CLOSED) this.close();
+      if (this.onerror) this.onerror(event);
+    };
+    this.names.forEach((name) => this.pass(name));
+  }
+
+  pass(name) {
+    this.source.addEventListener(name, (event) => {
+      this.last = event.lastEventId;
+      this.dispatchEvent(new MessageEvent(name, { data: event.data, lastEventId: event.lastEventId }));
+    });
+  }
+
+  rest() {
+    if (this.source) this.source.close();
+    this.source = null;
+  }
+
+  close() {
+    this.isOver = true;
+    document.removeEventListener("visibilitychange", this.follow);
+    this.rest();
+  }
+}
+if (window.htmx) htmx.createEventSource = (address) => new SeenSource(address);
 
 // The navigation is open where there is room for it, and behind its button where there is none.
 const menu = document.getElementById("menu");
