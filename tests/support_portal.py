@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Any, cast
@@ -26,8 +26,9 @@ from hub.intake.forms import Filled, Form
 from hub.ops.ledger.desk_queries import DeskClock, DeskLead, DeskNotice, DeskPage, NoticeView
 from hub.ops.ledger.queries import Trace
 from hub.ops.ledger.view import Ledger
-from hub.ops.trace import steps_from
+from hub.ops.trace import Step, steps_from
 from hub.state.notice_index import Notice
+from hub.web.site.oversight_pages import oversight_pages
 from hub.web.site.pages import PageSet
 from hub.web.site.portal.answering import Answering
 from hub.web.site.portal.desk_pages import desk_pages
@@ -174,6 +175,9 @@ class SeasonNotices(LedgerNotices):
     def known(self) -> Notice:
         return to_notice(self.inbox)
 
+    def ways(self) -> MemoryWays:
+        return MemoryWays({self.inbox["notice_id"], self.inbox["event_id"], self.inbox["subject"]}, self.steps)
+
     def _clock(self) -> ClockState:
         code = str(hub_map().departments["finance"]["code"])
         began = Signal(
@@ -190,6 +194,19 @@ class SeasonNotices(LedgerNotices):
         value = catalog().schema("hub/clock-state").encode(state_to_value(state))
         headers = [("ce_id", b"c-1"), ("ce_correlationid", state.correlation_id.encode())]
         return Record("clock.states.v1", 3, 999, 1772413300000, state.clock_id.encode(), value, headers)
+
+
+class MemoryWays:
+    """One way, found by each of its ids."""
+
+    def __init__(self, ids: Collection[str], steps: Sequence[Step]) -> None:
+        self.ids, self.all, self.rules = ids, list(steps), hub_map().clocks
+        self.is_away = False
+
+    def steps(self, asked: str) -> Sequence[Step]:
+        if self.is_away:
+            raise IndexUnavailableError("away")
+        return self.all if asked in self.ids else ()
 
 
 class Known:
@@ -297,4 +314,5 @@ def portal_pages(
         lambda: upload_pages({}),
         lambda: entry_pages({}), lambda: lead_pages(NoLeads(), desk, {}, lambda: TODAY),
         lambda: event_pages(cast(Any, None), {}),
+        lambda: oversight_pages(desk, notices.ways(), list(hub_map().departments), lambda: TODAY),
     ]

@@ -19,7 +19,7 @@ from hub.access.revision_log import RevisionCodec
 from hub.contracts.catalog import Catalog
 from hub.domain.events import derive_id
 from hub.domain.plain import whole_millis
-from hub.domain.rights import KEY_SCOPES
+from hub.domain.rights import KEY_SCOPES, LEAD_AGENCY, WIDE_SCOPES
 
 KEYS_TOPIC, KEYS_SCHEMA = "access.keys.v1", "hub/access-key"
 EVENT = "access.key.changed"
@@ -62,11 +62,14 @@ class NewKey(NamedTuple):
 
 
 def new_key(title: str, department: str, scopes: Iterable[str], days: int, now: datetime) -> NewKey:
-    """Raises RefusalError for scopes that there are not, or a key without an end."""
+    """Raises RefusalError for scopes that there are not or that are not for this department, or a key without an end.
+    """
     given = tuple(sorted(set(scopes)))
     for scope in given:
         if scope not in KEY_SCOPES:
             raise RefusalError("key-scope", scope=scope, known=", ".join(KEY_SCOPES))
+        if scope in WIDE_SCOPES and department != LEAD_AGENCY:
+            raise RefusalError("key-scope-wide", scope=scope, department=LEAD_AGENCY)
     if not 1 <= days <= MOST_DAYS:
         raise RefusalError("key-expiry", most=MOST_DAYS)
     text = f"{_PREFIX}{secrets.token_urlsafe(32)}"

@@ -35,6 +35,7 @@ SENTENCES: Mapping[str, str] = {
     "key-unknown": "there is no key {name}",
     "key-ended": "the key {name} was ended already",
     "key-scope": "there is no scope {scope}; there are: {known}",
+    "key-scope-wide": "the scope {scope} reaches all departments: it is for keys of {department} alone",
     "key-expiry": "a key ends within {most} days",
 }
 

@@ -23,7 +23,7 @@ from hub.contracts.map import HubMap
 from hub.domain.acts import Actor
 from hub.domain.events import output_id
 from hub.domain.murmur2 import partition_of
-from hub.domain.rights import KEY_SCOPES, Role
+from hub.domain.rights import KEY_SCOPES, WIDE_SCOPES, Role
 from hub.errors import PoisonError
 from hub.ops.acts import ActsDesk
 from hub.ops.holdings import HOLDINGS
@@ -67,9 +67,9 @@ class Seeds:
         }
 
     def key(self) -> str:
-        """A key of the department whose notices the traffic holds, good for all that keys may."""
+        """A key of the department whose notices the traffic holds, good for all that keys of a department may."""
         department = self._map.subscriptions[SUBSCRIPTION].department
-        key, text = new_key("bench", department, list(KEY_SCOPES), 1, datetime.now(UTC))
+        key, text = new_key("bench", department, sorted(KEY_SCOPES.keys() - WIDE_SCOPES), 1, datetime.now(UTC))
         made = replace(key, revision=1, changed_by="bench", reason="bench", changed_at=key.created_at)
         self._publish([ApiKeysLog(self._catalog).entry(made)])
         return text

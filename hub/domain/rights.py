@@ -62,7 +62,8 @@ RIGHTS: Mapping[str, Right] = {
     "reports.read": Right("查看变动报备", False, "none", "own", "own", "all", "none", "all"),
     "reports.acknowledge": Right("签收变动报备", True, "none", "none", "none", "all", "none", "none"),
     "audit.read": Right("查看操作记录", False, "none", "none", "own", "all", "none", "all"),
-    "personal.read": Right("注明用途后查看个人信息", False, "own", "own", "none", "none", "none", "all"),
+    "departments.read": Right("查看各部门办理情况与事件经过", False, "none", "none", "none", "none", "none", "all"),
+    "personal.read": Right("注明用途后查看个人信息", False, "own", "own", "none", "none", "none", "none"),
 }
 
 #: What a department's program may be given by a key; each names the interface that asks for it.
@@ -73,7 +74,10 @@ KEY_SCOPES: Mapping[str, str] = {
     "clocks.read": "读取本部门的时限",
     "holdings.read": "读取本部门持有的记录",
     "trace.read": "追踪与本部门有关的事件",
+    "all.read": "上述读取不限本部门（审计用，仅限牵头单位）",
 }
+#: Scopes that reach beyond the own department: for keys of the lead agency alone.
+WIDE_SCOPES = frozenset({"all.read"})
 
 
 def standings(roles: Iterable[Role], department: str) -> tuple[Standing, ...]:

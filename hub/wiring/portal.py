@@ -19,6 +19,7 @@ from hub.intake.forms import FormDesk
 from hub.ops.acts import ActsDesk
 from hub.settings import Settings
 from hub.state.notice_index import NoticeIndex
+from hub.web.site.oversight_pages import LedgerWays, oversight_pages
 from hub.web.site.pages import PageSet
 from hub.web.site.portal.answering import Answering
 from hub.web.site.portal.desk import LedgerDesk
@@ -87,4 +88,5 @@ def portal_parts(
         entry_pages(own_forms), lead_pages(LedgerLeads(ledger, own_forms), desk, own_forms, today),
         event_pages(events, own_forms),
         upload_pages(upload_desks(settings, hub_map, catalog)),
+        oversight_pages(desk, LedgerWays(ledger), list(hub_map.departments), today),
     )

@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 from hub.delivery.settings import SubscriptionSettings
 from hub.domain.desk import Colour, NoticeState, Score
 from hub.settings import load
+from hub.web.site.oversight_pages import LISTS
 from tests.browser.conftest import SignIn, faults_of, is_scrolled_sideways, shot
 from tests.support_browser import Pages
 from tests.support_portal import (
@@ -110,6 +111,22 @@ def test_every_page_is_fit_for_all(sign_in: SignIn, site: Pages, width: str) -> 
         page.goto(site.url + path)
         assert not is_scrolled_sideways(page), path
         shot(page, f"portal-{name}-{width}")
+        assert faults_of(page) == [], path
+
+
+@pytest.mark.parametrize("width", ["desk", "phone"])
+def test_what_an_auditor_sees_is_fit_for_all(sign_in: SignIn, site: Pages, width: str) -> None:
+    page = sign_in("over-looker", width=width)
+    page.goto(f"{site.url}/oversight")
+    page.get_by_role("link", name="甘南州财政局").click()
+    notice = NOTICES.inbox["notice_id"]
+    for name, path in {
+        "all": "/oversight", **{each: f"/oversight/departments/finance?show={each}" for each in LISTS},
+        "trace": f"/oversight/trace?id={notice}", "trace-none": "/oversight/trace?id=none",
+    }.items():
+        page.goto(site.url + path)
+        assert not is_scrolled_sideways(page), path
+        shot(page, f"oversight-{name}-{width}")
         assert faults_of(page) == [], path
 
 

@@ -24,14 +24,14 @@ from hub.delivery.receipts import RECEIPTS_TOPIC
 from hub.domain.direct import group_of, inbox_of
 from tests.chaos.clocks_process import ROOT
 from tests.chaos.direct_process import position_group, sharing_group
+from tests.chaos.stopping import end
 from tests.support_clock_load import wait_until
 from tests.support_contracts import catalog
 from tests.support_groups import delete_groups, remove_members
 from tests.support_outlets import notice, notice_id
 
 if TYPE_CHECKING:
-    from tests.chaos.stopping import end
-from tests.conftest import CreateTopics, KafkaLike
+    from tests.conftest import CreateTopics, KafkaLike
 
 ROUNDS = int(os.environ.get("HUB_CHAOS_ROUNDS", "0"))
 SEED = int(os.environ.get("HUB_CHAOS_SEED", "20260701"))

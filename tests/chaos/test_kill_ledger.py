@@ -18,13 +18,13 @@ import redis
 from hub.bench.ledger_traffic import Traffic
 from hub.ops.ledger.service import GROUP
 from hub.state.ledger_index import LedgerIndex
+from tests.chaos.stopping import end
 from tests.support_contracts import ROOT, catalog
 from tests.support_groups import delete_groups
 from tests.support_ledger import contents, has_read, held_against_log, ledger_topics, wait_until, write_events
 
 if TYPE_CHECKING:
-    from tests.chaos.stopping import end
-from tests.conftest import IndexLike, KafkaLike
+    from tests.conftest import IndexLike, KafkaLike
 
 #: ``make chaos`` sets it: so many kills.
 ROUNDS = int(os.environ.get("HUB_CHAOS_ROUNDS", "0"))

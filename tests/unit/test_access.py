@@ -327,6 +327,7 @@ def test_a_key_is_kept_as_its_digest_and_ends() -> None:
 
 @pytest.mark.parametrize(("department", "scopes", "days", "reason", "expected"), [
     ("no-such", ["key.read"], 30, "对接", "department-unknown"), ("finance", ["all"], 30, "对接", "key-scope"),
+    ("finance", ["clocks.read", "all.read"], 30, "对接", "key-scope-wide"),
     ("finance", ["key.read"], 731, "对接", "key-expiry"), ("finance", ["key.read"], 30, " ", "reason-missing"),
 ])
 def test_keys_that_are_refused(department: str, scopes: list[str], days: int, reason: str, expected: str) -> None:

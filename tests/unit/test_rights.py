@@ -8,10 +8,21 @@ import pytest
 import redis
 from fastapi import APIRouter
 
-from hub.domain.rights import KEY_SCOPES, RIGHTS, ROLES, STANDINGS, as_table, reaches, role_faults, scope_of, standings
+from hub.domain.rights import (
+    KEY_SCOPES,
+    RIGHTS,
+    ROLES,
+    STANDINGS,
+    WIDE_SCOPES,
+    as_table,
+    reaches,
+    role_faults,
+    scope_of,
+    standings,
+)
 from hub.settings import PROJECT_ROOT
 from hub.web.marks import Mark, marks_of
-from hub.web.readers import OWN_SCOPES
+from hub.web.readers import ALL, OWN_SCOPES
 from hub.web.site.console.pages import console_pages
 from hub.web.site.messages import LANGUAGES, catalog
 from hub.web.site.pages import PageSet
@@ -68,7 +79,7 @@ def test_every_route_of_the_site_has_one_right_or_says_why_it_is_open(applicatio
         assert len(marks) == 1, f"{methods} {path}: {marks}"
     rights = {mark.right for _, _, marks in routes for mark in marks if mark.right}
     keys = {mark.key for _, _, marks in routes for mark in marks if mark.key}
-    assert keys | OWN_SCOPES == set(KEY_SCOPES)
+    assert keys | OWN_SCOPES | {ALL} == set(KEY_SCOPES) and {ALL} == WIDE_SCOPES
     # Actions of panels and of helpers stand in no route.
     assert rights | {"portal.read"} | LOOKS >= set(RIGHTS)
 
