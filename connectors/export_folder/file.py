@@ -15,6 +15,7 @@ from typing import Protocol
 
 from connectors.export_folder.csv_table import CsvTable
 from connectors.export_folder.heading import Heading, find_heading
+from connectors.export_folder.moving import Stamp
 from connectors.export_folder.settings import ExportSettings
 from connectors.export_folder.table import BrokenRow, Content, Table, examine
 from connectors.export_folder.xlsx_table import XlsxTable
@@ -46,6 +47,8 @@ _BATCH_CELLS = 200_000
 _SOME_ROWS = 20
 #: Of a usual export, to say how many rows a file has.
 _ROW_BYTES = 200
+#: Begins the digest of a file whose content is not read.
+UNREAD = "unread-"
 #: Ends of names that are our own, or a file that another program is still writing.
 _NOT_OURS = (
     ".tmp",
@@ -187,7 +190,12 @@ class ExportFile:
     def sha256(self) -> str:
         """Digest of the content; of name and size where the content may not be read."""
         content = self._content
-        return content.sha256 if isinstance(content, Content) else f"unread-{self._status.st_size}"
+        return content.sha256 if isinstance(content, Content) else f"{UNREAD}{self._status.st_size}"
+
+    @property
+    def stamp(self) -> Stamp:
+        """Of what is read, here or by another process."""
+        return Stamp.of(self._status)
 
     @property
     def identity(self) -> str:
@@ -264,12 +272,7 @@ class ExportFile:
         return found
 
     def _expect_unchanged(self) -> None:
-        now = self.path.lstat()
-        if (now.st_size, now.st_mtime_ns, now.st_ino) != (
-            self._status.st_size,
-            self._status.st_mtime_ns,
-            self._status.st_ino,
-        ):
+        if Stamp.of(self.path.lstat()) != self.stamp:
             raise InputError(f"{self.name}: the file changed while it was read; it will be read anew")
 
     def finish(self, counts: Counts, problems: Iterable[LoggedProblem]) -> None:
