@@ -5,9 +5,11 @@ The SFTP folder reads with this module too: where a file comes from and where it
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, partial
 from itertools import dropwhile, islice, repeat
 from pathlib import Path
@@ -17,7 +19,7 @@ from connectors.export_folder.csv_table import CsvTable
 from connectors.export_folder.heading import Heading, find_heading
 from connectors.export_folder.moving import Stamp
 from connectors.export_folder.settings import ExportSettings
-from connectors.export_folder.table import BrokenRow, Content, Table, examine
+from connectors.export_folder.table import BrokenRow, Content, Table, digest_of, examine
 from connectors.export_folder.xlsx_table import XlsxTable
 from hub.intake import (
     Batch,
@@ -186,11 +188,17 @@ class ExportFile:
         except Refusal as refusal:
             return refusal
 
-    @property
+    @cached_property
     def sha256(self) -> str:
-        """Digest of the content; of name and size where the content may not be read."""
+        """Digest of the content; of size, time and inode where that is not read: a link, a file beyond the limit."""
         content = self._content
-        return content.sha256 if isinstance(content, Content) else f"{UNREAD}{self._status.st_size}"
+        if isinstance(content, Content):
+            return content.sha256
+        if stat.S_ISREG(self._status.st_mode) and self._status.st_size <= self._settings.max_file_bytes:
+            with suppress(OSError):  # refused by its name alone, and nobody lets us read it
+                return digest_of(self.path)
+        said = "|".join(map(str, self.stamp))
+        return UNREAD + hashlib.blake2b(said.encode(), digest_size=10).hexdigest()
 
     @property
     def stamp(self) -> Stamp:

@@ -1,4 +1,4 @@
-"""What moves out of an export folder: what was read and nothing else, never onto another file."""
+"""What moves out of an export folder: what was read or refused and nothing else, never onto another file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from connectors.export_folder.file import ExportFile
-from hub.intake import Counts
+from hub.intake import Counts, Refusal
 from tests.support_intake import INSPECTION, csv_bytes, inspection, open_folder
 
 
@@ -40,6 +40,14 @@ def told(portion: ExportFile) -> list[str]:
 def finish(portion: ExportFile) -> None:
     portion.finish(Counts(read=1), ())
     portion.close()
+
+
+def refuse(portion: ExportFile) -> Refusal:
+    with pytest.raises(Refusal) as caught:
+        list(portion.batches(0))
+    portion.refuse(caught.value)
+    portion.close()
+    return caught.value
 
 
 def waiting(folder: Path) -> list[list[str]]:
@@ -203,3 +211,61 @@ def test_files_of_one_name_are_all_kept(tmp_path: Path, numbers: tuple[str, ...]
         assert waiting(tmp_path) == [[number]]
     assert len(list((tmp_path / "done").glob("a*.csv"))) == 3
     assert len(digests(tmp_path / "done", ".report.json")) == 3
+
+
+def web(word: str, size: int = 510) -> bytes:
+    return f"<html>{word}".encode().ljust(size, b"x")
+
+
+@pytest.mark.parametrize("sizes", [(509, 510, 511), (510, 510, 510)])
+def test_refused_files_of_one_name_are_all_kept_and_told_apart(tmp_path: Path, sizes: tuple[int, ...]) -> None:
+    written, identities = [], set()
+    for word, size in zip("ABC", sizes, strict=True):
+        written.append(web(word, size))
+        (tmp_path / "export.xls").write_bytes(written[-1])
+        portion = portion_of(tmp_path)
+        identities.add(portion.identity)
+        assert refuse(portion).code == "not-a-table"
+    assert len(identities) == 3, "each leaves its own record"
+    assert contents(tmp_path / "refused", ".xls") == set(written)
+    assert len(set(digests(tmp_path / "refused", ".refused.json"))) == 3
+    assert len(list((tmp_path / "refused").glob("*.refused.txt"))) == 3
+
+
+def test_the_same_file_refused_again_is_the_same(tmp_path: Path) -> None:
+    identities = set()
+    for _ in range(3):
+        (tmp_path / "export.xls").write_bytes(web("A"))
+        portion = portion_of(tmp_path)
+        identities.add(portion.identity)
+        refuse(portion)
+    assert len(identities) == 1
+    assert len(list((tmp_path / "refused").glob("*.xls"))) == 3, "nothing is written over"
+
+
+def test_what_is_not_read_is_told_apart_without_its_content(tmp_path: Path) -> None:
+    identities = set()
+    for number in range(3):
+        (tmp_path / "large.csv").write_bytes(export(number))
+        (tmp_path / "link.csv").symlink_to(f"/nowhere/{number}")
+        for portion in open_folder(tmp_path, max_file_bytes=100).portions():
+            identities.add(portion.identity)
+            assert "unread-" in portion.identity
+            assert refuse(portion).code in ("too-large", "unsafe-name")
+    assert len(identities) == 6
+    links = {os.readlink(path) for path in (tmp_path / "refused").iterdir() if path.is_symlink()}
+    assert links == {"/nowhere/0", "/nowhere/1", "/nowhere/2"}
+    assert len(list((tmp_path / "refused").glob("large*.csv"))) == 3
+
+
+def test_a_refused_file_that_was_exchanged_meanwhile_leaves_the_next_to_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(web("A"))
+    portion = portion_of(tmp_path)
+    with pytest.raises(Refusal) as caught:
+        list(portion.batches(0))
+    replace(path, export(1))
+    portion.refuse(caught.value)
+    portion.close()
+    assert digests(tmp_path / "refused", ".refused.json") == [portion.sha256]
+    assert waiting(tmp_path) == [["JC000001"]]
