@@ -5,9 +5,11 @@ The SFTP folder reads with this module too: where a file comes from and where it
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, partial
 from itertools import dropwhile, islice, repeat
 from pathlib import Path
@@ -15,8 +17,9 @@ from typing import Protocol
 
 from connectors.export_folder.csv_table import CsvTable
 from connectors.export_folder.heading import Heading, find_heading
+from connectors.export_folder.moving import Stamp
 from connectors.export_folder.settings import ExportSettings
-from connectors.export_folder.table import BrokenRow, Content, Table, examine
+from connectors.export_folder.table import BrokenRow, Content, Table, digest_of, examine
 from connectors.export_folder.xlsx_table import XlsxTable
 from hub.intake import (
     Batch,
@@ -46,6 +49,8 @@ _BATCH_CELLS = 200_000
 _SOME_ROWS = 20
 #: Of a usual export, to say how many rows a file has.
 _ROW_BYTES = 200
+#: Begins the digest of a file whose content is not read.
+UNREAD = "unread-"
 #: Ends of names that are our own, or a file that another program is still writing.
 _NOT_OURS = (
     ".tmp",
@@ -183,11 +188,22 @@ class ExportFile:
         except Refusal as refusal:
             return refusal
 
-    @property
+    @cached_property
     def sha256(self) -> str:
-        """Digest of the content; of name and size where the content may not be read."""
+        """Digest of the content; of size, time and inode where that is not read: a link, a file beyond the limit."""
         content = self._content
-        return content.sha256 if isinstance(content, Content) else f"unread-{self._status.st_size}"
+        if isinstance(content, Content):
+            return content.sha256
+        if stat.S_ISREG(self._status.st_mode) and self._status.st_size <= self._settings.max_file_bytes:
+            with suppress(OSError):  # refused by its name alone, and nobody lets us read it
+                return digest_of(self.path)
+        said = "|".join(map(str, self.stamp))
+        return UNREAD + hashlib.blake2b(said.encode(), digest_size=10).hexdigest()
+
+    @property
+    def stamp(self) -> Stamp:
+        """Of what is read, here or by another process."""
+        return Stamp.of(self._status)
 
     @property
     def identity(self) -> str:
@@ -264,12 +280,7 @@ class ExportFile:
         return found
 
     def _expect_unchanged(self) -> None:
-        now = self.path.lstat()
-        if (now.st_size, now.st_mtime_ns, now.st_ino) != (
-            self._status.st_size,
-            self._status.st_mtime_ns,
-            self._status.st_ino,
-        ):
+        if Stamp.of(self.path.lstat()) != self.stamp:
             raise InputError(f"{self.name}: the file changed while it was read; it will be read anew")
 
     def finish(self, counts: Counts, problems: Iterable[LoggedProblem]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from connectors.export_folder.archive import Archive
 from connectors.export_folder.file import MAPPINGS, ExportFile, FileSource, is_an_export
+from connectors.export_folder.moving import give_back
 from connectors.export_folder.settings import ExportFolderSettings
 from connectors.export_folder.settling import Settling
 from connectors.export_folder.uploads import Uploads
@@ -34,6 +35,7 @@ class ExportFolder(FileSource):
     def portions(self) -> Iterator[ExportFile]:
         """Files that nobody writes any more, oldest first, then what was uploaded. A folder that is missing is made."""
         self._settings.folder.mkdir(parents=True, exist_ok=True)
+        give_back(self._settings.folder)
         waiting = self._waiting()
         self._settling.keep(waiting)
         for path in waiting:

@@ -104,7 +104,7 @@ def examine(path: Path, max_bytes: int) -> Content:
                 "An old .xls or an encrypted workbook. Remove the password and save as .xlsx.",
             )
         if head.startswith(_ZIP):
-            return Content(_digest(path), size, None)
+            return Content(digest_of(path), size, None)
         if head.lstrip(b"\xef\xbb\xbf \r\n\t").lower().startswith(_WEB):
             raise Refusal(
                 "not-a-table",
@@ -114,7 +114,8 @@ def examine(path: Path, max_bytes: int) -> Content:
     return _examine_text(path, size, head)
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """SHA-256 of the content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -159,7 +160,7 @@ def _examine_text(path: Path, size: int, head: bytes) -> Content:
             broken[encoding] = lines + error.object[: error.start].count(b"\n")
             continue
         # The digest of a first pass that stopped halfway is of no use.
-        sha256 = digest.hexdigest() if number == 0 else _digest(path)
+        sha256 = digest.hexdigest() if number == 0 else digest_of(path)
         return Content(sha256, size, encoding)
     where = "，".join(f"按 {name.upper()} 读到第 {line} 行" for name, line in broken.items())
     where_english = ", ".join(f"as {name.upper()} up to line {line}" for name, line in broken.items())

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from connectors.export_folder.archive import Archive
 from connectors.export_folder.file import ExportFile, is_an_export, is_safe_name
+from connectors.export_folder.moving import give_back
 from connectors.export_folder.settings import ExportSettings
 from connectors.export_folder.table import BrokenRow
 from hub.intake import UPLOADS, RawRow, Refusal, SourceContext
@@ -33,7 +34,8 @@ class Uploads:
         return [mapping.title for mapping in self._mappings]
 
     def waiting(self) -> list[ExportFile]:
-        """Those that intake has to read, oldest first."""
+        """Those that intake, which alone may ask, has to read, oldest first."""
+        give_back(self._folder)
         try:
             entries = list(os.scandir(self._folder))
         except FileNotFoundError:

@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Collection
 from contextlib import closing
+from itertools import chain, count
 from pathlib import Path
 from typing import Literal
 
@@ -109,7 +110,7 @@ class Outbox:
                 continue
             try:
                 self._put(server, place)
-                self._move(server, remote, task)
+                self._move(server, place, remote, task)
             except RefusedError as error:
                 refusals += 1
                 if place.name not in self._warned:
@@ -127,23 +128,33 @@ class Outbox:
             server.put(report, server.path(self._settings.reports or "", report.name))
             report.unlink()
 
-    def _move(self, server: Server, remote: Remote, task: dict[str, object]) -> None:
+    def _move(self, server: Server, place: Path, remote: Remote, task: dict[str, object]) -> None:
         folder = self._settings.archive if task["where"] == "archive" else self._settings.refused
         if folder is None:
             return
+        if "target" in task:  # cut off behind a move, perhaps
+            self._give_back(server, remote, bytes.fromhex(str(task["target"])))
         source = server.path(remote.name)
         if not remote.is_as(server.look(source)):
             return  # it is gone, or another one came under its name
         name = remote.name if remote.label.encode() == remote.name else remote.label.encode()
-        target = server.path(folder, name)
-        if server.look(target) is not None:
-            stem, ending = posixpath.splitext(name)
-            target = server.path(folder, b"%s.%s%s" % (stem, str(task["sha256"])[-8:].encode(), ending))
-        if server.look(target) is not None:  # the same content once more
-            target += f".{remote.changed}".encode()
+        target = _free(server, server.path(folder, name), str(task["sha256"])[-8:])
+        write_json(place / "task.json", {**task, "target": target.hex()})
         server.move(source, target)
+        self._give_back(server, remote, target)
+        self._told.forget(remote)
+
+    def _give_back(self, server: Server, remote: Remote, target: bytes) -> None:
+        """If what lies there was written anew in the very moment of the move: that one has not been read."""
         moved = server.look(target)
         if moved is not None and not remote.is_as(moved):
-            server.move(target, source)  # it was written anew in that very moment: that one has not been read
-            return
-        self._told.forget(remote)
+            mark = Remote(remote.name, moved.size, moved.changed).key[:8]
+            server.move(target, _free(server, server.path(remote.name), mark))
+
+
+def _free(server: Server, path: bytes, mark: str) -> bytes:
+    """That path, or one beside it with the mark in its name and, where that is taken too, a number."""
+    stem, ending = posixpath.splitext(path)
+    numbered = (b"%s.%s.%d%s" % (stem, mark.encode(), number, ending) for number in count(2))
+    paths = chain([path, b"%s.%s%s" % (stem, mark.encode(), ending)], numbered)
+    return next(each for each in paths if server.look(each) is None)

@@ -51,6 +51,10 @@ def numbers(items: list[Any]) -> list[str]:
     return [item.value["behaviour_number"] for item in items]
 
 
+def numbers_of(*exports: list[int]) -> list[str]:
+    return [f"JC{number:06d}" for each in exports for number in each]
+
+
 def test_a_file_is_read_its_list_of_problems_goes_back_and_it_moves(
     sftp_server: SftpServer, inbox: Path, tmp_path: Path
 ) -> None:
@@ -215,6 +219,66 @@ def test_what_is_written_in_the_moment_of_the_move_goes_back_unread(
     source = open_sftp(sftp_server, inbox, tmp_path / "data", archive="done")
     assert numbers(drain(source)) == ["JC000001", "JC000001", "JC000002"]
     assert len(moves) == 3 and (inbox / "done" / "a.csv").read_bytes() == export([1, 2])
+
+
+def test_what_was_written_in_that_moment_takes_no_place_of_another(
+    sftp_server: SftpServer, inbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (inbox / "a.csv").write_bytes(export([1]))
+    written = [export([1, 2]), export([1, 2, 3])]  # before the move, and behind it
+
+    def move(server: Server, source: bytes, target: bytes) -> None:
+        if written:
+            (inbox / "a.csv").write_bytes(written.pop(0))
+        real(server, source, target)
+        if written:
+            (inbox / "a.csv").write_bytes(written.pop(0))
+
+    real = Server.move
+    monkeypatch.setattr(Server, "move", move)
+    source = open_sftp(sftp_server, inbox, tmp_path / "data", archive="done")
+    assert sorted(numbers(drain(source))) == sorted(numbers_of([1], [1, 2], [1, 2, 3]))
+    contents = {path.read_bytes() for path in (inbox / "done").iterdir()}
+    assert contents == {export([1, 2]), export([1, 2, 3])}
+
+
+def test_cut_off_behind_the_move_what_was_written_in_that_moment_is_read_too(
+    sftp_server: SftpServer, inbox: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (inbox / "a.csv").write_bytes(export([1]))
+
+    def move(server: Server, source: bytes, target: bytes) -> None:
+        (inbox / "a.csv").write_bytes(export([1, 2]))
+        real(server, source, target)
+        raise ServerError("the connection was lost")
+
+    real = Server.move
+    with monkeypatch.context() as patch:
+        patch.setattr(Server, "move", move)
+        with pytest.raises(ServerError):
+            drain(open_sftp(sftp_server, inbox, tmp_path / "data", archive="done"))
+    assert numbers(drain(open_sftp(sftp_server, inbox, tmp_path / "data", archive="done"))) == numbers_of([1, 2])
+    assert {path.read_bytes() for path in (inbox / "done").iterdir()} == {export([1, 2])}
+
+
+def test_files_of_one_name_are_all_kept(sftp_server: SftpServer, inbox: Path, tmp_path: Path) -> None:
+    more = {"archive": "done", "refused": "refused"}
+    for size in (10, 10, 11, 11, 12):  # some alike to the last bit of their times
+        for name, content in (("a.csv", export(range(size))), ("web.xls", b"<html>".ljust(500 + size, b"x"))):
+            (inbox / name).write_bytes(content)
+            os.utime(inbox / name, (1_783_000_000, 1_783_000_000))
+        source = open_sftp(sftp_server, inbox, tmp_path / "data", **more)
+        for portion in source.portions():
+            try:
+                list(portion.batches(0))
+                portion.finish(Counts(read=1), iter(()))
+            except Refusal as refusal:
+                portion.refuse(refusal)
+            portion.close()
+        source.close()
+        assert not {"a.csv", "web.xls"} & set(names(inbox))
+    assert (len(names(inbox / "done")), len(names(inbox / "refused"))) == (5, 5)
+    assert all(name.endswith(".csv") for name in names(inbox / "done"))
 
 
 def test_names_that_are_paths_or_lines_never_become_files(

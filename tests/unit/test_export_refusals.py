@@ -162,6 +162,12 @@ def test_files_that_are_not_for_us_are_left_alone(tmp_path: Path) -> None:
     assert list(open_folder(tmp_path).portions()) == []
 
 
+def test_a_file_that_is_open_in_excel_is_read_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(csv_bytes(INSPECTION, [inspection()]))
+    (tmp_path / "~$a.csv").write_bytes(b"a clerk")
+    assert [portion.name for portion in open_folder(tmp_path).portions()] == ["a.csv"]
+
+
 def test_a_file_that_still_grows_is_left_until_it_is_still(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(csv_bytes(INSPECTION, [inspection()]))

@@ -312,6 +312,52 @@ def test_a_file_that_still_grows_is_left_alone(open_scene: Callable[..., Scene])
     assert scene.drop.desk.ends() == {A: "delivered", B: "delivered"}
 
 
+def test_what_excel_left_behind_holds_an_answer_back_no_longer_than_a_day_of_work(scene: Scene) -> None:
+    name = f"{scene.package.name}.ack.csv"
+    scene.department.put(name, table(HEAD, ("全部", "已收到")))
+    lock = scene.department.home / "inbox" / f"~${name}"
+    lock.write_bytes(b"a clerk")
+    with capture_logs() as logs:
+        assert scene.drop.look() == scene.drop.look() == 0
+    assert [each["event"] for each in logs] == ["filedrop.open_elsewhere"], "said, and once"
+    for hours in (11, -11):  # the share's clock may be ahead
+        age(lock, hours)
+        assert scene.drop.look() == 0
+    age(lock, 13)
+    assert scene.drop.look() == 1
+    assert scene.drop.desk.ends() == {A: "delivered", B: "delivered", C: "delivered"}
+    assert scene.department.files("inbox") == [lock.name], "it is not the hub's to remove"
+
+
+def test_a_lock_of_a_time_that_cannot_be_holds_nothing_back(scene: Scene) -> None:
+    name = f"{scene.package.name}.ack.csv"
+    lock = scene.department.home / "inbox" / f"~${name[2:]}"  # as Word and WPS shorten it
+    lock.write_bytes(b"a clerk")
+    scene.department.put(name, table(HEAD, ("全部", "已收到")))
+    assert scene.drop.look() == 0
+    age(lock, -24 * 365)
+    assert scene.drop.look() == 1
+
+
+def test_a_file_that_waited_and_is_open_again_is_said_again(scene: Scene) -> None:
+    name = f"{scene.package.name}.ack.csv"
+    lock = scene.department.home / "inbox" / f"~${name}"
+    with capture_logs() as logs:
+        for _ in range(2):
+            lock.write_bytes(b"a clerk")
+            scene.department.put(name, table(HEAD, (A, "已收到")))
+            assert scene.drop.look() == 0
+            lock.unlink()
+            assert scene.drop.look() == 1
+    assert [each["event"] for each in logs].count("filedrop.open_elsewhere") == 2
+
+
+def age(path: Path, hours: float) -> None:
+    """Makes the file so old."""
+    then = time.time() - hours * 3600
+    os.utime(path, (then, then))
+
+
 def test_a_file_stays_until_all_of_it_is_safe(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"{scene.package.name}.ack.json"
     scene.department.put(name, {"received": [A], "answers": [

@@ -6,13 +6,13 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 import structlog
 
-from hub.delivery.filedrop.layout import Layout, replace_whole, sync
+from hub.delivery.filedrop.layout import Layout, package_of, replace_whole, sync
 from hub.delivery.filedrop.results import Result, write_result
 from hub.delivery.filedrop.tables import MAX_BYTES
 
@@ -20,7 +20,11 @@ MAX_SIGNATURE_BYTES = 16_384
 #: Files looked at, and bytes read, in one go; what is beyond has its turn next time.
 _MAX_FILES, _MAX_READ = 1000, 4 * MAX_BYTES
 #: Being written, or open in Excel or WPS.
-_UNFINISHED_STARTS, _UNFINISHED_ENDS = (".", "~$"), (".tmp", ".part", ".crdownload", ".filepart")
+_OPEN = "~$"
+_UNFINISHED_STARTS, _UNFINISHED_ENDS = (".", _OPEN), (".tmp", ".part", ".crdownload", ".filepart")
+#: So long a file ``~$…`` says that its workbook is open somewhere: longer than a day at the office. Excel writes it
+#: when it opens a workbook and removes it when it closes it; an older one was left by a program that crashed.
+OPEN_FOR = timedelta(hours=12)
 _log = structlog.get_logger()
 
 
@@ -59,6 +63,8 @@ class Inbox:
     ) -> None:
         self._layout, self._now, self._timing, self._monotonic = layout, now, timing, monotonic
         self._seen: dict[str, tuple[Stamp, float]] = {}
+        #: Of which it was said that they are open somewhere.
+        self._said: set[str] = set()
 
     def collect(self) -> list[Letter]:
         """The files that have kept still for long enough, the oldest first."""
@@ -72,11 +78,16 @@ class Inbox:
             name: seen[name] if name in seen and seen[name][0] == stamp else (stamp, clock)
             for name, stamp in stamps.items()
         }
+        opened = {name for name in names if name.startswith(_OPEN) and self._is_recent(name)}
+        held = {name for name in stamps if not opened.isdisjoint((_OPEN + name, _OPEN + name[2:]))}
+        self._said &= held
         found: list[Letter] = []
         read = 0
         for name, (stamp, since) in sorted(self._seen.items(), key=lambda item: item[1][0].modified):
-            is_open = any(f"~${part}" in names for part in (name, name[2:]))
-            if name.endswith(".sig") or is_open or clock - since < self._timing.settle_seconds:
+            if name.endswith(".sig") or clock - since < self._timing.settle_seconds:
+                continue
+            if name in held:
+                self._say_open(name)
                 continue
             signature = f"{name}.sig"
             if signature in self._seen and clock - self._seen[signature][1] < self._timing.settle_seconds:
@@ -104,6 +115,22 @@ class Inbox:
         except OSError:
             return None
         return Stamp(state.st_size, state.st_mtime_ns) if stat.S_ISREG(state.st_mode) else None
+
+    def _is_recent(self, name: str) -> bool:
+        """Whether a file ``~$…`` is of a program that runs. The clock of a share may be off to either side."""
+        try:
+            changed = os.stat(self._layout.inbox / name, follow_symlinks=False).st_mtime
+        except OSError:
+            return False
+        return abs(self._now().timestamp() - changed) < OPEN_FOR.total_seconds()
+
+    def _say_open(self, name: str) -> None:
+        if name not in self._said:
+            self._said.add(name)
+            _log.info(
+                "filedrop.open_elsewhere", subscription=self._layout.subscription,
+                package=package_of(name), longest_hours=OPEN_FOR / timedelta(hours=1),
+            )
 
     def _content(self, name: str, most: int) -> bytes:
         handle = os.open(self._layout.inbox / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
