@@ -29,6 +29,7 @@ FEATURES = {
     "batch": "takes several orders in one `send`",
     "batch-refused": "can have a batch refused as a whole",
     "refusal": "is told why one record is refused",
+    "breaks": "can have the channel break on one record without a word",
     "lost-reply": "can have an order done at the channel without hearing of it",
     "unauthorised": "can be shut out",
     "listing": "lists what is public",
@@ -88,6 +89,10 @@ class Harness(ABC):
         """Refuses the records of these subjects; in a batch all of it, where it can."""
 
     @abstractmethod
+    def break_on(self, subjects: Sequence[str]) -> None:
+        """Breaks on the records of these subjects: whatever holds one gets a failure and no reason, and is not done."""
+
+    @abstractmethod
     def lose_reply(self) -> None:
         """Does what the next request asks, and its answer is lost."""
 
@@ -135,6 +140,9 @@ class CollaborationPlatformHarness(Harness):
     def refuse(self, subjects: Sequence[str]) -> None:
         self._plan.set(Faults(spoiled_subjects=list(subjects)))
 
+    def break_on(self, subjects: Sequence[str]) -> None:
+        self._plan.set(Faults(breaking_subjects=list(subjects)))
+
     def lose_reply(self) -> None:
         self._plan.set(Faults(lose_receipt=Fault(count=1)))
 
@@ -180,6 +188,7 @@ class FileHarness(Harness):
     cannot: ClassVar = {
         "answers-at-once": "receipts come as files",
         "batch-refused": "every row of a file is answered by itself",
+        "breaks": "nobody answers a file at once: one that its reader breaks on waits without a receipt, others go",
         "lost-reply": "a file has no reply; a receipt file that is lost has a test of its own",
         "unauthorised": "who may write the folder may send",
         "listing": "no file says what is public",
@@ -221,6 +230,9 @@ class FileHarness(Harness):
 
     def refuse(self, subjects: Sequence[str]) -> None:
         self._plan.set(Faults(spoiled_subjects=list(subjects)))
+
+    def break_on(self, subjects: Sequence[str]) -> None:
+        raise NotImplementedError
 
     def lose_reply(self) -> None:
         raise NotImplementedError
@@ -272,6 +284,7 @@ class WebsiteHarness(Harness):
     cannot: ClassVar = {
         "batch-refused": "a page can hold any record",
         "refusal": "a page can hold any record",
+        "breaks": "nobody takes the pages but the folder itself",
         "lost-reply": "nobody answers: what is on disk is done",
         "unauthorised": "who may write the folder may publish",
         "secret": "has no secret among its settings",
@@ -305,6 +318,9 @@ class WebsiteHarness(Harness):
         (site if is_down else away).rename(away if is_down else site)
 
     def refuse(self, subjects: Sequence[str]) -> None:
+        raise NotImplementedError
+
+    def break_on(self, subjects: Sequence[str]) -> None:
         raise NotImplementedError
 
     def lose_reply(self) -> None:
@@ -349,6 +365,9 @@ class UplinkHarness(Harness):
 
     def refuse(self, subjects: Sequence[str]) -> None:
         self._plan.set(Faults(spoiled_subjects=[party_of(subject) for subject in subjects]))
+
+    def break_on(self, subjects: Sequence[str]) -> None:
+        self._plan.set(Faults(breaking_subjects=[party_of(subject) for subject in subjects]))
 
     def lose_reply(self) -> None:
         self._plan.set(Faults(lose_receipt=Fault(count=1)))

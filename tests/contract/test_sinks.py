@@ -209,6 +209,56 @@ def test_a_batch_that_is_refused_as_a_whole_says_so(harness: Harness) -> None:
         use(harness, lambda sink: sink.send(orders))
 
 
+async def as_the_hub(sink: Sink, orders: Sequence[Order], rounds: int) -> dict[str, Receipt]:
+    """Sends them as the hub does: what failed together goes in halves, what failed alone comes again behind the rest.
+
+    The receipts after so many requests at most.
+    """
+    found: dict[str, Receipt] = {}
+    waiting = [list(orders)]
+    for _ in range(rounds):
+        if not waiting:
+            break
+        batch = waiting.pop(0)
+        try:
+            results = await sink.send(batch)
+        except (BatchRefusedError, AttemptFailedError):
+            half = max(1, len(batch) // 2)
+            waiting += [each for each in (batch[:half], batch[half:]) if each]
+            continue
+        for order, result in zip(batch, results, strict=True):
+            if isinstance(result, Receipt):
+                found[order.order_id] = result
+            else:
+                waiting.append([order])
+    return found
+
+
+def test_a_record_on_which_the_channel_breaks_holds_up_no_other(harness: Harness) -> None:
+    needs(harness, "breaks")
+    statuses(harness, make("old"))
+    orders, late = [make(f"n{number}") for number in range(12)], make("old", 2, "withdraw")
+    bad, good = orders[7], [order for order in orders if order is not orders[7]]
+    harness.break_on([bad.subject])
+
+    async def send(sink: Sink) -> dict[str, Receipt]:
+        fitting = orders[: sink.capabilities.max_batch]
+        found = await as_the_hub(sink, fitting, 40)
+        # Quite other orders go at once, also while the one that fails is tried again and again.
+        for each in (late, bad):
+            found.update(await as_the_hub(sink, [each], 1))
+        return found
+
+    found = use(harness, send)
+    assert {order_id: receipt.status for order_id, receipt in found.items()} == {
+        **{order.order_id: "published" for order in good}, late.order_id: "withdrawn"
+    }
+    assert harness.public() == {order.correlation_id: 1 for order in good}
+    harness.break_on([])
+    assert statuses(harness, bad) == ["published"]
+    assert {harness.publications(order.order_id) for order in orders} == {1}
+
+
 def test_after_a_refusal_a_later_version_goes(harness: Harness) -> None:
     needs(harness, "refusal")
     harness.refuse([make("a").subject])

@@ -31,13 +31,18 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a record stands at the channel: its version, a digest of its content, the order that made it so."""
+    """How a record stands at the channel: its version, a digest of its content, the order that made it so.
+
+    ``is_doubtful``: it may be public although we know of nothing, since a batch that would have made it so was given
+    up without an answer.
+    """
 
     sequence: int
     is_public: bool
     digest: str
     order_id: str
     reference: str | None = None
+    is_doubtful: bool = False
 
 
 def digest_of(order: Order) -> str:
@@ -52,7 +57,9 @@ def change_of(order: Order, known: Standing | None) -> Change | None:
     should be gone must go.
     """
     if order.action == "withdraw":
-        is_needed = known is None or (known.is_public and order.sequence >= known.sequence)
+        is_needed = known is None or (
+            order.sequence >= known.sequence and (known.is_public or known.is_doubtful)
+        )
         return Change.DELETE if is_needed else None
     if known is None:
         return Change.INSERT
