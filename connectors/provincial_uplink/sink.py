@@ -11,7 +11,7 @@ import structlog
 
 from connectors.provincial_uplink.acts import load_standard, row_of, withheld
 from connectors.provincial_uplink.settings import UplinkSettings
-from connectors.provincial_uplink.wire import ROW_BYTES, batch_writer, is_of_batch, read_results, refusal_text
+from connectors.provincial_uplink.wire import ROW_BYTES, batch_writer, is_of_batch, read_results
 from hub.disclosure import (
     MAX_ANSWER_BYTES,
     MAX_REASON,
@@ -31,6 +31,7 @@ from hub.disclosure import (
     Sink,
     SinkContext,
     TryAgain,
+    refusal_of,
 )
 
 #: So long an order that comes again, after a kill, gets the very receipt of the first time; later it is "unchanged".
@@ -170,15 +171,18 @@ class ProvincialUplink(Sink):
 
     async def _try(self, batch: Batch, traceparent: str | None) -> None:
         answer = await self._ask(batch, traceparent)
-        if answer.status in (401, 403):
+        reason = None if answer.is_success else refusal_of(answer)
+        if answer.status == 401 or (answer.status == 403 and reason is not None):
             raise AttemptFailedError(f"HTTP status {answer.status}: the province does not accept our token")
         if answer.status == 409:
             # The ledger was lost, and the day's numbers began anew: the next one may be free.
             await asyncio.to_thread(self._ledger.cancel, batch.name)
             raise AttemptFailedError(f"the number {batch.number} was used before, for other rows")
-        if not answer.is_success:
-            await self._refuse(batch, refusal_text(answer))
+        if reason is not None:
+            await self._refuse(batch, reason)
             return
+        if not answer.is_success:
+            raise UselessAnswerError(f"HTTP status {answer.status} without a problem document of the province's own")
         results = read_results(answer)
         if not results:
             raise UselessAnswerError(f"HTTP status {answer.status} without a readable list of results")

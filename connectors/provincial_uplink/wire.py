@@ -62,13 +62,3 @@ def is_of_batch(error: RequestFailedError) -> bool:
     if error.status is None:
         return error.kind in _AFTER_SENDING
     return error.status >= 500 and error.retry_after_seconds is None
-
-
-def refusal_text(answer: Answer) -> str:
-    """Why a batch was refused: title and detail of the problem document, behind the status."""
-    try:
-        problem = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        problem = None
-    texts = [problem.get(name) for name in ("title", "detail")] if isinstance(problem, dict) else []
-    return ": ".join([f"HTTP {answer.status}", *(text for text in texts if isinstance(text, str))])[:MAX_REASON]

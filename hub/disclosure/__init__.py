@@ -26,6 +26,7 @@ from hub.disclosure.exchange import (
     digest_of,
     write_whole,
 )
+from hub.disclosure.refusal import refusal_of, refusal_text
 from hub.disclosure.sink import (
     MAX_REASON,
     MAX_REFERENCE,
@@ -90,6 +91,8 @@ __all__ = [
     "change_of",
     "digest_of",
     "instant_text",
+    "refusal_of",
+    "refusal_text",
     "setting",
     "to_json",
     "to_plain",

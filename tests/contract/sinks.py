@@ -32,6 +32,7 @@ FEATURES = {
     "breaks": "can have the channel break on one record without a word",
     "lost-reply": "can have an order done at the channel without hearing of it",
     "unauthorised": "can be shut out",
+    "gateway": "is reached by an address (`url`) at which something else may answer",
     "listing": "lists what is public",
     "secret": "has a secret among its settings",
 }
@@ -191,6 +192,7 @@ class FileHarness(Harness):
         "breaks": "nobody answers a file at once: one that its reader breaks on waits without a receipt, others go",
         "lost-reply": "a file has no reply; a receipt file that is lost has a test of its own",
         "unauthorised": "who may write the folder may send",
+        "gateway": "nobody stands before a folder",
         "listing": "no file says what is public",
         "secret": "has no secret among its settings",
     }
@@ -287,6 +289,7 @@ class WebsiteHarness(Harness):
         "breaks": "nobody takes the pages but the folder itself",
         "lost-reply": "nobody answers: what is on disk is done",
         "unauthorised": "who may write the folder may publish",
+        "gateway": "nobody stands before a folder",
         "secret": "has no secret among its settings",
     }
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from fastapi import FastAPI, Response
 
 from hub.disclosure import (
     REFUSED,
@@ -35,6 +36,7 @@ from hub.disclosure.sink import fault_of
 from hub.domain.events import derive_id
 from tests.contract.sinks import CHANNEL, FEATURES, HARNESSES, Harness
 from tests.support_contracts import catalog, sample
+from tests.support_served import served
 
 T = TypeVar("T")
 KIND = "enforcement/penalty"
@@ -304,6 +306,32 @@ def test_being_shut_out_is_no_refusal_of_a_record(harness: Harness) -> None:
                 await sink.send(orders)
 
     use(harness, send)
+
+
+def test_what_answers_in_the_channels_place_refuses_nothing(harness: Harness) -> None:
+    """A wrong path, a gateway with nothing behind it, a proxy that takes no more than a megabyte."""
+    needs(harness, "gateway")
+    gateway, says = FastAPI(), [404, 403, 405, 410, 413]
+
+    @gateway.api_route("/{path:path}", methods=["GET", "POST", "PUT", "DELETE"])
+    async def answer(path: str) -> Response:
+        return Response("<html><h1>nginx</h1></html>", status_code=says[0], media_type="text/html")
+
+    async def send(sink: Sink) -> None:
+        while says:
+            for orders in ([make("a")], [make("old", 2, "withdraw")]):
+                with pytest.raises(AttemptFailedError):
+                    await sink.send(orders)
+            with pytest.raises((AttemptFailedError, BatchRefusedError)):
+                await sink.send([make("b"), make("c")])
+            says.pop(0)
+
+    statuses(harness, make("old"))
+    with served(gateway) as url:
+        use(harness, send, url=url)
+    orders = [make("a"), make("b"), make("c"), make("old", 2, "withdraw")]
+    assert statuses(harness, *orders) == ["published"] * 3 + ["withdrawn"]
+    assert harness.public() == {order.correlation_id: 1 for order in orders[:3]}
 
 
 def test_it_lists_everything_that_is_public_and_nothing_else(harness: Harness) -> None:

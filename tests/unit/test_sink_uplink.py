@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from connectors.provincial_uplink.acts import load_standard, row_of, withheld
@@ -271,6 +271,43 @@ def test_a_kill_between_giving_up_and_sending_again_loses_nothing(province: Prov
     assert [each.status for each in send(province.sink, a, b)] == ["published", "published"]
     assert [province.register.publications_of(each.order_id) for each in (a, b)] == [1, 1]
     assert province.batches() == ["2026030200001", "2026030200002"]
+
+
+@pytest.mark.parametrize(("status", "content", "says"), [
+    (413, "<html>nginx</html>", "HTTP status 413 without"), (404, '{"detail": "Not Found"}', "HTTP status 404 without"),
+    (403, "<html>blocked</html>", "HTTP status 403 without"), (403, '{"title": "令牌无效"}', "not accept our token"),
+    (401, "<html>", "not accept our token"),
+])  # fmt: skip
+def test_an_answer_that_is_not_the_provinces_own_refuses_no_row(
+    status: int, content: str, says: str, tmp_path: Path
+) -> None:
+    app = FastAPI()
+
+    @app.post("/{path:path}")
+    async def answer(path: str) -> Response:
+        return Response(content, status_code=status)
+
+    with served(app) as url:
+        sink = open_sink("provincial-uplink", tmp_path, now=lambda: NOW, url=url, source_code="623000-market")
+        with pytest.raises(AttemptFailedError, match=says) as caught:
+            send(sink, an_order("a"))
+    assert not caught.value.is_unreachable, "of a batch that is too much for a proxy the hub makes smaller ones"
+
+
+@pytest.mark.parametrize(("status", "content", "reason"), [
+    (400, "", "HTTP 400"), (422, '{"title": "不符"}', "HTTP 422: 不符"),
+    (413, '{"title": "内容过大", "detail": "too much"}', "HTTP 413: 内容过大: too much"),
+])  # fmt: skip
+def test_a_refusal_of_the_provinces_own_is_one(status: int, content: str, reason: str, tmp_path: Path) -> None:
+    app = FastAPI()
+
+    @app.post("/{path:path}")
+    async def answer(path: str) -> Response:
+        return Response(content, status_code=status)
+
+    with served(app) as url:
+        sink = open_sink("provincial-uplink", tmp_path, now=lambda: NOW, url=url, source_code="623000-market")
+        assert send(sink, an_order("a")) == [Receipt(REFUSED, reason=reason)]
 
 
 def result_status(result: Result) -> str:
