@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -79,6 +81,10 @@ class Harness(ABC):
     async def outgoing(self, sink: Sink, orders: Sequence[Order]) -> bytes:
         """Every byte that leaves for the channel when these orders are sent, one by one and together."""
 
+    @abstractmethod
+    def back_up(self) -> Callable[[], None]:
+        """Keeps what the channel has; called, the result puts it back, as its administrator may without our knowing."""
+
     # -- what goes wrong there ------------------------------------------------------------------
 
     @abstractmethod
@@ -100,6 +106,21 @@ class Harness(ABC):
     @abstractmethod
     def shut_out(self) -> None:
         """No longer accepts our token."""
+
+
+def keep_database(path: Path) -> Callable[[], None]:
+    """``back_up`` of a stand-in with this register, which may be open."""
+    kept = path.with_suffix(".kept")
+
+    def copy(source: Path, target: Path) -> None:
+        with (
+            contextlib.closing(sqlite3.connect(source, timeout=30)) as one,
+            contextlib.closing(sqlite3.connect(target, timeout=30)) as other,
+        ):
+            one.backup(other)
+
+    copy(path, kept)
+    return lambda: copy(kept, path)
 
 
 class CollaborationPlatformHarness(Harness):
@@ -131,6 +152,9 @@ class CollaborationPlatformHarness(Harness):
             return register.publications_of(order_id)
         finally:
             register.close()
+
+    def back_up(self) -> Callable[[], None]:
+        return keep_database(self.folder / "disclosure.sqlite")
 
     async def outgoing(self, sink: Sink, orders: Sequence[Order]) -> bytes:
         return await recorded(sink, orders)
@@ -257,6 +281,10 @@ class PlatformFilesHarness(FileHarness):
     def publications(self, order_id: str) -> int:
         return self.standin.register.publications_of(order_id)
 
+    def back_up(self) -> Callable[[], None]:
+        return keep_database(self.folder / "disclosure.sqlite")
+
+
 
 class CreditChinaHarness(FileHarness):
     name = "credit-china"
@@ -274,6 +302,9 @@ class CreditChinaHarness(FileHarness):
 
     def publications(self, order_id: str) -> int:
         return self.standin.register.publications_of(order_id)
+
+    def back_up(self) -> Callable[[], None]:
+        return keep_database(self.folder / "credit-china.sqlite")
 
     def refuse(self, subjects: Sequence[str]) -> None:
         super().refuse([party_of(subject) for subject in subjects])
@@ -311,6 +342,15 @@ class WebsiteHarness(Harness):
         """A page that was written a second time says that it was updated."""
         (entry,) = [each for each in self._entries().values() if each.order_id == order_id]
         return 1 if entry.updated_at == entry.first_published_at else 2
+
+    def back_up(self) -> Callable[[], None]:
+        site, kept = self.folder / "site", self.folder / "kept"
+        shutil.copytree(site, kept)
+
+        def put_back() -> None:
+            shutil.copytree(kept, site, dirs_exist_ok=True)
+
+        return put_back
 
     async def outgoing(self, sink: Sink, orders: Sequence[Order]) -> bytes:
         with self.running():
@@ -359,6 +399,9 @@ class UplinkHarness(Harness):
     def publications(self, order_id: str) -> int:
         with contextlib.closing(RowRegister(self.folder / "provincial.sqlite")) as register:
             return register.publications_of(order_id)
+
+    def back_up(self) -> Callable[[], None]:
+        return keep_database(self.folder / "provincial.sqlite")
 
     async def outgoing(self, sink: Sink, orders: Sequence[Order]) -> bytes:
         return await recorded(sink, orders)

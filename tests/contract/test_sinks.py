@@ -174,6 +174,31 @@ def test_what_is_asked_for_again_is_done_again(harness: Harness) -> None:
     assert harness.public() == {again.correlation_id: 1}
 
 
+def test_a_withdrawal_that_is_asked_for_again_is_done_again(harness: Harness) -> None:
+    """What was withdrawn is back: of that the process that withdrew it knows nothing, nor does the next one."""
+    publication, withdrawal = make("a"), make("a", 2, "withdraw")
+    again, once_more = (
+        make("a", 2, "withdraw", order_id=derive_id("again", str(number)), is_reissued=True) for number in range(2)
+    )
+
+    async def send(sink: Sink) -> None:
+        await carry_out(harness, sink, [publication])
+        put_back = harness.back_up()
+        await carry_out(harness, sink, [withdrawal])
+        assert harness.public() == {}
+        put_back()
+        assert harness.public() == {publication.correlation_id: 1}
+        (receipt,) = await carry_out(harness, sink, [again])
+        assert receipt.status == "withdrawn" and harness.public() == {}
+        put_back()
+
+    use(harness, send)
+    assert statuses(harness, once_more) == ["withdrawn"]
+    assert harness.public() == {}
+    (receipt,) = use(harness, lambda sink: carry_out(harness, sink, [once_more]))
+    assert receipt.status in ("withdrawn", "unchanged"), "it came again after a kill"
+
+
 def test_a_batch_has_a_result_for_each_order_in_its_order(harness: Harness) -> None:
     needs(harness, "batch")
     orders = [make(f"n{number}") for number in range(15)]
