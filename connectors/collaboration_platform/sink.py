@@ -32,7 +32,8 @@ class CollaborationPlatform(Sink):
     ``PUT {url}/api/v1/records/{correlation_id}`` with an ``Idempotency-Key`` carries out one order,
     ``POST {url}/api/v1/batches`` several, each known by its ``order_id``; ``GET {url}/api/v1/publications`` lists what
     is public. 401 and 403 are no refusals of a record but of us: the token is wrong for every record. They wait like
-    an outage until somebody puts it right. A platform that does not know batches (404, 405) gets single requests.
+    an outage until somebody puts it right. A platform that does not know batches (404, 405) gets single requests. 4xx
+    that are not the platform's own words refuse nothing: the address is wrong, or something stands before it.
     """
 
     Settings = PlatformSettings
@@ -66,7 +67,12 @@ class CollaborationPlatform(Sink):
     async def _send_one(self, order: Order) -> Result:
         path = f"/api/v1/records/{quote(order.correlation_id, safe='')}"
         answer = await self._ask("PUT", path, to_json(to_record(order)), order.traceparent, order.order_id)
-        return read_answer(answer, order.action)
+        try:
+            return read_answer(answer, order.action)
+        except AttemptFailedError:
+            # Perhaps it was not the platform either that knew no batches.
+            self._knows_batches = True
+            raise
 
     async def public(self) -> AsyncIterator[PublicRecord]:
         after: str | None = ""

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any
 
 from hub.disclosure import (
-    MAX_REASON,
     MAX_REFERENCE,
     REFUSED,
     STATUSES,
@@ -18,6 +17,8 @@ from hub.disclosure import (
     PublicRecord,
     Receipt,
     TryAgain,
+    refusal_of,
+    refusal_text,
 )
 
 #: What says nothing of the record but of us or of the moment: the token, the time, the load.
@@ -47,11 +48,14 @@ def to_record(order: Order) -> dict[str, Any]:
 def read_answer(answer: Answer, action: str) -> Receipt:
     """The receipt in the answer to one order.
 
-    Raises AttemptFailedError if a success says nothing that we can keep: without the channel's own word nobody could
-    show that the record is public, so it is asked again.
+    Raises AttemptFailedError if there is nothing that we can keep, so that it is asked again: without the channel's
+    own word nobody could show that the record is public, nor that it was refused.
     """
     if not answer.is_success:
-        return Receipt(REFUSED, reason=_refusal(answer.status, _json(answer.body)))
+        reason = refusal_of(answer)
+        if reason is None:
+            raise AttemptFailedError(f"HTTP status {answer.status} without a problem document of the platform's own")
+        return Receipt(REFUSED, reason=reason)
     document = _json(answer.body)
     found = read_receipt(document.get("receipt") if isinstance(document, dict) else None, action)
     if isinstance(found, str):
@@ -78,7 +82,8 @@ def read_answers(answer: Answer, actions: Mapping[str, str]) -> dict[str, Receip
 
 
 def read_entry(entry: Mapping[str, Any], action: str | None = None) -> Receipt | TryAgain:
-    """One answer of many. ``action`` is the order's; unless it is known, any status that a receipt can have fits."""
+    """One answer of many, which is the platform's own word, whatever its status. ``action`` is the order's; unless it
+    is known, any status that a receipt can have fits."""
     status = entry.get("status")
     if not isinstance(status, int):
         return TryAgain("an answer without a status")
@@ -86,7 +91,7 @@ def read_entry(entry: Mapping[str, Any], action: str | None = None) -> Receipt |
         found = read_receipt(entry.get("receipt"), action)
         return TryAgain(f"HTTP status {status} {found}") if isinstance(found, str) else found
     if 400 <= status < 500 and status not in PASSING:
-        return Receipt(REFUSED, reason=_refusal(status, entry.get("problem")))
+        return Receipt(REFUSED, reason=refusal_text(status, entry.get("problem")))
     return TryAgain(f"HTTP status {status}")
 
 
@@ -132,11 +137,3 @@ def _json(body: bytes) -> Any:
         return json.loads(body)
     except (ValueError, RecursionError):
         return None
-
-
-def _refusal(status: int, problem: object) -> str:
-    """Title and detail of a problem document (RFC 9457), behind the status."""
-    texts: list[str] = []
-    if isinstance(problem, dict):
-        texts = [text for name in ("title", "detail") if isinstance(text := problem.get(name), str)]
-    return " ".join(": ".join([f"HTTP {status}", *texts]).split())[:MAX_REASON]

@@ -51,8 +51,7 @@ class Entry:
     @property
     def path(self) -> str:
         """Of its page, from the root of the site."""
-        key = file_key(self.correlation_id)
-        return f"records/{sha256(key.encode()).hexdigest()[:2]}/{key}.html"
+        return record_path(self.correlation_id)
 
     @property
     def enterprise_path(self) -> str:
@@ -62,6 +61,12 @@ class Entry:
 def file_key(text: str) -> str:
     """A file name for an identifier: itself where that is harmless, else a digest."""
     return text if _SAFE.fullmatch(text) else f"x-{sha256(text.encode()).hexdigest()[:32]}"
+
+
+def record_path(correlation_id: str) -> str:
+    """The page of a record, from the root of the site."""
+    key = file_key(correlation_id)
+    return f"records/{sha256(key.encode()).hexdigest()[:2]}/{key}.html"
 
 
 def enterprise_path(subject: str) -> str:

@@ -71,16 +71,27 @@ class GovernmentWebsite(Sink):
     def _send(self, orders: Sequence[Order]) -> list[Result]:
         self._check_folder()
         try:
-            if self._site is None:
-                self._lock()
-                site = Site(self._root, self._context.folder / "site.json", self._look)
-                site.open()
-                self._site = site
-            return self._write(self._site, orders)
+            site = self._site = self._trusted(orders) or self._open()
+            return self._write(site, orders)
         except OSError as error:
             # What is on disk may be ahead of what we know of it.
             self._site = None
             raise AttemptFailedError(f"{error.filename}: {error.strerror}", is_unreachable=True) from error
+
+    def _trusted(self, orders: Sequence[Order]) -> Site | None:
+        """The site as we know it, unless a record that is asked for again is not there as we know it."""
+        site = self._site
+        if site is None or all(site.is_as_known(order.correlation_id) for order in orders if order.is_reissued):
+            return site
+        # Perhaps a backup of all of it was put back: what we know is worth nothing, what follows from it neither.
+        site.doubt()
+        return None
+
+    def _open(self) -> Site:
+        self._lock()
+        site = Site(self._root, self._context.folder / "site.json", self._look)
+        site.open()
+        return site
 
     def _lock(self) -> None:
         """Two that write one site would not know of each other's pages. A process that is killed lets go of it."""

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from connectors.government_website.entry import HEAD_BYTES, Entry, enterprise_path, read_mark
+from connectors.government_website.entry import HEAD_BYTES, Entry, enterprise_path, read_mark, record_path
 from connectors.government_website.pages import (
     OTHER,
     SECTIONS,
@@ -56,10 +56,18 @@ def read_entries(root: Path) -> Iterator[Entry]:
             for each in files:
                 if not each.name.endswith(".html"):
                     continue  # half of a page, of before a kill
-                with open(each.path, "rb") as file:
-                    entry = read_mark(file.read(HEAD_BYTES))
-                if entry is not None and entry.path == f"records/{shard.name}/{each.name}":
+                if (entry := read_entry(root, f"records/{shard.name}/{each.name}")) is not None:
                     yield entry
+
+
+def read_entry(root: Path, path: str) -> Entry | None:
+    """The record whose page has this path, if the page is one of ours. Raises OSError."""
+    try:
+        with open(root / path, "rb") as file:
+            entry = read_mark(file.read(HEAD_BYTES))
+    except FileNotFoundError:
+        return None
+    return entry if entry is not None and entry.path == path else None
 
 
 class Site:
@@ -95,6 +103,14 @@ class Site:
         lists = sorted({*range(self._list_count()), *(number - 1 for number in left)})
         self._write_followers(set(self._of) if touched is None else touched, lists)
         self._write_note([])
+
+    def is_as_known(self, correlation_id: str) -> bool:
+        """Whether the page of a record is still the one that we know of. Raises OSError."""
+        return read_entry(self._root, record_path(correlation_id)) == self.entries.get(correlation_id)
+
+    def doubt(self) -> None:
+        """Somebody else put pages there: the next ``open`` writes everything anew that follows from pages."""
+        self._note.unlink(missing_ok=True)
 
     def _empty_strangers(self) -> None:
         """Pages of enterprises of which nothing is public: whose they are is not known any more."""

@@ -7,10 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from connectors.provincial_uplink.acts import load_standard, row_of
-from hub.disclosure import MAX_REASON, Answer, Change, Draft, Field, Order, instant_text, to_json
+from hub.disclosure import MAX_REASON, Answer, Change, Draft, Field, Order, RequestFailedError, instant_text, to_json
 
 #: Codes of a row's answer.
 ACCEPTED, REFUSED_ROW = 0, 1
+#: Of an answer for each row: a message of 500 characters, every one of them escaped, and its row named twice.
+ROW_BYTES = 8_192
+#: How a request fails that got there, and may have failed by what is in it.
+_AFTER_SENDING = frozenset({"timeout", "cut", "malformed"})
 
 
 def batch_writer(source_code: str, fields: Callable[[str], Sequence[Field]]) -> Callable[[Draft], tuple[str, bytes]]:
@@ -53,11 +57,8 @@ def read_results(answer: Answer) -> list[tuple[str, str | None]] | None:
     return found
 
 
-def refusal_text(answer: Answer) -> str:
-    """Why a batch was refused: title and detail of the problem document, behind the status."""
-    try:
-        problem = json.loads(answer.body)
-    except (ValueError, RecursionError):
-        problem = None
-    texts = [problem.get(name) for name in ("title", "detail")] if isinstance(problem, dict) else []
-    return ": ".join([f"HTTP {answer.status}", *(text for text in texts if isinstance(text, str))])[:MAX_REASON]
+def is_of_batch(error: RequestFailedError) -> bool:
+    """Whether a failure may be the batch's own: not if a wait is asked for, nor if it never got there."""
+    if error.status is None:
+        return error.kind in _AFTER_SENDING
+    return error.status >= 500 and error.retry_after_seconds is None

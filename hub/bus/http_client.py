@@ -16,7 +16,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from hub.bus.address_guard import AddressGuard, ForbiddenAddressError
 from hub.bus.http_pool import ConnectError, ConnectionPool, Target, target_of
-from hub.bus.http_wire import Reply, WireError
+from hub.bus.http_wire import MAX_ANSWER_BYTES, Reply, WireError
 from hub.bus.outlet import AttemptFailedError
 from hub.domain.retry import is_permanent, is_success, retry_after_seconds
 
@@ -53,7 +53,7 @@ class RequestFailedError(AttemptFailedError):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A 2xx or a refusal for good; ``body`` holds at most MAX_ANSWER_BYTES. ``fields`` are the headers as they came."""
+    """A 2xx or a refusal for good; ``body`` holds what was asked for at most. ``fields``: the headers as they came."""
 
     status: int
     body: bytes
@@ -107,8 +107,12 @@ class HttpClient:
         headers: Mapping[str, str],
         timeout_seconds: float = TIMEOUT_SECONDS,
         needs_body: bool = True,
+        max_bytes: int = MAX_ANSWER_BYTES,
     ) -> Answer:
         """Send ``body`` and read the answer; its body only as far as it comes unless ``needs_body``.
+
+        Of a body so much is kept as ``max_bytes`` says, and the rest is cut off without a word: who asks for many
+        things at once says how much their answers may be.
 
         Raises RequestFailedError, an AttemptFailedError, for everything that may pass: no answer
         in time (all of it, down to the last byte of the body), connection refused or cut, an
@@ -119,7 +123,7 @@ class HttpClient:
         try:
             target = target_of(url)
             reply = await self._exchange(method, target, _request(method, target, headers, body), timeout_seconds,
-                                         needs_body=needs_body)
+                                         needs_body=needs_body, max_bytes=max_bytes)
         except TimeoutError:
             raise RequestFailedError(f"no answer within {timeout_seconds:g} s", "timeout") from None
         except ForbiddenAddressError as error:
@@ -142,14 +146,16 @@ class HttpClient:
         self._pools.clear()
 
     async def _exchange(
-        self, method: str, target: Target, request: bytes, timeout_seconds: float, *, needs_body: bool
+        self, method: str, target: Target, request: bytes, timeout_seconds: float, *, needs_body: bool, max_bytes: int
     ) -> Reply:
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         pool = self._pools.get(target.scheme) or self._open(target.scheme)
         while True:
             connection = await pool.take(target, deadline)
             try:
-                return await connection.exchange(request, deadline=deadline, needs_body=needs_body)
+                return await connection.exchange(
+                    request, deadline=deadline, needs_body=needs_body, max_bytes=max_bytes
+                )
             except WireError as error:
                 # The server ended a kept connection while the request was on its way.
                 if not (error.is_silent and connection.used > 1 and method in _IDEMPOTENT):

@@ -16,15 +16,17 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from hub.domain.retry import is_permanent, is_success
 
-#: More than any receipt or problem document; an answer beyond it is cut, not read into memory.
+#: More than any receipt or problem document; an answer beyond it is cut, not read into memory. Whoever asks for many
+#: at once gives a bound of his own.
 MAX_ANSWER_BYTES = 65_536
 #: Of an answer's head: one line of it, and how many. An honest one has a dozen of some 100 bytes.
 MAX_HEADER_BYTES = 8_190
 MAX_HEADERS = 64
 #: And all of it, before it is whole.
 MAX_HEAD_BYTES = 65_536
-#: Of an answer on the wire with all that frames it: chunks of one byte each, extensions, trailers.
-MAX_WIRE_BYTES = 1_048_576
+#: Of an answer on the wire with all that frames it (chunks of one byte each, extensions, trailers), for each byte of
+#: the bound.
+WIRE_SHARE = 16
 
 
 class WireError(Exception):
@@ -38,7 +40,7 @@ class WireError(Exception):
 
 
 class Reply(NamedTuple):
-    """An answer as it came; ``body`` holds at most MAX_ANSWER_BYTES, and nothing where the status will do."""
+    """An answer as it came; ``body`` holds no more than was asked for, and nothing where the status will do."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -67,10 +69,10 @@ class HttpConnection(asyncio.Protocol):
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
         self._is_broken = False
-        self._begin(needs_body=False)
+        self._begin(needs_body=False, max_bytes=0)
 
-    def _begin(self, *, needs_body: bool) -> None:
-        self._needs_body = needs_body
+    def _begin(self, *, needs_body: bool, max_bytes: int) -> None:
+        self._needs_body, self._max_bytes = needs_body, max_bytes
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._status = self._wire_bytes = self._body_bytes = 0
@@ -87,17 +89,20 @@ class HttpConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def exchange(self, request: bytes, *, deadline: float, needs_body: bool) -> Reply:
+    async def exchange(
+        self, request: bytes, *, deadline: float, needs_body: bool, max_bytes: int = MAX_ANSWER_BYTES
+    ) -> Reply:
         """Sends ``request`` and waits for the answer until ``deadline`` of the loop's time: all, or as much as counts.
 
         A success and a refusal for good have a body, which is read to its end; unless it is needed, what came of
-        it will do when the time is over or the connection ends. Of any other answer the status alone counts.
+        it will do when the time is over or the connection ends; what is beyond ``max_bytes`` of it is not read. Of any
+        other answer the status alone counts.
         Raises TimeoutError and WireError; after either the connection is of no more use.
         """
         transport = self._transport
         if transport is None or not self.is_usable:
             raise WireError("cut", "the connection has ended", is_silent=True)
-        self._begin(needs_body=needs_body)
+        self._begin(needs_body=needs_body, max_bytes=max_bytes)
         self.used += 1
         waiter: asyncio.Future[Reply] = self._loop.create_future()
         self._waiter = waiter
@@ -115,7 +120,7 @@ class HttpConnection(asyncio.Protocol):
 
     def _succeed(self) -> None:
         if self._waiter is not None and not self._waiter.done():
-            body = b"".join(self._body)[:MAX_ANSWER_BYTES]
+            body = b"".join(self._body)[:self._max_bytes]
             self._waiter.set_result(Reply(self._status, self._headers, body))
 
     def _fail(self, error: Exception) -> None:
@@ -173,9 +178,9 @@ class HttpConnection(asyncio.Protocol):
         elif not self._has_head:
             if self._wire_bytes > MAX_HEAD_BYTES:
                 self._fail(WireError("malformed", "a head without end"))
-        elif self._body_bytes >= MAX_ANSWER_BYTES or not _has_say(self._status):
+        elif self._body_bytes >= self._max_bytes or not _has_say(self._status):
             self._succeed()  # and ends the connection: the rest would arrive on one that is used again
-        elif self._wire_bytes > MAX_WIRE_BYTES:
+        elif self._wire_bytes > self._max_bytes * WIRE_SHARE:
             self._end(WireError("cut", "an answer without end"))
 
     def eof_received(self) -> None:
@@ -216,7 +221,7 @@ class HttpConnection(asyncio.Protocol):
             self._is_framed = b"content-length" in names or b"transfer-encoding" in names
 
     def on_body(self, body: bytes) -> None:
-        if self._body_bytes < MAX_ANSWER_BYTES:
+        if self._body_bytes < self._max_bytes:
             self._body.append(body)
         self._body_bytes += len(body)
 

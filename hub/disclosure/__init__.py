@@ -6,6 +6,7 @@ through it.
 """
 
 from hub.bus.http_client import TIMEOUT_SECONDS, Answer, HttpClient, RequestFailedError
+from hub.bus.http_wire import MAX_ANSWER_BYTES
 from hub.contracts.connector_settings import ConnectorSettings, SettingsPath, setting
 from hub.contracts.fields import Field
 from hub.disclosure.exchange import (
@@ -25,6 +26,7 @@ from hub.disclosure.exchange import (
     digest_of,
     write_whole,
 )
+from hub.disclosure.refusal import refusal_of, refusal_text
 from hub.disclosure.sink import (
     MAX_REASON,
     MAX_REFERENCE,
@@ -47,6 +49,7 @@ from hub.domain.plain import instant_text, to_json, to_plain
 from hub.errors import ContractError, InputError, UsageError
 
 __all__ = [
+    "MAX_ANSWER_BYTES",
     "MAX_REASON",
     "MAX_REFERENCE",
     "REFUSED",
@@ -88,6 +91,8 @@ __all__ = [
     "change_of",
     "digest_of",
     "instant_text",
+    "refusal_of",
+    "refusal_text",
     "setting",
     "to_json",
     "to_plain",

@@ -216,6 +216,8 @@ def _carry_out_batch(register: Register, faults: FaultPlan, body: bytes) -> Resp
         return problem(422, "批次不符合要求", f"1 to {MAX_BATCH} orders, each once")
     if any(order.subject in faults.faults.spoiled_subjects for order in orders):
         return problem(422, "批次不予受理", "one record spoils it, as the plan of faults says")
+    if any(order.subject in faults.faults.breaking_subjects for order in orders):
+        return problem(500, "系统异常", "one record breaks it, as the plan of faults says")
     answers: list[dict[str, Any]] = []
     for order in orders:
         response = _judge(register, faults, order.correlation_id, order)
@@ -229,6 +231,8 @@ def _carry_out_batch(register: Register, faults: FaultPlan, body: bytes) -> Resp
 
 
 def _judge(register: Register, faults: FaultPlan, correlation_id: str, order: OrderBody) -> Response:
+    if order.subject in faults.faults.breaking_subjects:
+        return problem(500, "系统异常", "one record breaks it, as the plan of faults says")
     # An order that was carried out is not refused when it comes again.
     is_new = not register.knows(order.order_id)
     is_refused = is_new and order.action != "withdraw" and faults.strikes(faults.faults.refuse_record)

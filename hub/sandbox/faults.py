@@ -37,6 +37,8 @@ An interface that is read page by page shows these as well; to other stand-ins t
     the same: beside the receipt there is one for a batch that the hub never sent
 ``spoiled_subjects``
     whose records make a whole batch be refused (422, nothing done of it); alone they are refused themselves
+``breaking_subjects``
+    whose records the system breaks on: 500 for the whole request, alone as in a batch, and nothing done of it
 """
 
 from __future__ import annotations
@@ -94,6 +96,7 @@ class Faults(BaseModel):
     cut_receipt: Fault = Field(default_factory=Fault)
     foreign_receipt: Fault = Field(default_factory=Fault)
     spoiled_subjects: list[str] = Field(default_factory=list)
+    breaking_subjects: list[str] = Field(default_factory=list)
 
 
 class FaultPlan:

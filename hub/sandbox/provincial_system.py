@@ -21,7 +21,7 @@ MAX_ROWS = 1000
 
 
 def create_provincial_system(data: Path, faults: FaultPlan) -> FastAPI:
-    """The application. Its register is ``data/provincial.sqlite``; spoiled subjects are names of parties."""
+    """The application. Its register is ``data/provincial.sqlite``; subjects of the plan are names of parties."""
     register = RowRegister(data / "provincial.sqlite")
 
     app = FastAPI(title="省互联网+监管系统（演示）", lifespan=closing(register))
@@ -55,6 +55,8 @@ def _carry_out(register: RowRegister, faults: FaultPlan, table: str, number: str
         is_whole = False
     if not is_whole:
         return problem(422, "批次不符合格式", f"1 to {MAX_ROWS} rows with {', '.join(ENVELOPE)}")
+    if any(row.get("party_name") in faults.faults.breaking_subjects for row in rows):
+        return problem(500, "系统异常", "one row breaks it, as the plan of faults says")
     spoiled = [row for row in rows if row.get("party_name") in faults.faults.spoiled_subjects]
     if spoiled:
         return problem(422, "批次不予受理", "one row spoils it, as the plan of faults says")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
+import sqlite3
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,8 +31,10 @@ FEATURES = {
     "batch": "takes several orders in one `send`",
     "batch-refused": "can have a batch refused as a whole",
     "refusal": "is told why one record is refused",
+    "breaks": "can have the channel break on one record without a word",
     "lost-reply": "can have an order done at the channel without hearing of it",
     "unauthorised": "can be shut out",
+    "gateway": "is reached by an address (`url`) at which something else may answer",
     "listing": "lists what is public",
     "secret": "has a secret among its settings",
 }
@@ -77,6 +81,10 @@ class Harness(ABC):
     async def outgoing(self, sink: Sink, orders: Sequence[Order]) -> bytes:
         """Every byte that leaves for the channel when these orders are sent, one by one and together."""
 
+    @abstractmethod
+    def back_up(self) -> Callable[[], None]:
+        """Keeps what the channel has; called, the result puts it back, as its administrator may without our knowing."""
+
     # -- what goes wrong there ------------------------------------------------------------------
 
     @abstractmethod
@@ -88,12 +96,31 @@ class Harness(ABC):
         """Refuses the records of these subjects; in a batch all of it, where it can."""
 
     @abstractmethod
+    def break_on(self, subjects: Sequence[str]) -> None:
+        """Breaks on the records of these subjects: whatever holds one gets a failure and no reason, and is not done."""
+
+    @abstractmethod
     def lose_reply(self) -> None:
         """Does what the next request asks, and its answer is lost."""
 
     @abstractmethod
     def shut_out(self) -> None:
         """No longer accepts our token."""
+
+
+def keep_database(path: Path) -> Callable[[], None]:
+    """``back_up`` of a stand-in with this register, which may be open."""
+    kept = path.with_suffix(".kept")
+
+    def copy(source: Path, target: Path) -> None:
+        with (
+            contextlib.closing(sqlite3.connect(source, timeout=30)) as one,
+            contextlib.closing(sqlite3.connect(target, timeout=30)) as other,
+        ):
+            one.backup(other)
+
+    copy(path, kept)
+    return lambda: copy(kept, path)
 
 
 class CollaborationPlatformHarness(Harness):
@@ -126,6 +153,9 @@ class CollaborationPlatformHarness(Harness):
         finally:
             register.close()
 
+    def back_up(self) -> Callable[[], None]:
+        return keep_database(self.folder / "disclosure.sqlite")
+
     async def outgoing(self, sink: Sink, orders: Sequence[Order]) -> bytes:
         return await recorded(sink, orders)
 
@@ -134,6 +164,9 @@ class CollaborationPlatformHarness(Harness):
 
     def refuse(self, subjects: Sequence[str]) -> None:
         self._plan.set(Faults(spoiled_subjects=list(subjects)))
+
+    def break_on(self, subjects: Sequence[str]) -> None:
+        self._plan.set(Faults(breaking_subjects=list(subjects)))
 
     def lose_reply(self) -> None:
         self._plan.set(Faults(lose_receipt=Fault(count=1)))
@@ -180,8 +213,10 @@ class FileHarness(Harness):
     cannot: ClassVar = {
         "answers-at-once": "receipts come as files",
         "batch-refused": "every row of a file is answered by itself",
+        "breaks": "nobody answers a file at once: one that its reader breaks on waits without a receipt, others go",
         "lost-reply": "a file has no reply; a receipt file that is lost has a test of its own",
         "unauthorised": "who may write the folder may send",
+        "gateway": "nobody stands before a folder",
         "listing": "no file says what is public",
         "secret": "has no secret among its settings",
     }
@@ -222,6 +257,9 @@ class FileHarness(Harness):
     def refuse(self, subjects: Sequence[str]) -> None:
         self._plan.set(Faults(spoiled_subjects=list(subjects)))
 
+    def break_on(self, subjects: Sequence[str]) -> None:
+        raise NotImplementedError
+
     def lose_reply(self) -> None:
         raise NotImplementedError
 
@@ -243,6 +281,10 @@ class PlatformFilesHarness(FileHarness):
     def publications(self, order_id: str) -> int:
         return self.standin.register.publications_of(order_id)
 
+    def back_up(self) -> Callable[[], None]:
+        return keep_database(self.folder / "disclosure.sqlite")
+
+
 
 class CreditChinaHarness(FileHarness):
     name = "credit-china"
@@ -261,6 +303,9 @@ class CreditChinaHarness(FileHarness):
     def publications(self, order_id: str) -> int:
         return self.standin.register.publications_of(order_id)
 
+    def back_up(self) -> Callable[[], None]:
+        return keep_database(self.folder / "credit-china.sqlite")
+
     def refuse(self, subjects: Sequence[str]) -> None:
         super().refuse([party_of(subject) for subject in subjects])
 
@@ -272,8 +317,10 @@ class WebsiteHarness(Harness):
     cannot: ClassVar = {
         "batch-refused": "a page can hold any record",
         "refusal": "a page can hold any record",
+        "breaks": "nobody takes the pages but the folder itself",
         "lost-reply": "nobody answers: what is on disk is done",
         "unauthorised": "who may write the folder may publish",
+        "gateway": "nobody stands before a folder",
         "secret": "has no secret among its settings",
     }
 
@@ -296,6 +343,15 @@ class WebsiteHarness(Harness):
         (entry,) = [each for each in self._entries().values() if each.order_id == order_id]
         return 1 if entry.updated_at == entry.first_published_at else 2
 
+    def back_up(self) -> Callable[[], None]:
+        site, kept = self.folder / "site", self.folder / "kept"
+        shutil.copytree(site, kept)
+
+        def put_back() -> None:
+            shutil.copytree(kept, site, dirs_exist_ok=True)
+
+        return put_back
+
     async def outgoing(self, sink: Sink, orders: Sequence[Order]) -> bytes:
         with self.running():
             return await written(sink, orders, self.folder / "site")
@@ -305,6 +361,9 @@ class WebsiteHarness(Harness):
         (site if is_down else away).rename(away if is_down else site)
 
     def refuse(self, subjects: Sequence[str]) -> None:
+        raise NotImplementedError
+
+    def break_on(self, subjects: Sequence[str]) -> None:
         raise NotImplementedError
 
     def lose_reply(self) -> None:
@@ -341,6 +400,9 @@ class UplinkHarness(Harness):
         with contextlib.closing(RowRegister(self.folder / "provincial.sqlite")) as register:
             return register.publications_of(order_id)
 
+    def back_up(self) -> Callable[[], None]:
+        return keep_database(self.folder / "provincial.sqlite")
+
     async def outgoing(self, sink: Sink, orders: Sequence[Order]) -> bytes:
         return await recorded(sink, orders)
 
@@ -349,6 +411,9 @@ class UplinkHarness(Harness):
 
     def refuse(self, subjects: Sequence[str]) -> None:
         self._plan.set(Faults(spoiled_subjects=[party_of(subject) for subject in subjects]))
+
+    def break_on(self, subjects: Sequence[str]) -> None:
+        self._plan.set(Faults(breaking_subjects=[party_of(subject) for subject in subjects]))
 
     def lose_reply(self) -> None:
         self._plan.set(Faults(lose_receipt=Fault(count=1)))

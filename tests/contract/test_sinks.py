@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from fastapi import FastAPI, Response
 
 from hub.disclosure import (
     REFUSED,
@@ -35,6 +36,7 @@ from hub.disclosure.sink import fault_of
 from hub.domain.events import derive_id
 from tests.contract.sinks import CHANNEL, FEATURES, HARNESSES, Harness
 from tests.support_contracts import catalog, sample
+from tests.support_served import served
 
 T = TypeVar("T")
 KIND = "enforcement/penalty"
@@ -172,6 +174,31 @@ def test_what_is_asked_for_again_is_done_again(harness: Harness) -> None:
     assert harness.public() == {again.correlation_id: 1}
 
 
+def test_a_withdrawal_that_is_asked_for_again_is_done_again(harness: Harness) -> None:
+    """What was withdrawn is back: of that the process that withdrew it knows nothing, nor does the next one."""
+    publication, withdrawal = make("a"), make("a", 2, "withdraw")
+    again, once_more = (
+        make("a", 2, "withdraw", order_id=derive_id("again", str(number)), is_reissued=True) for number in range(2)
+    )
+
+    async def send(sink: Sink) -> None:
+        await carry_out(harness, sink, [publication])
+        put_back = harness.back_up()
+        await carry_out(harness, sink, [withdrawal])
+        assert harness.public() == {}
+        put_back()
+        assert harness.public() == {publication.correlation_id: 1}
+        (receipt,) = await carry_out(harness, sink, [again])
+        assert receipt.status == "withdrawn" and harness.public() == {}
+        put_back()
+
+    use(harness, send)
+    assert statuses(harness, once_more) == ["withdrawn"]
+    assert harness.public() == {}
+    (receipt,) = use(harness, lambda sink: carry_out(harness, sink, [once_more]))
+    assert receipt.status in ("withdrawn", "unchanged"), "it came again after a kill"
+
+
 def test_a_batch_has_a_result_for_each_order_in_its_order(harness: Harness) -> None:
     needs(harness, "batch")
     orders = [make(f"n{number}") for number in range(15)]
@@ -207,6 +234,56 @@ def test_a_batch_that_is_refused_as_a_whole_says_so(harness: Harness) -> None:
     harness.refuse([orders[0].subject])
     with pytest.raises(BatchRefusedError):
         use(harness, lambda sink: sink.send(orders))
+
+
+async def as_the_hub(sink: Sink, orders: Sequence[Order], rounds: int) -> dict[str, Receipt]:
+    """Sends them as the hub does: what failed together goes in halves, what failed alone comes again behind the rest.
+
+    The receipts after so many requests at most.
+    """
+    found: dict[str, Receipt] = {}
+    waiting = [list(orders)]
+    for _ in range(rounds):
+        if not waiting:
+            break
+        batch = waiting.pop(0)
+        try:
+            results = await sink.send(batch)
+        except (BatchRefusedError, AttemptFailedError):
+            half = max(1, len(batch) // 2)
+            waiting += [each for each in (batch[:half], batch[half:]) if each]
+            continue
+        for order, result in zip(batch, results, strict=True):
+            if isinstance(result, Receipt):
+                found[order.order_id] = result
+            else:
+                waiting.append([order])
+    return found
+
+
+def test_a_record_on_which_the_channel_breaks_holds_up_no_other(harness: Harness) -> None:
+    needs(harness, "breaks")
+    statuses(harness, make("old"))
+    orders, late = [make(f"n{number}") for number in range(12)], make("old", 2, "withdraw")
+    bad, good = orders[7], [order for order in orders if order is not orders[7]]
+    harness.break_on([bad.subject])
+
+    async def send(sink: Sink) -> dict[str, Receipt]:
+        fitting = orders[: sink.capabilities.max_batch]
+        found = await as_the_hub(sink, fitting, 40)
+        # Quite other orders go at once, also while the one that fails is tried again and again.
+        for each in (late, bad):
+            found.update(await as_the_hub(sink, [each], 1))
+        return found
+
+    found = use(harness, send)
+    assert {order_id: receipt.status for order_id, receipt in found.items()} == {
+        **{order.order_id: "published" for order in good}, late.order_id: "withdrawn"
+    }
+    assert harness.public() == {order.correlation_id: 1 for order in good}
+    harness.break_on([])
+    assert statuses(harness, bad) == ["published"]
+    assert {harness.publications(order.order_id) for order in orders} == {1}
 
 
 def test_after_a_refusal_a_later_version_goes(harness: Harness) -> None:
@@ -254,6 +331,32 @@ def test_being_shut_out_is_no_refusal_of_a_record(harness: Harness) -> None:
                 await sink.send(orders)
 
     use(harness, send)
+
+
+def test_what_answers_in_the_channels_place_refuses_nothing(harness: Harness) -> None:
+    """A wrong path, a gateway with nothing behind it, a proxy that takes no more than a megabyte."""
+    needs(harness, "gateway")
+    gateway, says = FastAPI(), [404, 403, 405, 410, 413]
+
+    @gateway.api_route("/{path:path}", methods=["GET", "POST", "PUT", "DELETE"])
+    async def answer(path: str) -> Response:
+        return Response("<html><h1>nginx</h1></html>", status_code=says[0], media_type="text/html")
+
+    async def send(sink: Sink) -> None:
+        while says:
+            for orders in ([make("a")], [make("old", 2, "withdraw")]):
+                with pytest.raises(AttemptFailedError):
+                    await sink.send(orders)
+            with pytest.raises((AttemptFailedError, BatchRefusedError)):
+                await sink.send([make("b"), make("c")])
+            says.pop(0)
+
+    statuses(harness, make("old"))
+    with served(gateway) as url:
+        use(harness, send, url=url)
+    orders = [make("a"), make("b"), make("c"), make("old", 2, "withdraw")]
+    assert statuses(harness, *orders) == ["published"] * 3 + ["withdrawn"]
+    assert harness.public() == {order.correlation_id: 1 for order in orders[:3]}
 
 
 def test_it_lists_everything_that_is_public_and_nothing_else(harness: Harness) -> None:

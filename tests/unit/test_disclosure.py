@@ -103,6 +103,29 @@ def test_a_refusal_is_a_receipt_with_its_reason_and_a_later_version_may_go(statu
     assert read(later[0])["status"] == "published"
 
 
+@pytest.mark.parametrize("max_batch", [1, 50])
+def test_a_gateway_with_nothing_behind_it_stops_the_channel_and_refuses_nothing(
+    max_batch: int, tmp_path: Path
+) -> None:
+    is_lost = True
+    records = [order(f"S{n}", n) for n in range(1, 41)]
+
+    def respond(seen: Seen, before: int) -> Reply:
+        if is_lost:
+            return Reply(404, '{"detail": "Not Found"}')
+        return named(seen) if seen.method == "POST" else receipt()
+
+    with desk_on(tmp_path, respond, max_batch=max_batch) as (desk, server):
+        desk.take(records)
+        desk.wait(lambda: not desk.engine.wants_more())
+        asked = len(server.seen)
+        desk.let_run()
+        assert desk.of == {} and len(server.seen) <= asked + 8, "the circuit is open, the queue does not burn through"
+        is_lost = False
+        desk.wait(lambda: len(desk.of) == len(records))
+    assert {receipt["status"] for receipt in desk.receipts().values()} == {"published"}
+
+
 def test_a_refusal_without_a_readable_reason(tmp_path: Path) -> None:
     with desk_on(tmp_path, lambda seen, before: Reply(422, "x" * 200_000)) as (desk, _):
         assert read(desk.handle([order("A", 1)])[0][0])["reason"] == "HTTP 422"

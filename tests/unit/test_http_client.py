@@ -176,6 +176,24 @@ def test_of_an_answer_without_end_so_much_is_kept_and_the_connection_is_not() ->
     assert (second.body, wire.connections) == (b"ok", 2)
 
 
+def test_so_much_of_an_answer_is_read_as_the_caller_asks_for() -> None:
+    long = b"HTTP/1.1 200 OK\r\nContent-Length: 200000\r\n\r\n" + b"x" * 200_000
+    chunk = b"1\r\nx\r\n"
+    finely = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk * 300_000 + b"0\r\n\r\n"
+
+    def read(answer: bytes, most: int) -> int:
+        return len(run(Wire([answer]), lambda http, wire: post(http, wire, max_bytes=most)).body)
+
+    assert (read(long, 200_000), read(long, 1_000), read(finely, 400_000)) == (200_000, 1_000, 300_000)
+
+    async def twice(http: HttpClient, wire: Wire) -> list[int]:
+        return [len((await post(http, wire, **more)).body) for more in ({"max_bytes": 200_000}, {})]
+
+    wire = Wire([long], [long])
+    assert run(wire, twice) == [200_000, MAX_ANSWER_BYTES], "one request's bound is not the next one's"
+    assert wire.connections == 1
+
+
 def test_a_failure_that_may_pass_is_known_by_its_head() -> None:
     error = failure(Wire([b"HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 99\r\n\r\n"]))
     assert (error.kind, error.status, error.retry_after_seconds) == ("status", 503, 7.0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -10,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
 
 from connectors.provincial_uplink.acts import load_standard, row_of, withheld
-from hub.disclosure import REFUSED, AttemptFailedError, BatchRefusedError, Receipt, Sink, TryAgain
-from hub.sandbox.faults import Fault, FaultPlan, Faults
+from connectors.provincial_uplink.sink import TRIES
+from hub.disclosure import REFUSED, AttemptFailedError, BatchRefusedError, Ledger, Receipt, Result, Sink, TryAgain
+from hub.sandbox.faults import Fault, FaultPlan, Faults, Limit
 from hub.sandbox.provincial_system import create_provincial_system
 from hub.sandbox.row_register import RowRegister
 from tests.support_contracts import catalog, sample
 from tests.support_served import served
-from tests.support_sinks import NOW, an_order, open_sink, send
+from tests.support_sinks import NOW, an_order, open_sink, send, with_sink
 
 INSPECTION = "inspection/result"
 GOOD: dict[str, Any] = {
@@ -199,3 +203,155 @@ def test_a_refused_row_has_the_words_of_the_province(province: Province) -> None
     refused, done = send(province.sink, an_order("a"), an_order("b"))
     assert (refused.status, refused.reason) == (REFUSED, "不予受理：按故障计划退回") and done.status == "published"
     assert send(province.sink, an_order("a", 2, "amend"))[0].status == "published"
+
+
+def with_words(count: int, message: str) -> FastAPI:
+    """A province that refuses every row, at such length."""
+    app = FastAPI()
+
+    @app.post("/api/v1/exchange/{table}/{number}")
+    async def take(request: Request) -> JSONResponse:
+        rows = (await request.json())["rows"]
+        assert len(rows) == count
+        return JSONResponse({"results": [{"cd_id": row["cd_id"], "code": 1, "message": message} for row in rows]})
+
+    return app
+
+
+@pytest.mark.parametrize(("count", "message"), [(1000, ""), (100, "字" * 250), (100, "\U00020bb7" * 500)])
+def test_the_answer_to_a_full_batch_is_read_to_its_end(count: int, message: str, tmp_path: Path) -> None:
+    with served(with_words(count, message)) as url:
+        sink = open_sink("provincial-uplink", tmp_path, url=url, source_code="623000-market", max_batch=1000)
+        found = send(sink, *(an_order(f"n{number}") for number in range(count)))
+    assert {(each.status, each.reason) for each in found} == {(REFUSED, message or "（未说明原因）")}
+
+
+def test_a_batch_that_is_never_answered_is_given_up_and_its_rows_go_in_others(province: Province) -> None:
+    a, b, c = an_order("a"), an_order("b"), an_order("c")
+    province.plan.set(Faults(lose_receipt=Fault(count=TRIES)))
+    province.fail(province.sink, a, b)
+    # The province has the rows, and the hub cannot know it: under another number they are the same rows.
+    assert send(province.sink, c)[0].status == "published"
+    assert province.batches() == ["2026030200001", "2026030200002"]
+    assert [send(province.sink, each)[0].status for each in (a, b)] == ["published", "published"]
+    assert [province.register.publications_of(each.order_id) for each in (a, b, c)] == [1, 1, 1]
+
+
+def test_what_a_batch_that_was_given_up_may_have_shown_can_be_withdrawn(province: Province) -> None:
+    send(province.sink, an_order("a"))
+    send(province.sink, an_order("a", 2, "withdraw"))
+    province.plan.set(Faults(lose_receipt=Fault(count=TRIES)))
+    province.fail(province.sink, an_order("a", 3, "amend"))
+    assert send(province.sink, an_order("b"))[0].status == "published"
+    # Its publication is left out for the withdrawal, which has to go although the hub knows of nothing public.
+    assert send(province.sink, an_order("a", 4, "withdraw"))[0].status == "withdrawn"
+    assert list(province.shown()) == [an_order("b").correlation_id]
+    assert send(province.sink, an_order("a", 5, "withdraw"))[0].status == "unchanged", "now it is known"
+
+
+def test_what_was_given_up_is_published_by_its_first_name(province: Province) -> None:
+    send(province.sink, an_order("a"))
+    send(province.sink, an_order("a", 2, "withdraw"))
+    third = an_order("a", 3, "amend")
+    province.plan.set(Faults(lose_receipt=Fault(count=TRIES)))
+    province.fail(province.sink, third)
+    send(province.sink, an_order("b"))
+    assert send(province.sink, third)[0].status == "published", "as it would have been the first time"
+    assert province.register.publications_of(third.order_id) == 1
+
+
+def test_a_kill_between_giving_up_and_sending_again_loses_nothing(province: Province) -> None:
+    a, b = an_order("a"), an_order("b")
+    province.plan.set(Faults(lose_receipt=Fault(count=1)))
+    province.fail(province.sink, a, b)
+    ledger = Ledger(province.folder / "data/disclosure/channel")
+    (batch,) = ledger.unsent()
+    ledger.cancel(batch.name, is_sure=False)
+    ledger.close()
+    assert [each.status for each in send(province.sink, a, b)] == ["published", "published"]
+    assert [province.register.publications_of(each.order_id) for each in (a, b)] == [1, 1]
+    assert province.batches() == ["2026030200001", "2026030200002"]
+
+
+@pytest.mark.parametrize(("status", "content", "says"), [
+    (413, "<html>nginx</html>", "HTTP status 413 without"), (404, '{"detail": "Not Found"}', "HTTP status 404 without"),
+    (403, "<html>blocked</html>", "HTTP status 403 without"), (403, '{"title": "令牌无效"}', "not accept our token"),
+    (401, "<html>", "not accept our token"),
+])  # fmt: skip
+def test_an_answer_that_is_not_the_provinces_own_refuses_no_row(
+    status: int, content: str, says: str, tmp_path: Path
+) -> None:
+    app = FastAPI()
+
+    @app.post("/{path:path}")
+    async def answer(path: str) -> Response:
+        return Response(content, status_code=status)
+
+    with served(app) as url:
+        sink = open_sink("provincial-uplink", tmp_path, now=lambda: NOW, url=url, source_code="623000-market")
+        with pytest.raises(AttemptFailedError, match=says) as caught:
+            send(sink, an_order("a"))
+    assert not caught.value.is_unreachable, "of a batch that is too much for a proxy the hub makes smaller ones"
+
+
+@pytest.mark.parametrize(("status", "content", "reason"), [
+    (400, "", "HTTP 400"), (422, '{"title": "不符"}', "HTTP 422: 不符"),
+    (413, '{"title": "内容过大", "detail": "too much"}', "HTTP 413: 内容过大: too much"),
+])  # fmt: skip
+def test_a_refusal_of_the_provinces_own_is_one(status: int, content: str, reason: str, tmp_path: Path) -> None:
+    app = FastAPI()
+
+    @app.post("/{path:path}")
+    async def answer(path: str) -> Response:
+        return Response(content, status_code=status)
+
+    with served(app) as url:
+        sink = open_sink("provincial-uplink", tmp_path, now=lambda: NOW, url=url, source_code="623000-market")
+        assert send(sink, an_order("a")) == [Receipt(REFUSED, reason=reason)]
+
+
+def result_status(result: Result) -> str:
+    assert isinstance(result, Receipt)
+    return result.status
+
+
+def test_waits_that_the_province_asks_for_give_no_batch_up(province: Province) -> None:
+    plans = Faults(limit=Limit(count=TRIES + 2)), Faults(shut_out=Fault(count=TRIES + 2))
+
+    async def work(sink: Sink) -> None:
+        for faults, order in zip(plans, (an_order("a"), an_order("b")), strict=True):
+            province.plan.set(faults)
+            for _ in range(TRIES + 2):
+                with pytest.raises(AttemptFailedError):
+                    await sink.send([order])
+            assert [result_status(each) for each in await sink.send([order])] == ["published"]
+
+    with_sink(province.sink, work)
+    assert province.batches() == ["2026030200001", "2026030200002"]
+
+
+def test_a_batch_to_which_nothing_comes_in_time_is_halved_in_the_end(tmp_path: Path) -> None:
+    app, seen = FastAPI(), list[tuple[str, int]]()
+
+    @app.post("/api/v1/exchange/{table}/{number}")
+    async def take(number: str, request: Request) -> dict[str, Any]:
+        rows = (await request.json())["rows"]
+        seen.append((number, len(rows)))
+        if len(rows) > 1:
+            await asyncio.sleep(1)
+        return {"results": [{"cd_id": row["cd_id"], "code": 0} for row in rows]}
+
+    a, b = an_order("a"), an_order("b")
+
+    async def work(sink: Sink) -> list[Any]:
+        for number in range(1, TRIES + 1):
+            with pytest.raises(AttemptFailedError) as caught:
+                await sink.send([a, b])
+            assert caught.value.is_unreachable == (number < TRIES), "then it is the batch's fault: the hub halves it"
+        return [*await sink.send([a]), *await sink.send([b])]
+
+    with served(app) as url:
+        sink = open_sink("provincial-uplink", tmp_path, now=lambda: NOW, url=url, source_code="623000-market",
+                         timeout_seconds=0.2)
+        assert [each.status for each in with_sink(sink, work)] == ["published", "published"]
+    assert seen == [("2026030200001", 2)] * TRIES + [("2026030200002", 1), ("2026030200003", 1)]

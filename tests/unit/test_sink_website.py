@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
@@ -17,7 +17,7 @@ from defusedxml import ElementTree
 from connectors.government_website import site as site_module
 from connectors.government_website.entry import Entry, file_key, read_mark
 from connectors.government_website.site import read_entries
-from hub.disclosure import AttemptFailedError, Order, PublicRecord, Sink, write_whole
+from hub.disclosure import AttemptFailedError, Order, PublicRecord, Receipt, Result, Sink, write_whole
 from tests.support_sinks import NOW, an_order, open_sink, send, with_sink
 
 URL = "https://www.example.org/credit"
@@ -311,3 +311,68 @@ def test_the_mark_holds_no_more_than_the_entry(web: Web) -> None:
     assert match is not None
     found: dict[str, Any] = json.loads(match[1].replace("&#34;", '"'))
     assert found.keys() == set(Entry.__dataclass_fields__)
+
+
+def result_statuses(results: Sequence[Result]) -> list[str]:
+    return [result.status if isinstance(result, Receipt) else "" for result in results]
+
+
+def test_a_backup_that_was_put_back_is_seen_when_a_withdrawal_is_given_again(web: Web) -> None:
+    """In the same process, whose memory says that it is gone; and from its enterprise, the lists and the feed."""
+    names = [f"n{number}" for number in range(25)]
+    web.send(*(an_order(name) for name in names))
+    before = web.pages()
+    later = an_order("n24", 2, "withdraw")
+    again = [
+        replace(an_order(name, 2, "withdraw"), order_id=f"again-{name}", is_reissued=True) for name in ("n24", "n3")
+    ]
+
+    async def work(sink: Sink) -> list[str]:
+        await sink.send([later, an_order("n3", 2, "withdraw")])
+        gone = web.pages()
+        for path, content in before.items():
+            (web.root / path).write_bytes(content)
+        results = [statuses for each in again for statuses in result_statuses(await sink.send([each]))]
+        assert web.pages().keys() == gone.keys()
+        return results
+
+    assert with_sink(web.sink, work) == ["withdrawn", "withdrawn"]
+    left = {path for path in web.pages() if re.search("合作市(n24|n3)有", web.page(path))}
+    assert left == set() and an_order("n24").correlation_id not in web.public()
+    assert web.page("index.html").count("合作市") > 0
+
+
+def test_a_page_that_was_taken_away_is_written_again_when_it_is_asked_for(web: Web) -> None:
+    order = an_order("a")
+
+    async def work(sink: Sink) -> list[Result]:
+        await sink.send([order])
+        (web.root / web.entry(order).path).unlink()
+        return list(await sink.send([replace(order, order_id="again", is_reissued=True)]))
+
+    (receipt,) = with_sink(web.sink, work)
+    assert isinstance(receipt, Receipt) and receipt.status == "published" and len(web.public()) == 1
+
+
+def test_what_is_asked_for_again_and_stands_as_it_should_costs_no_reading_of_the_site(
+    web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[None] = []
+    usual = site_module.Site.open
+
+    def note(site: site_module.Site) -> None:
+        opened.append(None)
+        usual(site)
+
+    monkeypatch.setattr(site_module.Site, "open", note)
+    first, second = (an_order(name, 2, "withdraw") for name in "ab")
+
+    async def work(sink: Sink) -> None:
+        await sink.send([an_order("a"), an_order("b")])
+        await sink.send([first, second])
+        for each in (first, second):
+            (receipt,) = await sink.send([replace(each, order_id=f"again-{each.order_id}", is_reissued=True)])
+            assert isinstance(receipt, Receipt) and receipt.status == "withdrawn"
+
+    with_sink(web.sink, work)
+    assert len(opened) == 1

@@ -6,7 +6,7 @@ out once more under new numbers, and the channel would know them by their row.
 
     order ──▶ unchanged                                   nothing to do, by how the record stands
       └────▶ open (in a batch) ──▶ answered ──▶ settled   its receipt is on the hub's log
-                  └──▶ gone        the batch was refused as a whole: it is sorted anew
+                  └──▶ gone        the batch was refused as a whole, or given up: it is sorted anew
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ CREATE TABLE IF NOT EXISTS sent (
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sent_by_batch ON sent (batch, place);
 CREATE INDEX IF NOT EXISTS sent_answered ON sent (status) WHERE status IS NOT NULL;
+CREATE TABLE IF NOT EXISTS doubt (correlation_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), number TEXT NOT NULL);
 """
 #: Names of one IN (...); SQLite takes many more.
@@ -166,9 +167,18 @@ class Ledger:
         with self._transaction() as database:
             database.execute("UPDATE batch SET sent_at = ? WHERE name = ?", (now.timestamp(), name))
 
-    def cancel(self, name: str) -> None:
-        """The channel did nothing of the batch: its orders are sorted anew. The number is not used again."""
+    def cancel(self, name: str, *, is_sure: bool = True) -> None:
+        """The channel did nothing of the batch: its orders are sorted anew. The number is not used again.
+
+        Unless ``is_sure`` it may have done all of it. Who still wants that sends the same order again, by which the
+        channel has to know it; and what the batch would have shown is withdrawn as if it were public.
+        """
         with self._transaction() as database:
+            if not is_sure:
+                database.execute(
+                    "INSERT OR IGNORE INTO doubt SELECT correlation_id FROM sent "
+                    "WHERE batch = ? AND status IS NULL AND change != ?", (name, Change.DELETE),
+                )
             database.execute("DELETE FROM sent WHERE batch = ? AND status IS NULL", (name,))
             _forget_if_done(database, name)
 
@@ -209,6 +219,7 @@ class Ledger:
                         "INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?, ?, ?)",
                         (entity, sequence, change != Change.DELETE, digest, order_id, reference),
                     )
+                    database.execute("DELETE FROM doubt WHERE correlation_id = ?", (entity,))
             database.execute(
                 "UPDATE sent SET status = ?, reason = ?, reference = ?, received_at = ? WHERE order_id = ?",
                 (given, reason, reference, received_at.isoformat() if received_at else None, order_id),
@@ -244,10 +255,10 @@ class Ledger:
 
 def _standing(database: sqlite3.Connection, correlation_id: str) -> Standing | None:
     row = database.execute(
-        "SELECT sequence, is_public, digest, order_id, reference FROM record WHERE correlation_id = ?",
-        (correlation_id,),
+        "SELECT sequence, is_public, digest, order_id, reference, correlation_id IN (SELECT correlation_id FROM doubt) "
+        "FROM record WHERE correlation_id = ?", (correlation_id,),
     ).fetchone()
-    return None if row is None else Standing(row[0], bool(row[1]), row[2], row[3], row[4])
+    return None if row is None else Standing(row[0], bool(row[1]), row[2], row[3], row[4], bool(row[5]))
 
 
 def _batch(database: sqlite3.Connection, name: str) -> Batch | None:

@@ -16,7 +16,7 @@ class Change(StrEnum):
         unknown ──insert──▶ public ──update──▶ public
            │                 │  ▲
            │          delete │  │ insert: of a later version, or where a person asks
-           └──delete───▶ withdrawn
+           └──delete───▶ withdrawn ──delete──▶ withdrawn: where a person asks
     """
 
     INSERT = "i"
@@ -31,13 +31,18 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How a record stands at the channel: its version, a digest of its content, the order that made it so."""
+    """How a record stands at the channel: its version, a digest of its content, the order that made it so.
+
+    ``is_doubtful``: it may be public although we know of nothing, since a batch that would have made it so was given
+    up without an answer.
+    """
 
     sequence: int
     is_public: bool
     digest: str
     order_id: str
     reference: str | None = None
+    is_doubtful: bool = False
 
 
 def digest_of(order: Order) -> str:
@@ -49,13 +54,14 @@ def change_of(order: Order, known: Standing | None) -> Change | None:
     """What the order changes; ``None`` if nothing.
 
     A withdrawal of what is not known here is carried out: the folder with what we know may have been lost, and what
-    should be gone must go.
+    should be gone must go. So is one that a person asks for again: the channel may have put back what we took away.
     """
-    if order.action == "withdraw":
-        is_needed = known is None or (known.is_public and order.sequence >= known.sequence)
-        return Change.DELETE if is_needed else None
     if known is None:
-        return Change.INSERT
+        return Change.DELETE if order.action == "withdraw" else Change.INSERT
+    if order.action == "withdraw":
+        is_asked_again = order.is_reissued and order.order_id != known.order_id
+        may_be_public = known.is_public or known.is_doubtful or is_asked_again
+        return Change.DELETE if may_be_public and order.sequence >= known.sequence else None
     if order.sequence < known.sequence or order.order_id == known.order_id:
         return None
     if order.sequence == known.sequence and not order.is_reissued and (
