@@ -122,7 +122,7 @@ def test_what_an_auditor_sees_is_fit_for_all(sign_in: SignIn, site: Pages, width
     notice = NOTICES.inbox["notice_id"]
     for name, path in {
         "all": "/oversight", **{each: f"/oversight/departments/finance?show={each}" for each in LISTS},
-        "trace": f"/oversight/trace?id={notice}", "trace-none": "/oversight/trace?id=none",
+        "trace": f"/trace?id={notice}", "trace-none": "/trace?id=none",
     }.items():
         page.goto(site.url + path)
         assert not is_scrolled_sideways(page), path

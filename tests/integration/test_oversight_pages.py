@@ -65,9 +65,9 @@ def test_its_lists_and_its_punctuality_can_be_read(here: Site) -> None:
     assert f"{FINANCE}?show=deadlines&amp;after=25" in first
     assert browser.get(f"{FINANCE}?show=deadlines&after=25").text.count("<tr>") == 6
     notices = browser.get(f"{FINANCE}?show=notices").text
-    assert "依法限制" in notices and 'href="/oversight/trace?id=notice-001"' in notices and "/desk/" not in notices
+    assert "依法限制" in notices and 'href="/trace?id=notice-001"' in notices and "/desk/" not in notices
     leads = browser.get(f"{FINANCE}?show=leads").text
-    assert "投诉" in leads and "/oversight/trace?id=" in leads and "/desk/" not in leads
+    assert "投诉" in leads and "/trace?id=" in leads and "/desk/" not in leads
     assert ">5</td>" in browser.get(f"{FINANCE}?show=scores").text
     assert ">50</td>" in browser.get(f"{FINANCE}?show=scores&days=90").text
     # What nobody knows is the first of each.
@@ -82,20 +82,20 @@ def test_a_person_is_a_natural_person_and_no_number(here: Site) -> None:
 
 def test_the_way_of_an_event_is_told_with_rules_and_places(here: Site, ways: MemoryWays) -> None:
     browser, (id_, *_) = signed_in(here, AUDITOR), sorted(ways.ids)
-    empty = browser.get("/oversight/trace").text
+    empty = browser.get("/trace").text
     assert "<table" not in empty and 'class="empty"' not in empty
-    text = browser.get(f"/oversight/trace?id=%20{id_}%20").text
+    text = browser.get(f"/trace?id=%20{id_}%20").text
     assert text.count("<tr>") == len(ways.steps(id_)) + 1
     for step in ways.steps(id_):
         assert f"{step.topic}/{step.partition}/{step.offset}" in text
         assert step.rule is None or step.rule in text
-    assert "台账中没有这个编号" in browser.get("/oversight/trace?id=%3Cscript%3E").text
+    assert "台账中没有这个编号" in browser.get("/trace?id=%3Cscript%3E").text
     ways.all = ways.all * (MOST_STEPS // len(ways.all) + 1)
-    many = browser.get(f"/oversight/trace?id={id_}").text
+    many = browser.get(f"/trace?id={id_}").text
     assert many.count("<tr>") == MOST_STEPS + 1 and f"更早的{len(ways.all) - MOST_STEPS}步未显示" in many
 
 
-@pytest.mark.parametrize("path", ["/oversight", FINANCE, "/oversight/trace?id=x"])
+@pytest.mark.parametrize("path", ["/oversight", FINANCE, "/trace?id=x"])
 def test_nobody_else_sees_it_and_what_is_not_there_is_said(here: Site, desk: MemoryDesk, path: str) -> None:
     for name in ("fin-clerk", "fin-leader", "fin-admin", "night-watch"):
         assert signed_in(here, name).get(path).status_code == 403
@@ -109,5 +109,5 @@ def test_english_has_the_pages_too(here: Site, ways: MemoryWays) -> None:
     browser = signed_in(here, AUDITOR)
     browser.client.cookies.set("lang", "en")
     for path, word in (("/oversight", "All departments"), (f"{FINANCE}?show=leads", "Trace"),
-                       (f"/oversight/trace?id={min(ways.ids)}", "Place on the log")):
+                       (f"/trace?id={min(ways.ids)}", "Place on the log")):
         assert word in browser.get(path).text

@@ -62,7 +62,7 @@ def test_every_route_that_changes_something_refuses_an_auditor(made: Site) -> No
 
 
 def test_every_page_of_the_console_can_be_read_by_an_auditor_and_offers_nothing_to_do(made: Site) -> None:
-    pages = [path for path, right in routes(made, "GET") if path.startswith(("/console", "/oversight"))]
+    pages = [path for path, right in routes(made, "GET") if path.startswith(("/console", "/oversight", "/trace"))]
     assert len(pages) >= 18
     for path in pages:
         answer = client_of(made, AUDITOR).get(filled(path))

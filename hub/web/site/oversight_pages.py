@@ -1,5 +1,7 @@
-"""``/oversight…``: what lies on each department's desk and how punctual it is, and the way of an event, for whoever
-audits: all of it, nothing to do, and nothing of a person."""
+"""``/oversight…`` and ``/trace``: what lies on each department's desk and how punctual it is, and the way of an event.
+
+For whoever audits: all of it, nothing to do, and nothing of a person.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from hub.web.site.portal.desk import PAGE_SIZE, Desk, time_left
 from hub.web.site.portal.notice import Passage, passage_of
 
 PATH = "/oversight"
-DEPARTMENT, TRACE = f"{PATH}/departments/{{name}}", f"{PATH}/trace"
+DEPARTMENT, TRACE = f"{PATH}/departments/{{name}}", "/trace"
 LISTS = ("deadlines", "notices", "leads", "scores")
 #: Steps of an enterprise that are shown at most, the newest of them.
 MOST_STEPS = 500
