@@ -171,19 +171,23 @@ class SourcesWatch:
         for day, taken in known.manifests.items():
             of_files = taken.manifest.files is not None
             since = taken.received_at if of_files else max(taken.received_at, end_of(day))
-            if taken.manifest_id in self._agreed or not GRACE <= now - since <= TRIED_FOR:
+            about = day.isoformat()
+            begun = known.open.get(("manifest-differs", about))
+            is_over = taken.manifest_id in self._agreed and begun is None
+            if is_over or not GRACE <= now - since <= TRIED_FOR:
                 continue
             found = self._compared.get(taken.manifest_id) or self.compare(taken)
             if not of_files:
                 self._compared[taken.manifest_id] = found  # a day that is over has no more events
-            about = day.isoformat()
-            is_open = ("manifest-differs", about) in known.open
-            if found.verdict == "differs" and not is_open:
-                yield alert("manifest-differs", rule.source, about, found.says, now, found.announced, found.taken)
-            elif found.verdict == "agrees" and is_open:
-                yield alert("manifest-agrees", rule.source, about, found.says, now, found.announced, found.taken)
-            elif found.verdict == "agrees":
+            kind: AlertKind = "manifest-differs"
+            if found.verdict == "differs":  # of each manifest once: ``due`` leaves out what was raised
+                matter = taken.manifest_id
+            elif begun is not None:
+                kind, matter = ENDS[kind], begun.alert_id
+            else:
                 self._agreed.add(taken.manifest_id)
+                continue
+            yield alert(kind, rule.source, about, found.says, now, found.announced, found.taken, matter=matter)
 
     def _missing(self, rule: WatchRule, known: _Known, now: datetime) -> Iterable[Alert]:
         for kind, about in list(known.open):
