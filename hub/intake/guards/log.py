@@ -47,6 +47,9 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class PortionRead:
+    """``status`` is ``finished``, ``refused``, or ``counted``: then ``read`` are the rows that a whole table had at
+    ``finished_at``, whatever of it was told."""
+
     portion_id: str
     source: str
     name: str
