@@ -169,6 +169,8 @@ class InMemorySources:
         day = date(2026, 3, 2)
         return [
             Promise("permits", day, "differs", 1200, 900, 3, True, NOW, "1 of 3 files have not come: c.csv"),
+            Promise("notices", day, "differs", 1000, 910, None, True, NOW, "1000 rows announced, the table had 910",
+                    is_table=True),
             Promise("permits", day - timedelta(days=1), "missing"), Promise("open", day, "open", 7, received_at=NOW),
             *(Promise("open", day - timedelta(days=each), "agrees", 7, 7, 1) for each in range(1, 26)),
         ]

@@ -73,6 +73,18 @@ class SqlSettings(ConnectorSettings):
         "修改上限（行）", "A snapshot in which more rows differ from the last one is held.", 100_000
     )
     max_changed_share: Share = setting("修改上限（比例）", "The same as a share of the rows of the last one.", 0.5)
+    manifests: SourcePath | None = setting(
+        "清单文件夹",
+        "Snapshot: folder into which the department's signed manifests of the day are put, seen from the folder of "
+        "this file; needs `manifest_key`. A snapshot with another number of rows than the manifest says is held.",
+        None,
+    )
+    without_manifest: Literal["read", "wait"] = setting(
+        "清单未到时",
+        "What becomes of a day whose manifest has not come: `read` reads the table all the same and compares the two "
+        "when it comes, `wait` leaves the table alone until then.",
+        "read",
+    )
     encoding: EncodingName = setting("字节编码", "How columns that come as bytes are read.", "gb18030")
     time_zone: str = setting("时区", "Of times that come without one.", "Asia/Shanghai")
     connect_seconds: Annotated[int, Field(ge=1, le=300)] = setting(

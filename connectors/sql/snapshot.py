@@ -5,12 +5,16 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from connectors.sql.claims import Claim, Claims
 from connectors.sql.settings import SqlSettings
 from connectors.sql.table import Table, stream
+from hub.intake import TableReading, local_date
 from hub.intake.mapping import RowReader
 from hub.intake.spool import BATCH_ROWS, Spool, SpoolWriter, dump, dump_all, loader, replace
 
@@ -36,8 +40,11 @@ class Snapshot:
     is_guarded = True
     has_more = False
 
-    def __init__(self, table: Table, folder: Path, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, table: Table, folder: Path, claims: Claims, now: Callable[[], float] = time.time) -> None:
         self._table = table
+        self._claims = claims
+        #: What was counted, for whoever compares it; the latest where nobody does.
+        self.readings = deque[TableReading](maxlen=100)
         self._settings = table.settings
         self._last = folder / "last.spool"
         self._now = now
@@ -45,9 +52,11 @@ class Snapshot:
         # Read otherwise, the same rows may give other events: then all are gone through.
         self._fingerprint = hashlib.blake2b(table.mapping.model_dump_json().encode(), digest_size=8).hexdigest()
         self._last_fingerprint = ""
+        self._last_claim: tuple[Claim | None, int] = (None, 0)
 
     def take(self, path: Path) -> bool:
-        """Reads the table into a spool, with what is gone behind it; false where the table is as it was."""
+        """Reads the table into a spool, with what is gone behind it; false where the table is as it was and no
+        manifest says otherwise."""
         began = self._now()
         writer = SpoolWriter(path)
         try:
@@ -58,14 +67,22 @@ class Snapshot:
                 for rows in stream(connection, statement):
                     self._add(writer, reader, dump_all(rows))
             difference = self._compare(writer, names)
-            is_known = difference.before and self._fingerprint == self._last_fingerprint
-            if is_known and not (difference.added or difference.changed or difference.removed or difference.unreadable):
-                return False
-            if not difference.before and not difference.rows:
+            claim = self._claims.at(began)
+            # A difference that somebody has let through is not asked about again, as long as both numbers stay.
+            is_confirmed = claim is not None and self._last_claim == (claim, difference.rows)
+            is_odd = claim is not None and claim.rows != difference.rows and not is_confirmed
+            name = f"{self._settings.label} {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(began))}"
+            is_known = difference.before > 0 and self._fingerprint == self._last_fingerprint
+            is_same = is_known and not any((difference.added, difference.changed, difference.removed,
+                                            difference.unreadable))  # fmt: skip
+            is_nothing = is_same or not (difference.before or difference.rows)
+            self._count(name, began, writer.digest, difference.rows, claim if is_nothing else None)
+            if is_nothing and not is_odd:
+                self._claims.settled()
                 return False
             writer.finish(
-                columns=names, began=began, difference=difference._asdict(), mapping=self._fingerprint,
-                name=f"{self._settings.label} {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(began))}",
+                columns=names, began=began, difference=difference._asdict(), mapping=self._fingerprint, name=name,
+                claim=claim, is_claim_confirmed=is_confirmed,
             )  # fmt: skip
             return True
         finally:
@@ -73,7 +90,13 @@ class Snapshot:
 
     def reasons_to_hold(self, spool: Spool) -> list[str]:
         """Why a person has to look first; empty where nothing is out of bounds."""
-        return reasons(Difference(**spool.meta["difference"]), self._settings)
+        return reasons(Difference(**spool.meta["difference"]), self._settings, self.odd_claim(spool))
+
+    def odd_claim(self, spool: Spool) -> Claim | None:
+        """What a manifest says otherwise than the snapshot, where nobody has let the difference through."""
+        claim = _claim_of(spool)
+        is_odd = claim is not None and claim.rows != spool.meta["difference"]["rows"]
+        return claim if is_odd and not spool.meta["is_claim_confirmed"] else None
 
     def telling(self, spool: Spool) -> None:
         """Nothing: what comes next is read when it is finished."""
@@ -83,6 +106,7 @@ class Snapshot:
         if spool.path.exists():
             spool.close()
             replace(spool.path, self._last)
+            self._claims.settled()
 
     def check(self) -> list[str]:
         """Nothing beyond the table itself."""
@@ -95,12 +119,19 @@ class Snapshot:
         keys = [_key(reader.natural_key(self._load(line))) for line in lines]
         writer.add(lines, keys=keys)
 
+    def _count(self, name: str, began: float, digest: str, rows: int, claim: Claim | None) -> None:
+        """Notes what the table had; with a ``claim`` nothing of it is new."""
+        at = datetime.fromtimestamp(began, UTC)
+        is_vouched = claim == (local_date(at).isoformat(), rows)
+        self.readings.append(TableReading(f"{digest}|{began}", name, rows, at, is_vouched))
+
     def _compare(self, writer: SpoolWriter, names: list[str]) -> Difference:
         rows, database = writer.rows, writer.database
         database.execute("CREATE INDEX row_by_key ON row (key, digest)")
         unread = _one(database, "SELECT count(*) FROM row WHERE key IS NULL")
         last = self._open_last()
         self._last_fingerprint = last.meta["mapping"] if last else ""
+        self._last_claim = (_claim_of(last), int(last.meta["difference"]["rows"])) if last else (None, 0)
         if last is None:
             return Difference(rows, 0, rows, 0, 0, 0)
         try:
@@ -153,11 +184,16 @@ class Snapshot:
         return Spool(self._last, self._load) if self._last.exists() else None
 
 
-def reasons(found: Difference, bounds: SqlSettings) -> list[str]:
-    """Which bounds a snapshot goes beyond, for people: Chinese first."""
-    if not found.before:
-        return []
+def reasons(found: Difference, bounds: SqlSettings, claim: Claim | None = None) -> list[str]:
+    """Which bounds a snapshot goes beyond, and what a manifest says otherwise, for people: Chinese first."""
     said = []
+    if claim is not None and claim.rows != found.rows:
+        said.append(
+            f"{claim.day} 的清单为 {claim.rows} 行，快照读到 {found.rows} 行 / "
+            f"the manifest of {claim.day} says {claim.rows} rows, the snapshot has {found.rows}"
+        )
+    if not found.before:
+        return said
     if not found.rows:
         said.append(f"快照为空，上次有 {found.before} 行 / the snapshot is empty, the last one had {found.before} rows")
     for what, english, count, most, share in (
@@ -177,6 +213,11 @@ def reasons(found: Difference, bounds: SqlSettings) -> list[str]:
             "what is gone may be among them"
         )
     return said
+
+
+def _claim_of(spool: Spool) -> Claim | None:
+    claim = spool.meta.get("claim")  # a spool of an earlier build has none
+    return Claim(*claim) if claim is not None else None
 
 
 def _key(natural_key: str | None) -> bytes | None:

@@ -12,13 +12,26 @@ from typing import Protocol
 
 import structlog
 
+from connectors.sql.claims import Claims
 from connectors.sql.increasing import Increasing
 from connectors.sql.outbox import Outbox
 from connectors.sql.rows import TableRows
 from connectors.sql.settings import SqlSettings
 from connectors.sql.snapshot import Snapshot
 from connectors.sql.table import Table, stream
-from hub.intake import ContractError, HeldPortions, InputError, Place, RowFault, SourceContext, mask, mask_personal
+from hub.intake import (
+    ContractError,
+    HeldPortions,
+    InputError,
+    Place,
+    RowFault,
+    SourceConfig,
+    SourceContext,
+    SourceManifest,
+    TableReading,
+    mask,
+    mask_personal,
+)
 from hub.intake.mapping import RowReader, check_mapping, load_mapping
 from hub.intake.spool import Mark, Reports, Spool, SpoolPortion, dump, loader, portion_id, replace
 
@@ -54,7 +67,8 @@ class SqlSource:
     """Reads a table of a database. See ``hub.intake.Source`` for the contract.
 
     In its folder: ``portion.spool`` is read and not finished yet, ``released.spool`` was held and may
-    pass, ``held/<id>.spool`` waits for a person, ``status.json`` says that the source is alive.
+    pass, ``held/<id>.spool`` waits for a person, ``claim.json`` is what a manifest said that the last snapshot did not
+    meet, ``status.json`` says that the source is alive.
     """
 
     Settings = SqlSettings
@@ -76,6 +90,7 @@ class SqlSource:
                 "(or set removed: ignore for a snapshot, deletes: [] for an outbox)"
             )
         self._table = Table(settings, self._mapping, context)
+        self._claims = Claims(self._folder / "claim.json")
         self._mode = self._make_mode()
         self._held = HeldPortions(self._folder, self.name)
         self._load = loader(settings.encoding, settings.time_zone)
@@ -85,10 +100,44 @@ class SqlSource:
 
     def _make_mode(self) -> Mode:
         if self._settings.mode == "snapshot":
-            return Snapshot(self._table, self._folder)
+            return Snapshot(self._table, self._folder, self._claims)
         if self._settings.mode == "outbox" and self._settings.after != "keep":
             return Outbox(self._table)
         return Increasing(self._table, self._folder)
+
+    @staticmethod
+    def config_faults(config: SourceConfig) -> list[str]:
+        """See ``hub.intake.Source``."""
+        settings = config.settings
+        assert isinstance(settings, SqlSettings)
+        if config.manifest_key is None:
+            faults = [] if settings.manifests is None else ["manifests: needs manifest_key, by which they are verified"]
+            if settings.without_manifest == "wait":
+                faults.append("without_manifest: wait needs manifest_key and manifests")
+            return faults
+        if settings.mode != "snapshot":
+            return [f"manifest_key: a manifest counts the rows of a snapshot, and mode {settings.mode} takes none"]
+        if settings.manifests is None:
+            return ["manifest_key: needs manifests, the folder into which the signed manifests are put"]
+        return []
+
+    @property
+    def manifest_folder(self) -> Path | None:
+        """Where manifests of the day lie."""
+        return self._settings.manifests
+
+    def expect(self, manifest: SourceManifest) -> None:
+        """A manifest is in force; where it says something new of today the table is read at once."""
+        if self._claims.take(manifest, time.time()):
+            self._next_at = 0.0
+
+    def readings(self) -> list[TableReading]:
+        """What was counted since it was last asked."""
+        if not isinstance(self._mode, Snapshot):
+            return []
+        found = list(self._mode.readings)
+        self._mode.readings.clear()
+        return found
 
     @property
     def name(self) -> str:
@@ -106,11 +155,13 @@ class SqlSource:
         self._beat()
         self._carry_out_decisions()
         yield from self._spooled()
-        while not self._is_waiting() and time.monotonic() >= self._next_at:
+        while not self._is_waiting() and time.monotonic() >= self._next_at and not self._lacks_manifest():
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             is_taken = self._mode.take(self._path("portion"))
             self._next_at = 0.0 if self._mode.has_more else time.monotonic() + self._settings.interval
             if not is_taken:
+                if isinstance(self._mode, Snapshot):
+                    self._supersede()  # the table is again what was told of it
                 return
             yield from self._spooled()
             if not self._mode.has_more:
@@ -127,8 +178,10 @@ class SqlSource:
 
     def check(self) -> list[str]:
         """Address, columns, and the first rows; nothing is published or kept."""
+        folder = self._settings.manifests
+        lacking = [f"manifests: folder {folder} is missing"] if folder is not None and not folder.is_dir() else []
         try:
-            found = self._mode.check()
+            found = lacking + self._mode.check()
             reader = self._table.reader(self._table.names)
             statement, _ = self._table.select()
             with self._table.database.reading() as connection:
@@ -136,7 +189,7 @@ class SqlSource:
             rows = [self._load(dump(row)) for rows in chunks for row in rows]
             read = [reader.read_values(row, Place(self._settings.label, None, n)) for n, row in enumerate(rows, 1)]
         except (ContractError, InputError) as error:
-            return [str(error)]
+            return [*lacking, str(error)]
         finally:
             self.close()
         faults = [item for item in read if isinstance(item, RowFault)]
@@ -157,6 +210,10 @@ class SqlSource:
 
     def _is_waiting(self) -> bool:
         return self._path("released").exists() or self._path("portion").exists()
+
+    def _lacks_manifest(self) -> bool:
+        """Whether the table is left alone until the manifest of today comes."""
+        return self._settings.without_manifest == "wait" and not self._claims.has_today(time.time())
 
     def _spooled(self) -> Iterator[SpoolPortion]:
         """The portions that lie here; a held one is put aside."""
@@ -188,13 +245,19 @@ class SqlSource:
 
     def _hold(self, spool: Spool, reader: RowReader, reasons: list[str]) -> None:
         """Puts a portion aside. One at a time: whoever decides must not find another than they looked at."""
-        id_ = portion_id(spool)
+        assert isinstance(self._mode, Snapshot)
+        id_, claim = portion_id(spool), self._mode.odd_claim(spool)
+        if claim is not None:
+            self._claims.not_met(claim)
         if any(held.id != id_ for held in self._held.all()):
             spool.close()
             spool.path.unlink()
             return
         counts = {name: int(count) for name, count in spool.meta["difference"].items()}
-        self._held.hold(id_, str(spool.meta["name"]), reasons, counts, self._preview(spool, reader, counts["rows"]))
+        preview = self._preview(spool, reader, counts["rows"])
+        if claim is not None:
+            counts["announced"] = claim.rows
+        self._held.hold(id_, str(spool.meta["name"]), reasons, counts, preview)
         spool.close()
         replace(spool.path, self._folder / "held" / f"{id_}.spool")
         self._beat(is_news=True)

@@ -1,4 +1,5 @@
-"""``hub connect held``: what waits for a person because it would take back or change too much."""
+"""``hub connect held``: what waits for a person because it would take back or change too much, or is not what
+its manifest says."""
 
 from __future__ import annotations
 

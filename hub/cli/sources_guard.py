@@ -103,6 +103,12 @@ def _chosen(watch: SourcesWatch, name: str | None, day: str | None) -> list[Mani
     ]
 
 
+def _files(watch: SourcesWatch, taken: ManifestTaken) -> int | None:
+    """How many files it names; ``None`` where events or rows of a table are counted."""
+    files = taken.manifest.files
+    return len(files) if files is not None and not watch.counts_rows(taken.source) else None
+
+
 @manifests.command("list")
 def list_manifests(name: Source = None, day: Day = None, data: Data = None, as_json: AsJson = False) -> None:
     """The manifest in force of each source and day, the newest first: what it announces, when it came."""
@@ -110,7 +116,7 @@ def list_manifests(name: Source = None, day: Day = None, data: Data = None, as_j
         shown: list[dict[str, Any]] = [
             {
                 "source": taken.source, "date": taken.day, "count": taken.manifest.count,
-                "files": len(taken.manifest.files) if taken.manifest.files is not None else None,
+                "files": _files(watch, taken),
                 "is_signed": taken.signature is not None, "received_at": taken.received_at,
                 "manifest_id": taken.manifest_id,
             }

@@ -6,8 +6,10 @@ As JSON, in UTF-8:
 
 ``files``, of a source that is a folder, names every file of the day with the SHA-256 of its bytes, and ``count`` is
 the number of their rows. Without ``files`` (a source that hands in by HTTP) ``count`` is the number of events that
-were answered with ``accepted`` on that day. ``digest`` is the SHA-256, in hex, of the sorted lines, each with a line
-feed behind it: ``<sha256>  <name>`` of the files (what ``sha256sum *`` prints), or the ``event_id`` of each event.
+were answered with ``accepted`` on that day. Of a table that is read whole ``count`` is the number of its rows, and no
+file is named: ``files`` is empty or left out. ``digest`` is the SHA-256, in hex, of the sorted lines, each with a line
+feed behind it: ``<sha256>  <name>`` of the files (what ``sha256sum *`` prints), or the ``event_id`` of each event; of a
+table there are none.
 """
 
 from __future__ import annotations
@@ -131,6 +133,17 @@ def compare_files(manifest: SourceManifest, taken: Iterable[TakenFile]) -> Compa
     if count != manifest.count:
         says.append(f"{manifest.count} rows were announced, {count} were read")
     return Comparison("differs" if says else "agrees", manifest.count, count, missing, "; ".join(says) or "agrees")
+
+
+def compare_rows(manifest: SourceManifest, rows: int | None) -> Comparison:
+    """A manifest of a table against the rows that the last reading of that day found; ``None`` without a reading."""
+    if rows is None:
+        says = f"{manifest.count} rows were announced, the table was not read on that day"
+        return Comparison("differs", manifest.count, 0, (), says)
+    if rows != manifest.count:
+        says = f"{manifest.count} rows were announced, the table had {rows}"
+        return Comparison("differs", manifest.count, rows, (), says)
+    return Comparison("agrees", manifest.count, rows, (), "agrees")
 
 
 def compare_events(manifest: SourceManifest, event_ids: Iterable[str]) -> Comparison:

@@ -6,8 +6,10 @@ A connector imports from here, from ``hub.intake.mapping`` (cells to fields) and
 and the list of problems are the engine's work. docs/connectors.md leads through it.
 """
 
+from hub.domain.calendar import local_date
 from hub.domain.characters import mask, mask_personal, shorten_personal
 from hub.domain.identifiers import Judgement, judge
+from hub.domain.source_manifest import SourceManifest
 from hub.errors import ContractError, InfrastructureError, InputError, UsageError
 from hub.intake.errors_file import write_errors
 from hub.intake.guards.manifest_box import MANIFEST_NAME
@@ -15,6 +17,7 @@ from hub.intake.held import Held, HeldPortions
 from hub.intake.json_records import doubled_names, flatten, json_faults, look_up, parse_json
 from hub.intake.rows import (
     Batch,
+    CountedSource,
     Counts,
     Handle,
     LoggedProblem,
@@ -25,6 +28,7 @@ from hub.intake.rows import (
     Row,
     RowFault,
     Source,
+    TableReading,
 )
 from hub.intake.settings import ConnectorSettings, EncodingName, MappingName, SourcePath, setting
 from hub.intake.sources import SourceConfig, SourceContext, load_sources
@@ -36,6 +40,7 @@ __all__ = [
     "Batch",
     "ConnectorSettings",
     "ContractError",
+    "CountedSource",
     "Counts",
     "EncodingName",
     "Handle",
@@ -56,7 +61,9 @@ __all__ = [
     "Source",
     "SourceConfig",
     "SourceContext",
+    "SourceManifest",
     "SourcePath",
+    "TableReading",
     "UploadFiles",
     "UsageError",
     "doubled_names",
@@ -64,6 +71,7 @@ __all__ = [
     "json_faults",
     "judge",
     "load_sources",
+    "local_date",
     "look_up",
     "mask",
     "mask_personal",

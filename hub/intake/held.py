@@ -1,4 +1,5 @@
-"""Portions that wait for a person: what would take back or change more than is plausible is held.
+"""Portions that wait for a person: what would take back or change more than is plausible, or is not what its manifest
+says, is held.
 
 Files in the source's own folder, so that the command line and the service see the same without talking:
 

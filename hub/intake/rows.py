@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+from hub.domain.source_manifest import SourceManifest
 from hub.errors import InputError
 
 
@@ -186,6 +189,17 @@ class Refusal(InputError):
         return Refusal, (self.code, self.chinese, self.english)
 
 
+class TableReading(NamedTuple):
+    """How many rows a whole table had when it was read, whether or not anything of it is told. ``identity`` is another
+    for each reading, ``read_at`` is aware. ``is_vouched``: nothing is new, and the manifest of that day says so too."""
+
+    identity: str
+    name: str
+    rows: int
+    read_at: datetime
+    is_vouched: bool
+
+
 class Handle(NamedTuple):
     """By what another process finds a portion. ``rows`` is how many it has, about; ``content`` is its source's own,
     is said in pickle, and tells nothing that ``identity`` may not."""
@@ -269,7 +283,10 @@ class Source(Protocol):
     as portions too.
 
     A source whose department may sign manifests of the day has beside these ``manifest_folder``: a folder out of
-    which the hub takes them, as ``hub.intake.guards.manifest_box`` says, before and after ``portions``.
+    which the hub takes them, as ``hub.intake.guards.manifest_box`` says, before and after ``portions``. For a class
+    without it ``manifest_key`` is refused. What else of the common settings and its own does not go together a class
+    may say in ``config_faults(config)``, a static method that gives a line for each fault. A source that reads tables
+    whole is a ``CountedSource`` too.
     """
 
     @property
@@ -292,3 +309,14 @@ class Source(Protocol):
 
     def close(self) -> None: ...
 
+
+class CountedSource(Protocol):
+    """A source that reads tables whole, whose manifests count rows. It is told each manifest, the one in force last,
+    also those of before its start; ``readings`` gives what it counted since it was last asked."""
+
+    @property
+    def manifest_folder(self) -> Path | None: ...
+
+    def expect(self, manifest: SourceManifest) -> None: ...
+
+    def readings(self) -> list[TableReading]: ...

@@ -12,19 +12,16 @@ from pathlib import Path
 import redis
 import structlog
 
-from hub.bus.publisher import KafkaPublisher, Publisher
+from hub.bus.publisher import KafkaPublisher
 from hub.contracts.catalog import Catalog
 from hub.domain.facts import OWN_SYSTEM, FactRule
-from hub.domain.webhook_keys import parse_public
 from hub.errors import HubError
 from hub.intake.beside.readers import Beside, Readers
 from hub.intake.catch_up import catch_up
 from hub.intake.engine import Intake, Outcome, Progress
 from hub.intake.facts.book import FactBook
 from hub.intake.facts.turn import WITNESSES_TOPIC, FactDesk
-from hub.intake.guards.log import GuardLog
-from hub.intake.guards.manifest_box import ManifestBox
-from hub.intake.guards.reporter import Reporter, read_heartbeat
+from hub.intake.guards.pulse import Pulse
 from hub.intake.identity.identities import Identities
 from hub.intake.identity.register_log import RegisterFeed
 from hub.intake.identity.waits import WAITS_TOPIC
@@ -32,7 +29,7 @@ from hub.intake.ledger import Ledger
 from hub.intake.lock import SourceLock
 from hub.intake.rows import Portion, Source
 from hub.intake.sources import SourceConfig
-from hub.intake.versions import REJECTIONS_TOPIC, EventWriter, source_uri, utc_now
+from hub.intake.versions import REJECTIONS_TOPIC, EventWriter, source_uri
 from hub.state.seen_index import SeenIndex
 
 _log = structlog.get_logger()
@@ -69,25 +66,6 @@ class Means:
     facts: Mapping[str, FactRule] = field(default_factory=dict)
     #: Processes that read large portions; without them this one reads everything.
     readers: Readers | None = None
-
-
-class Pulse:
-    """What a source says of itself on the log: portions, heartbeats, manifests out of ``folder``."""
-
-    def __init__(self, config: SourceConfig, means: Means, publisher: Publisher, folder: Path | None) -> None:
-        log = GuardLog(means.catalog)
-        last = read_heartbeat(means.bootstrap, means.catalog, config.name)
-        self.reporter = Reporter(config.name, log, publisher, last, utc_now)
-        self._box: ManifestBox | None = None
-        if config.manifest_key is not None and folder is not None:
-            key = parse_public(config.manifest_key)
-            self._box = ManifestBox(config.name, folder, key, log, publisher, utc_now)
-
-    def take_manifests(self) -> None:
-        """Raises BrokerError, OSError."""
-        for taken in self._box.take() if self._box is not None else ():
-            if not taken.manifest.count:
-                self.reporter.spoke("nothing-today")
 
 
 class IntakeSession:
@@ -152,8 +130,7 @@ class IntakeSession:
             )
             self._identities.read()
         if self._config is not None and means.is_watched:
-            folder = getattr(self.source, "manifest_folder", None)
-            self._pulse = Pulse(self._config, means, self._publisher, folder)
+            self._pulse = Pulse(self.source, self._config, means.catalog, means.bootstrap, self._publisher)
         self._intake = Intake(
             self.source,
             writer,
@@ -196,6 +173,8 @@ class IntakeSession:
         for portion in self.source.portions():
             if self._should_stop():
                 return
+            if self._pulse is not None:
+                self._pulse.take_readings()
             if begin:
                 begin(portion)
             outcome = intake.run_portion(portion, progress)
@@ -213,6 +192,7 @@ class IntakeSession:
             if outcome.status == "stopped":
                 return
         if self._pulse is not None:
+            self._pulse.take_readings()
             # A source on a server has fetched some meanwhile.
             self._pulse.take_manifests()
             self._pulse.reporter.looked()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializeAsAny, StringConstraints
 
+from hub.contracts.connectors import Connector
 from hub.domain.facts import OWN_SYSTEM, Way
 from hub.domain.silence import Rhythm
 from hub.domain.webhook_keys import parse_public
@@ -87,7 +88,8 @@ class CommonSettings(BaseModel):
     manifest_key: ManifestKey | None = setting(
         "清单公钥",
         "Key `whpk_…` (ed25519) by which its department signs what it sent on a day. With it a manifest of every "
-        "working day is expected in the folder of the source.",
+        "working day is expected, in the folder of the source or, of a table, in `manifests`. A connector that has no "
+        "such place refuses it.",
         None,
     )
 
@@ -120,6 +122,11 @@ class SourceConfig(CommonSettings):
             **self.settings.model_dump(mode="json"),
         }
 
+    @property
+    def counts_rows(self) -> bool:
+        """Whether its manifests count the rows of a table. Raises ContractError."""
+        return hasattr(find_connector(self.connector, self.base), "expect")
+
     @classmethod
     def parse(cls, data: Any, base: Path | None = None) -> tuple[SourceConfig | None, list[str]]:
         """The source, or its faults, a line each."""
@@ -130,14 +137,24 @@ class SourceConfig(CommonSettings):
         common, faults = parse_settings(CommonSettings, {k: v for k, v in given.items() if k not in own}, base)
         named = given.get("connector", CommonSettings.model_fields["connector"].default)
         try:
-            model = find_connector(str(named), base).Settings
+            connector = find_connector(str(named), base)
         except ContractError as error:
             return None, [*faults, f"connector: {error}"]
-        settings, more = parse_settings(model, own, base)
+        settings, more = parse_settings(connector.Settings, own, base)
         faults += more
         if common is None or settings is None:
             return None, faults
-        return cls(**common.model_dump(), settings=settings, base=base), []
+        config = cls(**common.model_dump(), settings=settings, base=base)
+        faults += _faults_together(config, connector)
+        return (None, faults) if faults else (config, [])
+
+
+def _faults_together(config: SourceConfig, connector: Connector) -> list[str]:
+    """What of the common settings and the connector's own does not go together."""
+    if config.manifest_key is not None and not hasattr(connector, "manifest_folder"):
+        return [f"manifest_key: {config.connector} has no place where manifests of the day could come; leave it out"]
+    own: Callable[[SourceConfig], list[str]] | None = getattr(connector, "config_faults", None)
+    return own(config) if own is not None else []
 
 
 def load_sources(path: Path) -> dict[str, SourceConfig]:
@@ -167,9 +184,10 @@ def load_sources(path: Path) -> dict[str, SourceConfig]:
             continue
         if config.name in sources:
             faults.append(f"  source {label}: name: used twice")
-        folder = getattr(config.settings, "folder", None)
-        if folder is not None and (other := folders.setdefault(str(folder), config.name)) != config.name:
-            faults.append(f"  source {label}: folder: also read by {other}")
+        for setting_name in ("folder", "manifests"):
+            folder = getattr(config.settings, setting_name, None)
+            if folder is not None and (other := folders.setdefault(str(folder), config.name)) != config.name:
+                faults.append(f"  source {label}: {setting_name}: also read by {other}")
         sources[config.name] = config
     if faults:
         raise ContractError(f"{path}:\n" + "\n".join(faults))

@@ -23,7 +23,7 @@ from hub.delivery.settings import SubscriptionSettings
 from hub.delivery.settings_desk import Change
 from hub.delivery.waits import Waiting
 from hub.domain.acts import Actor
-from hub.domain.calendar import Calendar
+from hub.domain.calendar import Calendar, end_of
 from hub.errors import InputError
 from hub.intake.build import held_portions
 from hub.intake.guards.log import Alert
@@ -142,7 +142,8 @@ class SourcesDesk:
 def promises(watch: SourcesWatch, now: datetime) -> list[Promise]:
     """The manifests of all sources beside what was taken, and the days whose manifest is missing.
 
-    Files are compared here, from memory. To count events would be to read their topics: of them what the watch has
+    Files and rows of tables are compared here, from memory; a table that was not read on a day that is not over may be
+    read yet. To count events would be to read their topics: of them what the watch has
     found and raised is said.
     """
     raised = {(each.source, each.about): each for each in watch.open_alerts() if each.kind == "manifest-differs"}
@@ -154,7 +155,12 @@ def promises(watch: SourcesWatch, now: datetime) -> list[Promise]:
                 taken.source, taken.day, "open", manifest.count, None, None, taken.signature is not None,
                 taken.received_at,
             )
-            if manifest.files is not None:
+            if watch.counts_rows(taken.source):
+                promise = promise._replace(is_table=True)
+                if watch.is_counted(taken) or now >= end_of(taken.day):
+                    beside = watch.compare(taken)
+                    promise = promise._replace(verdict=beside.verdict, taken=beside.taken, says=beside.says)
+            elif manifest.files is not None:
                 beside = watch.compare(taken)
                 promise = promise._replace(
                     verdict=beside.verdict, taken=beside.taken, files=len(manifest.files), says=beside.says

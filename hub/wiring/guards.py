@@ -26,7 +26,10 @@ CALENDAR = "gannan"
 def watch_rules(settings: Settings, hub_map: HubMap) -> dict[str, WatchRule]:
     """What each source of ``sources.yaml`` is held to. Raises ContractError."""
     rules = {
-        name: WatchRule(name, Rhythm.parse(source.rhythm) if source.rhythm else None, source.manifest_key is not None)
+        name: WatchRule(
+            name, Rhythm.parse(source.rhythm) if source.rhythm else None, source.manifest_key is not None,
+            counts_rows=source.manifest_key is not None and source.counts_rows,
+        )
         for name, source in load_sources(settings.sources).items()
     }
     for name, given in http_sources(settings, hub_map).items():

@@ -45,6 +45,11 @@ def test_who_reads_the_console(path: str, stage: Stage) -> None:
     assert client_of(made, "nobody").get(path).status_code == 303
 
 
+def test_the_days_page_tells_rows_of_a_table_from_files_and_events(stage: Stage) -> None:
+    page = client_of(stage.site(), "night-watch").get("/console/sources/manifests").text
+    assert all(words in page for words in ("表中行数", "3 个文件的行数", "事件", "the table had 910"))
+
+
 # -- the flow --------------------------------------------------------------------------------------
 
 

@@ -294,6 +294,42 @@ def test_events_are_compared_when_their_day_is_over_and_once() -> None:
     assert log.tick(at("2026-03-03", "10:00")) == ["manifest-agrees"]
 
 
+def test_each_manifest_of_a_day_that_differs_is_raised_once() -> None:
+    log = Log(WatchRule(SOURCE, None, has_manifest=True))
+    log.watch.take(BEAT)
+
+    def came(clock: str, count: int, *names: str) -> None:
+        files = {f"{name}.csv": name * 64 for name in names}
+        content = manifest(count=count, files=files, digest=files_digest(files))
+        log.watch.take(manifest_taken(parse_manifest(content, SOURCE), content, "v1a,x", at("2026-03-02", clock)))
+
+    came("10:00", 10, "a")
+    assert log.tick(at("2026-03-02", "11:00")) == ["manifest-differs"]
+    log.watch.take(
+        PortionRead("p", SOURCE, "a.csv", "a" * 64, "finished", 10, 10, 0, 0, 0, 0, at("2026-03-02", "11:30"))
+    )
+    assert log.tick(at("2026-03-02", "12:00")) == ["manifest-agrees"]
+    assert log.tick(at("2026-03-02", "12:30")) == []
+    # Another of the same day announces more, and then more again: each is another difference.
+    came("13:00", 20, "a", "b")
+    assert log.tick(at("2026-03-02", "14:00")) == ["manifest-differs"]
+    assert log.tick(at("2026-03-02", "15:00")) == log.tick(at("2026-03-03")) == []
+    came("16:00", 30, "a", "b", "c")
+    assert log.tick(at("2026-03-02", "17:00")) == ["manifest-differs"]
+    (is_open,) = log.watch.open_alerts()
+    assert (is_open.about, is_open.announced) == ("2026-03-02", 30)
+    came("18:00", 10, "a")  # the first again, which agreed: now it ends what the third began
+    assert log.tick(at("2026-03-02", "19:00")) == ["manifest-agrees"] and log.watch.open_alerts() == []
+    assert len({each.alert_id for each in log.raised}) == len(log.raised) == 5
+    # A restart knows them all.
+    again = Log(WatchRule(SOURCE, None, has_manifest=True))
+    again.watch.take(BEAT)
+    again.watch.take(log.watch.manifests(SOURCE)[0])
+    for each in log.raised:
+        again.watch.take(each)
+    assert "manifest-differs" not in {each.kind for each in again.watch.due(at("2026-03-02", "20:00"))}
+
+
 def test_a_working_day_without_a_manifest_is_missed_and_a_day_off_is_not() -> None:
     log = Log(WatchRule(SOURCE, None, True))
     log.watch.take(replace(BEAT, watched_since=at("2026-03-06")))  # a Friday

@@ -47,6 +47,9 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class PortionRead:
+    """``status`` is ``finished``, ``refused``, or ``counted``: then ``read`` are the rows that a whole table had at
+    ``finished_at``, whatever of it was told."""
+
     portion_id: str
     source: str
     name: str
@@ -79,7 +82,8 @@ class ManifestTaken:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """``about`` is what begin and end have in common. Of one matter each kind is one alert with one id."""
+    """``about`` is what begin and end have in common. Of one matter each kind is one alert with one id; manifests of
+    one day are each a matter of its own."""
 
     alert_id: str
     kind: AlertKind
@@ -93,9 +97,10 @@ class Alert:
 
 def alert(
     kind: AlertKind, source: str, about: str, reason: str, now: datetime,
-    announced: int | None = None, taken: int | None = None,
+    announced: int | None = None, taken: int | None = None, *, matter: str | None = None,
 ) -> Alert:
-    id_ = derive_id("intake-alert", source, kind, about)
+    """``matter``: what tells it from others about the same; a manifest that differs, or the difference that ends."""
+    id_ = derive_id("intake-alert", source, kind, about, *([matter] if matter is not None else []))
     return Alert(id_, kind, source, about, reason[:2000], announced, taken, now)
 
 

@@ -1,5 +1,6 @@
-"""Manifests that a department puts into the folder of its exports: ``manifest-2026-03-02.json`` and, beside it,
-``manifest-2026-03-02.json.sig`` with the signature (``v1a,`` and base64 of ed25519 over the bytes as they are)."""
+"""Manifests that a department puts into the folder of its exports, or into that of a table's manifests:
+``manifest-2026-03-02.json`` and, beside it, ``manifest-2026-03-02.json.sig`` with the signature (``v1a,`` and base64 of
+ed25519 over the bytes as they are)."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from pathlib import Path
 import structlog
 
 from hub.bus.publisher import Publisher
-from hub.domain.source_manifest import parse_manifest
+from hub.domain.source_manifest import SourceManifest, lines_digest, parse_manifest
 from hub.domain.webhook_keys import VerifyingKey
 from hub.errors import InputError
 from hub.intake.guards.log import GuardLog, ManifestTaken, manifest_taken
@@ -26,12 +27,13 @@ log = structlog.get_logger()
 
 
 class ManifestBox:
-    """Of one source; used by its thread. ``now`` gives aware UTC."""
+    """Of one source; used by its thread. ``now`` gives aware UTC. ``is_of_table``: rows are counted, not files."""
 
     def __init__(
         self, source: str, folder: Path, key: VerifyingKey, guard_log: GuardLog, publisher: Publisher,
-        now: Callable[[], datetime],
+        now: Callable[[], datetime], *, is_of_table: bool = False,
     ) -> None:
+        self._is_of_table = is_of_table
         self._source, self._folder, self._key, self._now = source, folder, key, now
         self._log, self._publisher = guard_log, publisher
 
@@ -76,9 +78,17 @@ class ManifestBox:
         manifest = parse_manifest(content, self._source)
         if f"manifest-{manifest.day.isoformat()}.json" != path.name:
             raise InputError(f"date: the name of the file says another day than {manifest.day.isoformat()}")
-        if manifest.files is None and manifest.count:
-            raise InputError("files: of a folder each file of the day is named, with its SHA-256")
+        self._expect_its_kind(manifest)
         return manifest_taken(manifest, content, signed[:200], now)
+
+    def _expect_its_kind(self, manifest: SourceManifest) -> None:
+        if not self._is_of_table:
+            if manifest.files is None and manifest.count:
+                raise InputError("files: of a folder each file of the day is named, with its SHA-256")
+        elif manifest.files:
+            raise InputError("files: a table has none; count is the number of its rows")
+        elif manifest.digest != lines_digest([]):
+            raise InputError("digest: of a table it is that of no bytes, e3b0c442…")
 
     def _refuse(self, path: Path, signature: Path, reason: str) -> None:
         target = self._move("refused", path, signature, f"{int(path.lstat().st_mtime_ns):x}"[-8:])

@@ -15,7 +15,7 @@ from hub.bus.reader import read_topics
 from hub.contracts.catalog import Catalog
 from hub.errors import HubError
 from hub.intake.guards.log import HEARTBEATS_TOPIC, GuardLog, Heartbeat, Word, portion_read
-from hub.intake.rows import Counts, Portion
+from hub.intake.rows import Counts, Portion, TableReading
 
 #: While nothing comes a heartbeat is written so often: 288 small records a day, compacted to one.
 BEAT_EVERY = timedelta(minutes=5)
@@ -57,6 +57,13 @@ class Reporter:
         record = portion_read(self._source, portion.identity, portion.name, sha256, status, counts, now)
         self._publisher.publish([self._log.portion(record)])
         self._beat("rows" if counts.read else "nothing-new", now)
+
+    def counted(self, reading: TableReading) -> None:
+        """A table was read whole; what it had is compared with the manifest of that day. Raises BrokerError."""
+        counts = Counts(read=reading.rows)
+        identity = f"counted|{reading.identity}"
+        record = portion_read(self._source, identity, reading.name, None, "counted", counts, reading.read_at)
+        self._publisher.publish([self._log.portion(record)])
 
     def looked(self) -> None:
         """The source was asked and could answer. Writes a heartbeat if the last is old. Raises BrokerError."""

@@ -14,10 +14,10 @@ from typing import NamedTuple
 from hub.domain.calendar import Calendar, end_of, local_date
 from hub.domain.plain import instant_text
 from hub.domain.silence import Rhythm
-from hub.domain.source_manifest import Comparison, TakenFile, compare_events, compare_files
+from hub.domain.source_manifest import Comparison, TakenFile, compare_events, compare_files, compare_rows
 from hub.intake.guards.log import ENDS, Alert, AlertKind, Heartbeat, ManifestTaken, PortionRead, alert
 
-#: So long after a manifest came its files may still be read.
+#: So long after a manifest came, or after its day, what it speaks of may still be read.
 GRACE = timedelta(hours=1)
 #: So long a manifest that differs is compared again: its files may come late.
 TRIED_FOR = timedelta(days=30)
@@ -36,6 +36,8 @@ class WatchRule:
     has_manifest: bool
     #: Nobody reads it: that it is watched is written down by the watch itself.
     hands_in: bool = False
+    #: Its manifests count the rows of a table that is read whole.
+    counts_rows: bool = False
 
 
 class Status(NamedTuple):
@@ -52,6 +54,8 @@ class Status(NamedTuple):
 class _Known:
     heartbeat: Heartbeat | None = None
     files: dict[str, TakenFile] = field(default_factory=dict)
+    #: The last reading of a table on each day.
+    counted: dict[date, PortionRead] = field(default_factory=dict)
     manifests: dict[date, ManifestTaken] = field(default_factory=dict)
     #: (begin of an alert, about) of what is open, and of what was ever raised.
     open: dict[tuple[AlertKind, str], Alert] = field(default_factory=dict)
@@ -79,6 +83,11 @@ class SourcesWatch:
             if record.sha256 is not None:
                 rows = record.read if record.status == "finished" else 0
                 known.files[record.sha256] = TakenFile(record.name, record.sha256, rows)
+            elif record.status == "counted":
+                day = local_date(record.finished_at)
+                last = known.counted.get(day)
+                if last is None or last.finished_at <= record.finished_at:
+                    known.counted[day] = record
         elif isinstance(record, ManifestTaken):
             known.manifests[record.day] = record
         else:
@@ -122,9 +131,20 @@ class SourcesWatch:
     def compare(self, taken: ManifestTaken) -> Comparison:
         """A manifest beside what the hub took."""
         manifest = taken.manifest
+        if self.counts_rows(taken.source):
+            last = self._known[taken.source].counted.get(taken.day)
+            return compare_rows(manifest, last.read if last is not None else None)
         if manifest.files is not None:
             return compare_files(manifest, self._known[taken.source].files.values())
         return compare_events(manifest, self._events_of(taken.source, manifest.day))
+
+    def counts_rows(self, source: str) -> bool:
+        """Whether the manifests of that source count the rows of a table."""
+        return self._rules[source].counts_rows
+
+    def is_counted(self, taken: ManifestTaken) -> bool:
+        """Whether the table was read on the day of its manifest."""
+        return taken.day in self._known[taken.source].counted
 
     def missing_days(self, source: str, now: datetime) -> list[date]:
         """Working days whose manifest should have come by now: by 24:00 of the next working day."""
@@ -169,21 +189,25 @@ class SourcesWatch:
 
     def _differences(self, rule: WatchRule, known: _Known, now: datetime) -> Iterable[Alert]:
         for day, taken in known.manifests.items():
-            of_files = taken.manifest.files is not None
+            of_files = taken.manifest.files is not None and not rule.counts_rows
             since = taken.received_at if of_files else max(taken.received_at, end_of(day))
-            if taken.manifest_id in self._agreed or not GRACE <= now - since <= TRIED_FOR:
+            about = day.isoformat()
+            begun = known.open.get(("manifest-differs", about))
+            is_over = taken.manifest_id in self._agreed and begun is None
+            if is_over or not GRACE <= now - since <= TRIED_FOR:
                 continue
             found = self._compared.get(taken.manifest_id) or self.compare(taken)
-            if not of_files:
+            if not of_files and not rule.counts_rows:
                 self._compared[taken.manifest_id] = found  # a day that is over has no more events
-            about = day.isoformat()
-            is_open = ("manifest-differs", about) in known.open
-            if found.verdict == "differs" and not is_open:
-                yield alert("manifest-differs", rule.source, about, found.says, now, found.announced, found.taken)
-            elif found.verdict == "agrees" and is_open:
-                yield alert("manifest-agrees", rule.source, about, found.says, now, found.announced, found.taken)
-            elif found.verdict == "agrees":
+            kind: AlertKind = "manifest-differs"
+            if found.verdict == "differs":  # of each manifest once: ``due`` leaves out what was raised
+                matter = taken.manifest_id
+            elif begun is not None:
+                kind, matter = ENDS[kind], begun.alert_id
+            else:
                 self._agreed.add(taken.manifest_id)
+                continue
+            yield alert(kind, rule.source, about, found.says, now, found.announced, found.taken, matter=matter)
 
     def _missing(self, rule: WatchRule, known: _Known, now: datetime) -> Iterable[Alert]:
         for kind, about in list(known.open):

@@ -55,8 +55,8 @@ class Promise(NamedTuple):
     """A day of a source: what its manifest announces and what was taken of it.
 
     ``verdict`` is ``agrees``, ``differs``, ``missing`` (no manifest came) or ``open``: nothing was found to differ so
-    far, of events counted once their day is over. ``files`` is ``None`` where events are counted, ``taken`` where
-    nobody has counted yet.
+    far, of events counted once their day is over. ``files`` is ``None`` where events or rows of a table are counted,
+    ``taken`` where nobody has counted yet.
     """
 
     source: str
@@ -68,6 +68,7 @@ class Promise(NamedTuple):
     is_signed: bool = False
     received_at: datetime | None = None
     says: str = ""
+    is_table: bool = False
 
 
 class Endpoints(Protocol):
