@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from hub.contracts.asyncapi_parts import AVRO, HEADERS, KEYS, WEBHOOK_HEADERS, webhook_payload
+from hub.contracts.asyncapi_parts import AVRO, HEADERS, KEYS, WEBHOOK_HEADERS, WEBHOOK_OTHERS, webhook_payload
 from hub.contracts.catalog import Catalog
 from hub.contracts.codec import Schema
 from hub.contracts.map import HubMap
@@ -58,10 +58,10 @@ def describe(hub_map: HubMap, catalog: Catalog, around: Surroundings) -> dict[st
         if entry.delivery == "webhook":
             schema = catalog.schema(str(hub_map.topics[entry.from_].schema_), view=entry.view)
             channels[f"webhook.{name}"] = _webhook_channel(name, entry.title)
-            messages[f"webhook.{name}"] = {
-                "name": f"webhook.{name}", "title": f"{entry.title} 通知", "contentType": "application/json",
-                "headers": WEBHOOK_HEADERS, "payload": webhook_payload(schema, catalog.codes),
-            }
+            messages[f"webhook.{name}"] = _webhook_message(
+                f"webhook.{name}", f"{entry.title} 通知", webhook_payload(schema, catalog.codes)
+            )
+            messages |= {other: _webhook_message(other, *told) for other, told in WEBHOOK_OTHERS.items()}
             operations[f"post-webhook.{name}"] = {
                 "action": "send", "channel": _ref("channels", f"webhook.{name}"), "title": f"{entry.title} 推送",
                 "bindings": {"http": {"method": "POST", "bindingVersion": HTTP_BINDING}},
@@ -206,13 +206,21 @@ def _sent(hub_map: HubMap) -> dict[str, Any]:
     }
 
 
+def _webhook_message(name: str, title: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": name, "title": title, "contentType": "application/json", "headers": WEBHOOK_HEADERS, "payload": payload,
+    }
+
+
 def _webhook_channel(subscription: str, title: str) -> dict[str, Any]:
     return {
         # Unknown until the department sets it.
         "address": None,
         "title": f"{title} 推送",
         "description": "Standard Webhooks 1.0: any 2xx acknowledges; other answers are tried again.",
-        "messages": {f"webhook.{subscription}": _ref("components/messages", f"webhook.{subscription}")},
+        "messages": {
+            name: _ref("components/messages", name) for name in (f"webhook.{subscription}", *WEBHOOK_OTHERS)
+        },
         "servers": [_ref("servers", "endpoint")],
     }
 

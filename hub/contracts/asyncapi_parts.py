@@ -67,6 +67,18 @@ WEBHOOK_HEADERS: Mapping[str, Any] = {
 }
 
 
+def _closed(required: Mapping[str, Any], optional: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """An object of these properties and no others."""
+    return {
+        "type": "object", "required": list(required), "additionalProperties": False,
+        "properties": {**required, **(optional or {})},
+    }
+
+
+def _posted(type_: Mapping[str, Any], data: Mapping[str, Any]) -> dict[str, Any]:
+    return _closed({"type": type_, "timestamp": {"type": "string", "format": "date-time"}, "data": data})
+
+
 def webhook_payload(schema: Schema, codes: Mapping[str, CodeList]) -> dict[str, Any]:
     """JSON Schema of a notice's body, whose record is of ``schema``: what ``hub.delivery.message`` makes."""
     data: dict[str, Any] = {
@@ -84,13 +96,23 @@ def webhook_payload(schema: Schema, codes: Mapping[str, CodeList]) -> dict[str, 
         "sequence": {"type": "integer", "minimum": 1},
         "record": record_schema(schema, codes),
     }
-    return {
-        "type": "object",
-        "required": ["type", "timestamp", "data"],
-        "additionalProperties": False,
-        "properties": {
-            "type": {**_TEXT, "description": "Event type."},
-            "timestamp": {"type": "string", "format": "date-time"},
-            "data": {"type": "object", "required": list(data), "additionalProperties": False, "properties": data},
-        },
-    }
+    replay = _closed({"request_id": {**_TEXT, "description": "Id of the request by which it is sent again."}})
+    return _posted(
+        {**_TEXT, "description": "Event type."}, _closed(data, {"replay": {**replay, "description": "Only where the "
+         "notice is sent again on request: what its first sending said, once more."}}),
+    )
+
+
+#: What else is posted to an address, by the name of its message: title, and the body.
+WEBHOOK_OTHERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "webhook-verification": ("地址确认", _posted(
+        {**_TEXT, "enum": ["hub.endpoint.verification"]},
+        _closed({
+            "subscription": _TEXT,
+            "challenge": {**_TEXT, "description": "The answer is 2xx with {\"challenge\": …}, the same text."},
+        }),
+    )),
+    "webhook-test": ("测试事件", _posted(
+        {**_TEXT, "enum": ["hub.endpoint.test"]}, _closed({"subscription": _TEXT, "test_id": _TEXT, "note": _TEXT}),
+    )),
+}

@@ -10,6 +10,8 @@ from hub.ops.trace import Step
 
 #: Ends of notices and orders that wait for somebody.
 _WAITING = frozenset(("parked",))
+_LETTER = "parked as a dead letter"
+_ANSWERED = "answered: "
 
 
 class End(NamedTuple):
@@ -51,19 +53,22 @@ def ends_of(steps: Iterable[Step]) -> list[End]:
         elif topic.startswith("delivery.receipts"):
             _end(branches, value.get("notice_id"), step, "subscription", value.get("subscription"), value.get("status"))
         elif topic.startswith("discipline.feedback"):
-            said = f"answered: {value.get('status')}"
+            said = f"{_ANSWERED}{value.get('status')}"
             _end(branches, value.get("notice_id"), step, "subscription", value.get("subscription"), said)
         elif topic.startswith("uplink.receipts"):
             _end(branches, value.get("answer_id"), step, "uplink", value.get("action"), value.get("status"))
         elif topic.startswith("clock.states"):
             _end_clock(branches, step)
         elif topic.endswith(".dead-letters.v1"):
-            _end(branches, step.id, step, "event", step.type, "parked as a dead letter")
+            _end(branches, step.id, step, "event", step.type, _LETTER)
     return list(branches.values())
 
 
 def _open_outputs(branches: dict[str, End], step: Step) -> None:
     value = step.details
+    letter = branches.get(str(value.get("event_id")))
+    if letter is not None and letter.end == _LETTER:
+        del branches[letter.id]  # it was given again, and decided
     for output in value.get("outputs", []):
         if output["kind"] != "clock":  # a clock shows by its state, under an id of its own
             rule, reason = output["rule"], output.get("reason")
@@ -96,6 +101,9 @@ def _end(
         return
     known = branches.get(id)
     if known is not None and known.end is not None and end in _WAITING and known.end not in _WAITING:
+        return
+    # Who fetches his notices may answer before he acknowledges; that he has it is said by the answer.
+    if known is not None and (known.end or "").startswith(_ANSWERED) and end == "delivered":
         return
     rule = known.rule if known is not None else step.rule
     branches[id] = End(

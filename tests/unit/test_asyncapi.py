@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -23,14 +25,19 @@ import yaml
 from fastapi.testclient import TestClient
 from typer.testing import CliRunner
 
+from hub.bus.http_client import RequestFailedError
 from hub.cli.main import build
 from hub.contracts.asyncapi_parts import KEYS
 from hub.contracts.asyncapi_text import to_json_text, to_page, to_yaml_text
 from hub.contracts.cloudevents import to_headers
 from hub.contracts.map import HubMap
 from hub.contracts.map_models import KeyKind
+from hub.delivery.handshake import shake_hands
 from hub.delivery.message import to_body
+from hub.delivery.rehearsal import rehearse
 from hub.domain.events import Envelope, new_traceparent
+from hub.domain.webhook import new_secret, parse_secret
+from hub.errors import InputError
 from hub.settings import load
 from hub.web.app import create_app
 from hub.web.asyncapi import asyncapi_router
@@ -186,6 +193,39 @@ def test_a_webhooks_body_is_what_the_document_says(name: str) -> None:
     for wrong in ({**body, "more": 1}, {**body, "data": {**body["data"], "record": {}}}):
         with pytest.raises(jsonschema_rs.ValidationError):
             validator.validate(wrong)
+
+
+def test_a_notice_that_is_sent_again_is_in_the_document_too() -> None:
+    name = min(hub_map().subscriptions)
+    entry = hub_map().subscriptions[name]
+    schema = catalog().schema(str(hub_map().topics[entry.from_].schema_))
+    data = catalog().projection(schema, entry.view).encode(sample(schema))
+    notice = {**sample(catalog().schema("hub/inbox-record"), view=entry.view, action="apply", data=data),
+              "replay_of": "notice-1", "replay_request": "request-1"}
+    body = json.loads(to_body(notice, catalog()))
+    validator = jsonschema_rs.validator_for(document()["components"]["messages"][f"webhook.{name}"]["payload"])
+    validator.validate(body)
+    assert body["data"]["replay"] == {"request_id": "request-1"}
+    with pytest.raises(jsonschema_rs.ValidationError):
+        validator.validate({**body, "data": {**body["data"], "replay": {}}})
+
+
+@pytest.mark.parametrize(("message", "ask"), [("webhook-verification", shake_hands), ("webhook-test", rehearse)])
+def test_what_else_is_posted_to_an_address_is_in_the_document(message: str, ask: Any) -> None:
+    posted: list[dict[str, Any]] = []
+
+    class Client:
+        async def request(self, method: str, url: str, *, body: bytes, headers: dict[str, str]) -> Any:
+            posted.append(json.loads(body))
+            raise RequestFailedError("nobody is there", "connection")
+
+    with contextlib.suppress(InputError):
+        key = parse_secret(new_secret("ed25519"))
+        asyncio.run(ask(Client(), "https://made-up.example", [key], "works-bidding", lambda: datetime.now(UTC)))
+    made = document()
+    (body,) = posted
+    jsonschema_rs.validator_for(made["components"]["messages"][message]["payload"]).validate(body)
+    assert all(message in channel["messages"] for name, channel in made["channels"].items() if "webhook." in name)
 
 
 def test_its_texts_say_the_same() -> None:
