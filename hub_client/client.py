@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -84,8 +85,9 @@ class HubClient:
         results: list[EventResult] = []
         for batch in _batches(source, events):
             body = b"[" + b",".join(content for _, content in batch) + b"]"
-            # The same batch under the same key gets the same answer, also if the first one was lost.
-            key = hashlib.sha256(body).hexdigest()
+            # Sent again because its answer was lost, the batch gets that very answer. Handed in anew it is judged anew:
+            # what was set back to an earlier content is another version, and a repeat is found by its content.
+            key = str(uuid.uuid4())
             answer = self.transport.request(
                 "POST", "/v1/events", body, headers={"Idempotency-Key": key}, content_type=_BATCH
             )

@@ -27,17 +27,19 @@ class Answer(NamedTuple):
 
 
 class Asked(NamedTuple):
-    """A caller's key, and what tells its request from another one under the same key."""
+    """A caller's key, and what tells its request from another one under the same key: with ``is_page`` that is no
+    fault, and takes the place of the one before it."""
 
     key: str
     fingerprint: str
+    is_page: bool = False
 
 
-def asked(key: str, *parts: bytes) -> Asked:
+def asked(key: str, *parts: bytes, is_page: bool = False) -> Asked:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "big") + part)
-    return Asked(key, digest.hexdigest())
+    return Asked(key, digest.hexdigest(), is_page)
 
 
 class KeptAnswers:
@@ -53,6 +55,8 @@ class KeptAnswers:
             return None
         kept = json.loads(found)
         if kept["fingerprint"] != request.fingerprint:
+            if request.is_page:
+                return None
             raise ProblemError(
                 422, "idempotency-key-reused", "幂等键已用于其他请求",
                 "this Idempotency-Key was used for another request",

@@ -5,18 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from concurrent.futures import Future
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import redis
 
 from hub.domain.problem import ProblemError
 from hub.errors import InfrastructureError
-from hub.intake.answers_kept import Answer, Asked
+from hub.intake.answers_kept import Answer, Asked, KeptAnswers
 from hub.intake.desk import Finish
-from hub.intake.forms import FormDesk
+from hub.intake.forms import Filled, Form, FormDesk
 from hub.intake.submissions import Submission
 from hub.web.site.messages import has
+from hub.web.site.portal.entry_form import key_of
 from hub.web.site.portal.entry_pages import entry_pages
 from hub.wiring.sources_http import department_facts
 from tests.integration.test_site import quick_hashes, signed_in  # noqa: F401  # the fixture counts for these too
@@ -33,7 +35,7 @@ class OnceDesk(MemoryDesk):
 
     def __init__(self) -> None:
         super().__init__()
-        self.known: dict[str, Answer] = {}
+        self.known: dict[str, tuple[str, Answer]] = {}
         self.fails: Exception | None = None
         self.answers: ProblemError | None = None
 
@@ -44,11 +46,11 @@ class OnceDesk(MemoryDesk):
             future.set_exception(self.fails)
         elif self.answers is not None:
             future.set_result(finish([self.answers]))
-        elif asked.key in self.known:
-            future.set_result(self.known[asked.key])
+        elif self.known.get(asked.key, ("",))[0] == asked.fingerprint:
+            future.set_result(self.known[asked.key][1])
         else:
             future = super().submit(submissions, finish, asked)
-            self.known[asked.key] = future.result()
+            self.known[asked.key] = asked.fingerprint, future.result()
         return future
 
 
@@ -110,6 +112,19 @@ def test_two_clicks_are_one_event_and_another_content_is_another_version(here: S
     assert len(desk.taken) == 2
     # Another page of the same form with the same content: found by its content.
     assert "未重复入库" in browser.post(PATH, filled(_nonce="of-another-page")).text and len(desk.taken) == 2
+
+
+def test_who_goes_back_to_what_he_said_first_is_heard(redis_client: redis.Redis) -> None:
+    kept, form = KeptAnswers(redis_client, NAME), cast(Form, SimpleNamespace(type="inspection.result.recorded"))
+    first, second = (
+        key_of("fin-clerk", form, Filled("JC-1", {"remark": remark}), "of-this-page") for remark in ("甲", "乙")
+    )
+    assert first.key == second.key != key_of("fin-leader", form, Filled("JC-1", {}), "of-this-page").key
+    for asked, other in ((first, second), (second, first), (first, second)):
+        assert kept.get(asked) is None, "it is another version"
+        kept.put(asked, Answer(202, b"{}"))
+        found = kept.get(asked)
+        assert found is not None and found.is_replayed and kept.get(other) is None
 
 
 def test_faults_stand_beside_their_fields_and_the_first_has_the_focus(here: Site, desk: OnceDesk) -> None:

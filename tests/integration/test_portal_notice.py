@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 import redis
+from starlette.datastructures import FormData
 
 from hub.bus.records import header
+from hub.delivery.answers import AnswerDesk
 from hub.domain.events import output_id
+from hub.web.site.form import Form
 from hub.web.site.personal import KIND
+from hub.web.site.portal.answering import Answering
 from tests.integration.test_site import Browser, quick_hashes, signed_in  # noqa: F401  # the fixture counts here too
-from tests.support_portal import TODAY, Outbox, SeasonNotices, portal_pages
+from tests.support_contracts import catalog
+from tests.support_portal import NOW, TODAY, Known, Outbox, SeasonNotices, portal_pages
 from tests.support_site import Site, site
 
 
@@ -115,6 +120,29 @@ def test_two_clicks_are_one_answer_and_a_correction_is_another_record(
     browser.post(f"{path}/answer", {"choice": "registered", "case_number": "2026-4"})
     assert [each["case_number"] for each in outbox.values()] == [None, "2026-4"]
     assert len({each["feedback_id"] for each in outbox.values()}) == 1
+
+
+def test_who_goes_back_to_his_first_answer_is_heard(here: Site, path: str, outbox: Outbox) -> None:
+    browser = signed_in(here, "fin-clerk")
+    answers: list[dict[str, str]] = [{"choice": "registered"}, {"choice": "objected", "reason": "非本单位职责"},
+                                     {"choice": "registered"}]
+    for each in answers:
+        for _ in range(2):
+            assert browser.post(f"{path}/answer", each).status_code == 303
+    assert [each["status"] for each in outbox.values()] == ["registered", "objected", "registered"]
+
+
+def test_after_some_seconds_the_same_answer_is_written_again(notices: SeasonNotices, outbox: Outbox) -> None:
+    """Another process may have taken another one meanwhile."""
+    now, known = [0.0], Known(notices.known())
+    desk = AnswerDesk(catalog(), known, lambda name: [], lambda: NOW)
+    answering = Answering(desk, known, outbox.publish, lambda: now[0])
+    view = notices.view("finance", notices.inbox["notice_id"], TODAY)
+    assert view is not None
+    for seconds, written in ((0, 1), (5, 1), (60, 2)):
+        now[0] += seconds
+        answering.answer(view.notice, Form(FormData([("choice", "registered")])), "fin-clerk")
+        assert len(outbox.outputs) == written
 
 
 def test_what_kafka_did_not_take_is_not_said_to_be_safe(here: Site, path: str, outbox: Outbox) -> None:

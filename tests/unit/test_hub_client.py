@@ -268,10 +268,13 @@ def test_a_busy_hub_is_waited_for_as_it_says(failing: Any) -> None:
 
 def test_the_same_request_is_the_same_on_every_attempt(failing: Any) -> None:
     answer = json.dumps({"results": [{"index": 0, "id": "a", "status": "accepted"}]}).encode()
-    address, seen = failing([None, (503, {}, b"{}"), (202, {}, answer)])
+    address, seen = failing([None, (503, {}, b"{}"), (202, {}, answer), (202, {}, answer)])
     client = HubClient.connect(address, "hubk_x", **NO_WAIT)
     assert client.submit("made-up", [Event("inspection.result.recorded", "a", {})])[0].status == "accepted"
     assert len(seen) == 3 and len({each["idempotency-key"] for each in seen}) == 1
+    # Handed in anew it is judged anew: what was set back to an earlier content is no answer of yesterday's.
+    client.submit("made-up", [Event("inspection.result.recorded", "a", {})])
+    assert len(seen) == 4 and len({each["idempotency-key"] for each in seen}) == 2
 
 
 def test_after_the_last_attempt_it_says_what_was_wrong(failing: Any) -> None:

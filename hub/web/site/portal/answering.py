@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from hub.bus.records import Output
 from hub.delivery.answers import LIFT_MEASURE, AnswerDesk, NoticeReader
@@ -17,18 +18,28 @@ from hub.web.site.form import Form
 SOURCE = "/web/portal"
 _ACTED = "acted:"
 _OTHERS = ("registered", "inapplicable", "objected")
-#: Answers of this process that are known to be safe; a second click comes within seconds.
-_REMEMBERED = 1000
+#: Notices whose last answer of this process is remembered, and for how long: a second click comes within seconds.
+_REMEMBERED, _REMEMBERED_SECONDS = 1000, 20.0
+
+
+class _Safe(NamedTuple):
+    """An answer that is on the log."""
+
+    feedback_id: str
+    content: str
+    until: float
 
 
 class Answering:
     """``publish`` blocks until Kafka has acknowledged. Thread-safe."""
 
     def __init__(
-        self, desk: AnswerDesk, notices: NoticeReader, publish: Callable[[Sequence[Output]], None]
+        self, desk: AnswerDesk, notices: NoticeReader, publish: Callable[[Sequence[Output]], None],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._desk, self._notices, self._publish = desk, notices, publish
-        self._safe: OrderedDict[str, str] = OrderedDict()
+        self._desk, self._notices, self._publish, self._monotonic = desk, notices, publish, monotonic
+        #: Notice -> its last answer.
+        self._safe: OrderedDict[str, _Safe] = OrderedDict()
         self._lock = threading.Lock()
 
     def choices(self, notice: DeskNotice) -> list[str]:
@@ -55,13 +66,16 @@ class Answering:
             document, way="portal", source=SOURCE, content=content.encode(), signed=None, answered_by=account
         )
         # One after another: of two clicks the second finds what the first made safe. Another process does not see
-        # that, and writes the same id again, which every reader takes for the one that it has.
+        # that, and writes the same id again, which every reader takes for the one that it has. Who goes back to an
+        # earlier answer means that one: it is the last on the log, and the last counts.
         with self._lock:
-            if self._safe.get(taken.feedback_id) != content:
+            known, now = self._safe.pop(notice.notice_id, None), self._monotonic()
+            if known is None or known[:2] != (taken.feedback_id, content) or now >= known.until:
                 self._publish([taken.output])
-                self._safe[taken.feedback_id] = content
-                if len(self._safe) > _REMEMBERED:
-                    self._safe.popitem(last=False)
+                known = _Safe(taken.feedback_id, content, now + _REMEMBERED_SECONDS)
+            self._safe[notice.notice_id] = known
+            if len(self._safe) > _REMEMBERED:
+                self._safe.popitem(last=False)
         return taken.feedback_id
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -62,11 +61,10 @@ def read(form: Form, sent: Sent) -> Filled:
 
 
 def key_of(account: str, form: Form, filled: Filled, nonce: str) -> Asked:
-    """By which two clicks are one: the page that was sent and what stood in it. Sent again with other content, it is
-    another version."""
+    """By which two clicks are one: the page that was sent, and what stood in it when it was sent last. Sent again with
+    other content it is another version, also where that is what it said before the last time."""
     content = json.dumps([form.type, filled.number, filled.fields], ensure_ascii=False, sort_keys=True, default=str)
-    digest = hashlib.sha256(content.encode("utf-8", "replace")).hexdigest()
-    return asked(f"portal:{account}:{nonce[:100]}:{digest}", digest.encode())
+    return asked(f"portal:{account}:{nonce[:100]}", content.encode("utf-8", "replace"), is_page=True)
 
 
 def cells(form: Form, filled: Filled | None, faults: Iterable[Fault] = ()) -> list[Cell]:
