@@ -217,7 +217,7 @@ def test_what_else_is_posted_to_an_address_is_in_the_document(message: str, ask:
     class Client:
         async def request(self, method: str, url: str, *, body: bytes, headers: dict[str, str]) -> Any:
             posted.append(json.loads(body))
-            raise RequestFailedError("nobody is there", "connection")
+            raise RequestFailedError("nobody is there", "refused")
 
     with contextlib.suppress(InputError):
         key = parse_secret(new_secret("ed25519"))
