@@ -18,8 +18,9 @@ the platform does it otherwise, this module is what changes.
 9.  The hub shows itself by ``Authorization: Bearer TOKEN``.
 10. ``POST {url}/answers`` takes one ``<taskAnswer>``. The platform knows an answer by its id (``answerId``, and
     ``Idempotency-Key``): the same id again changes nothing and is answered with the first receipt.
-11. 2xx with a receipt: it is done. 4xx but 401, 403, 408, 425, 429: refused for good, with the reason. Everything
-    else may pass.
+11. 2xx with an ``<answerReceipt>`` that names the ``answerId``: it is done. 400, 409, 422, and any other 4xx but 401,
+    403, 408, 425, 429 with such a receipt: refused for good, with its ``reason``. Everything else may pass: a 404
+    alone is a gateway's while the platform is set up anew.
 12. An answer says all times that are known, so that one that overtakes an earlier one is complete. What comes
     behind a later status is answered as ``unchanged``.
 13. ``退回`` is an answer of the status 反馈 whose suggestion begins with 退回 and says why.
@@ -33,7 +34,7 @@ from urllib.parse import urlencode
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 from connectors.lead_feed.safe_xml import Bounds, UnreadableError, read_xml
-from hub.uplink import Exchange, LeadAnswer, Receipt, UnclearAnswerError
+from hub.uplink import REFUSING_STATUSES, Exchange, LeadAnswer, Receipt, UnclearAnswerError
 
 NEXT, MORE = "X-Feed-Next", "X-Feed-More"
 #: The block that a task is about -> the word for it, which the mapping reads, and what stands before its names.
@@ -101,7 +102,7 @@ def answer_exchange(url: str, token: str | None, answer: LeadAnswer) -> Exchange
 def read_receipt(status: int, body: bytes, answer: LeadAnswer) -> Receipt:
     """What the platform made of an answer.
 
-    :raises UnclearAnswerError: if it says nothing that shows that the answer arrived: it is asked again.
+    :raises UnclearAnswerError: if it says nothing that shows that the platform has read it: it is asked again.
     """
     if status in (401, 403):
         # Not a refusal of this answer but of us: the token is wrong for every one.
@@ -109,14 +110,16 @@ def read_receipt(status: int, body: bytes, answer: LeadAnswer) -> Receipt:
     try:
         root = read_xml(body, _RECEIPT_BOUNDS)
         found: Mapping[str, str] = {element.tag: (element.text or "").strip() for element in root}
-        is_receipt = root.tag == "answerReceipt"
+        is_own = root.tag == "answerReceipt" and found.get("answerId") == answer.answer_id
     except UnreadableError:
-        found, is_receipt = {}, False
+        found, is_own = {}, False
     if 200 <= status < 300:
         reference = found.get("reference") or None
-        if not is_receipt or found.get("answerId") != answer.answer_id or len(reference or "") > _MAX_REFERENCE:
+        if not is_own or len(reference or "") > _MAX_REFERENCE:
             raise UnclearAnswerError(f"HTTP status {status} without a readable receipt of this answer")
         return Receipt("delivered", reference, None)
+    if not is_own and status not in REFUSING_STATUSES:
+        raise UnclearAnswerError(f"HTTP status {status} without a receipt of this answer: not the platform's own word")
     reason = " ".join(f"HTTP {status} {found.get('reason', '')}".split())
     return Receipt("refused", None, reason[:_MAX_REASON])
 

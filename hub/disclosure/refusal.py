@@ -13,9 +13,7 @@ from typing import Any
 
 from hub.bus.http_client import Answer
 from hub.disclosure.sink import MAX_REASON
-
-#: What speaks of the content alone: nobody says it who has not read what was sent.
-REFUSING = frozenset({400, 409, 422})
+from hub.domain.retry import REFUSING_STATUSES
 
 
 def refusal_of(answer: Answer) -> str | None:
@@ -25,7 +23,7 @@ def refusal_of(answer: Answer) -> str | None:
     a framework or a gateway that makes such documents by itself gives them the status's name as their title.
     """
     problem = _problem(answer)
-    if answer.status in REFUSING or _says_more(problem, answer.status):
+    if answer.status in REFUSING_STATUSES or _says_more(problem, answer.status):
         return refusal_text(answer.status, problem)
     return None
 

@@ -13,6 +13,9 @@ from email.utils import parsedate_to_datetime
 
 #: "Try the same request again": request timeout, too early (RFC 8470), too many requests.
 RETRYABLE_CLIENT_STATUSES = frozenset({408, 425, 429})
+#: What speaks of the content alone: nobody says it who has not read what was sent. Other 4xx may be the words of a
+#: wrong path, of a gateway with nothing behind it or of a proxy with a limit of its own.
+REFUSING_STATUSES = frozenset({400, 409, 422})
 #: No outside system may hold us longer than this by a Retry-After: a slip of units (milliseconds
 #: for seconds) would otherwise park a queue for weeks without anyone being told.
 LONGEST_RETRY_AFTER_SECONDS = 3600.0

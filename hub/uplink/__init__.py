@@ -5,6 +5,7 @@ a request of its platform and that platform's words into a ``Receipt``. Which ev
 repeats and the record of how each ended are the stage's work (``hub.uplink.stage``).
 """
 
+from hub.domain.retry import REFUSING_STATUSES
 from hub.uplink.answer import Exchange, LeadAnswer, Receipt, UnclearAnswerError, Uplink
 
-__all__ = ["Exchange", "LeadAnswer", "Receipt", "UnclearAnswerError", "Uplink"]
+__all__ = ["REFUSING_STATUSES", "Exchange", "LeadAnswer", "Receipt", "UnclearAnswerError", "Uplink"]

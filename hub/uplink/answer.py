@@ -55,8 +55,10 @@ class Uplink(Protocol):
 
     ``source`` is the name of the source whose tasks it answers. ``task_prefix`` is what the numbers of its tasks begin
     with; ``None`` says that every task is its own, which goes where no other platform is answered. All methods are
-    pure, called in one thread. ``receipt`` gets only what may be final: 2xx and refusals (4xx but 408, 425, 429), and
-    raises ``UnclearAnswerError`` for what it cannot take as either. A secret that is missing is a ``ContractError``.
+    pure, called in one thread. ``receipt`` gets only what may be final: 2xx and refusals (4xx but 408, 425, 429). It
+    raises ``UnclearAnswerError`` for what it cannot take as either: a 4xx may be a gateway's while the platform is
+    away, and what is refused is given by nobody again. So a refusal is one of ``REFUSING_STATUSES``, or in words that
+    only the platform has. A secret that is missing is a ``ContractError``.
     """
 
     @property

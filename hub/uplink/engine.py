@@ -122,6 +122,12 @@ class UplinkEngine:
                     # A missing secret, say: nothing of it is the record's fault, and an operator mends it.
                     _log.error("uplink.cannot_send", task_no=answer.task_no, error=f"{type(error).__name__}: {error}")
                 attempts += 1
+                if attempts == _AWAY_AFTER:
+                    # Where the platform takes others it is this answer, whose task waits behind it for a person.
+                    _log.warning(
+                        "uplink.held_back", source=self._uplink.source, task_no=answer.task_no, action=answer.action,
+                        error=f"{type(error).__name__}: {error}",
+                    )  # fmt: skip
                 continue
             say = _log.info if receipt.status == "delivered" else _log.warning
             say(

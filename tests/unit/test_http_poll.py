@@ -293,6 +293,22 @@ def test_settings_that_cannot_work_are_named(change: dict[str, Any], said: str) 
     assert config is None and any(said in fault for fault in faults), faults
 
 
+@pytest.mark.parametrize("status", [404, 405, 410, 413])
+def test_what_answers_in_the_interfaces_place_passes_nothing_over(
+    status: int, open_interface: OpenInterface, tmp_path: Path
+) -> None:
+    """A gateway while the interface is set up anew: nothing is taken, and the reading goes on where it was."""
+    put(open_interface, 1, 2, 3)
+    entry = open_interface.settings(page_size=2)
+    assert told(drain(open_http(entry, tmp_path))) == numbers(1, 2, 3)
+    put(open_interface, 4, 5)
+    with OutletServer(lambda seen, repeats: Reply(status, "<html><h1>nginx</h1></html>")) as server:
+        for _ in range(2):
+            with pytest.raises(ApiError, match=str(status)):
+                drain(open_http({**entry, "url": server.url}, tmp_path))
+    assert told(drain(open_http(entry, tmp_path))) == numbers(4, 5)
+
+
 def test_a_gone_cursor_at_the_very_start_is_an_error(tmp_path: Path) -> None:
     with OutletServer(lambda seen, repeats: Reply(410, "")) as server:
         entry = at(server.url)

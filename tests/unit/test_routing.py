@@ -135,6 +135,20 @@ def test_outputs_are_caused_by_the_event_and_have_ids_of_it_and_the_rule() -> No
     assert outputs == handle(record)  # again: the same bytes
 
 
+@pytest.mark.parametrize("kind", catalog().codes["penalty-kind"].entries)
+def test_of_all_kinds_of_penalty_a_warning_alone_is_not_public(kind: str) -> None:
+    """令45 holds back who was only warned; 通报批评 is public by its nature, alone as well."""
+    for kinds in ([kind], ["1", kind]):
+        outputs = handle(event(PENALTIES, "enforcement.penalty.recorded", **{**PUBLISHED, "penalty_kinds": kinds}))
+        channels = {order["channel"] for order in values(outputs, "disclosure.orders.v1")}
+        started = {signal["rule"] for signal in values(outputs, "clock.signals.v1")}
+        if kind == "1":
+            assert channels == {"province"} and started == set()
+        else:
+            assert channels == {"gsxt", "creditchina", "website", "province"}
+            assert started == {"disclose-penalty", "end-penalty-publication"}
+
+
 @pytest.mark.parametrize(
     ("content", "field"),
     [

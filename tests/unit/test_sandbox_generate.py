@@ -152,6 +152,17 @@ def test_coded_texts_are_in_the_code_lists(kind: str, heading: str, lists: tuple
     assert written and written <= known
 
 
+def test_kinds_of_penalty_that_are_easily_mistaken_are_among_the_cases() -> None:
+    rng, written = Random(11), set()
+    for number in range(600):
+        case = cases.make_penalty(rng, rng.choice(REGISTER), DEPARTMENTS[0], number, date(2026, 6, 30))
+        kinds, certificate = case["处罚类别"], case["暂扣或吊销证照名称及编号"]
+        assert isinstance(kinds, tuple)
+        written |= set(kinds)
+        assert bool(certificate) == any("吊销" in kind for kind in kinds)
+    assert {"通报批评", "暂扣/吊销许可证", "暂扣/吊销执照"} <= written
+
+
 def test_departments_are_those_of_the_reference() -> None:
     listed = yaml.safe_load((REFERENCE / "departments.yaml").read_text("utf-8"))["departments"]
     known = {entry["code"]: entry["name"] for entry in listed}

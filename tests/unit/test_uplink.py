@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI, Response
+from structlog.testing import capture_logs
 
 from connectors.lead_feed.source import LeadFeed
 from hub.errors import ContractError
@@ -33,6 +35,7 @@ from tests.support_lead_feed import (
     read_record,
     rejection_output,
 )
+from tests.support_served import served
 
 TASK = "GJXS20260000000001"
 
@@ -242,12 +245,78 @@ def test_a_failing_answer_holds_back_its_own_task_alone(platform: Platform) -> N
     [
         (200, b""), (200, b"<html>login</html>"), (200, b"<answerReceipt><answerId>x</answerId></answerReceipt>"),
         (200, b"<!DOCTYPE a [<!ENTITY b 'c'>]><answerReceipt/>"), (401, b""), (403, b"<answerReceipt/>"),
+        (404, b"<html><h1>404 Not Found</h1><hr>nginx</html>"), (404, b'{"detail": "Not Found"}'), (404, b""),
+        (405, b""), (407, b""), (410, b""), (413, b"<html>Request Entity Too Large</html>"),
+        (404, b"<answerReceipt><result>refused</result></answerReceipt>"),
+        (404, b"<answerReceipt><answerId>x</answerId></answerReceipt>"),
+        (404, b"<error><answerId>id</answerId></error>"),
+        (403, b"<answerReceipt><answerId>id</answerId></answerReceipt>"),
     ],
 )  # fmt: skip
 def test_a_word_that_shows_nothing_is_no_receipt(status: int, body: bytes) -> None:
     answer = LeadAnswer("id", TASK, "claim", datetime(2026, 3, 4, tzinfo=UTC), None, None, None)
     with pytest.raises(UnclearAnswerError):
         LeadFeed.make_uplink(feed_config("http://127.0.0.1:1")).receipt(status, body, answer)
+
+
+@pytest.mark.parametrize(("status", "body", "reason"), [
+    (404, "<answerReceipt><answerId>id</answerId><reason>无此任务</reason></answerReceipt>", "HTTP 404 无此任务"),
+    (400, "", "HTTP 400"), (409, "<html>conflict</html>", "HTTP 409"), (422, '{"title": "不符"}', "HTTP 422"),
+])  # fmt: skip
+def test_a_refusal_of_the_platforms_own_is_one(status: int, body: str, reason: str) -> None:
+    answer = LeadAnswer("id", TASK, "claim", datetime(2026, 3, 4, tzinfo=UTC), None, None, None)
+    uplink = LeadFeed.make_uplink(feed_config("http://127.0.0.1:1"))
+    assert uplink.receipt(status, body.encode(), answer) == Receipt("refused", None, reason)
+
+
+class Aside:
+    """Sends everything to ``url`` instead, as long as there is one; ``asked`` counts."""
+
+    source = NAME
+    task_prefix = None
+
+    def __init__(self, uplink: Uplink) -> None:
+        self._uplink = uplink
+        self.url: str | None = None
+        self.asked = 0
+
+    def returned_task(self, place: str | None) -> str | None:
+        return self._uplink.returned_task(place)
+
+    def exchange(self, answer: LeadAnswer) -> Exchange:
+        self.asked += 1
+        exchange = self._uplink.exchange(answer)
+        return exchange if self.url is None else exchange._replace(url=f"{self.url}/answers")
+
+    def receipt(self, status: int, body: bytes, answer: LeadAnswer) -> Receipt:
+        return self._uplink.receipt(status, body, answer)
+
+
+@pytest.mark.parametrize("status", [404, 405, 413])
+def test_what_answers_in_the_platforms_place_ends_nothing(status: int, platform: Platform) -> None:
+    """A gateway while the platform is set up anew: what waits goes up when it is back."""
+    gateway = FastAPI()
+
+    @gateway.post("/{path:path}")
+    async def answer(path: str) -> Response:
+        return Response("<html><h1>nginx</h1></html>", status_code=status, media_type="text/html")
+
+    aside = Aside(LeadFeed.make_uplink(feed_config(platform.url)))
+    made = Uplinked(aside)
+    records = [read_record(lead_output(number, "accepted"), number) for number in range(1, 6)]
+    try:
+        with served(gateway) as aside.url, capture_logs() as logs:
+            made.bring(*records, until=lambda: aside.asked > 60)
+            assert made.finished == [] and told(platform) == []
+            assert [each["source"] for each in logs if each["event"] == "uplink.away"] == [NAME]
+            held = [each for each in logs if each["event"] == "uplink.held_back"]
+            assert held and str(status) in held[0]["error"] and held[0]["task_no"].startswith("GJXS")
+            aside.url = None
+            receipts = made.bring(until=lambda: len(made.finished) == 5)
+    finally:
+        made.close()
+    assert [each["status"] for each in receipts] == ["delivered"] * 5
+    assert {status for _, status, _ in told(platform)} == {"认领"} and len(told(platform)) == 5
 
 
 def test_a_record_that_cannot_be_read_becomes_a_dead_letter(platform: Platform, uplinked: Uplinked) -> None:

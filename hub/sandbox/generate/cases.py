@@ -115,6 +115,12 @@ def make_inspection(rng: Random, who: Enterprise, by: Department, number: int, d
     }
 
 
+def _rarer(kinds: tuple[str, ...], number: int) -> tuple[str, ...]:
+    """Of the fines with a warning some with something else; by the number, so that no draw of chance is another."""
+    rarer = {0: ("通报批评", "罚款"), 1: ("罚款", "暂扣/吊销许可证"), 2: ("罚款", "暂扣/吊销执照")}
+    return rarer.get(number % 12, kinds) if kinds == ("警告", "罚款") else kinds
+
+
 def make_penalty(
     rng: Random, who: Enterprise, by: Department, number: int, day: date, *, is_person: bool | None = None
 ) -> Case:
@@ -123,6 +129,8 @@ def make_penalty(
     kinds: tuple[str, ...] = rng.choice(
         (("警告",), ("罚款",), ("罚款",), ("警告", "罚款"), ("罚款", "没收违法所得"))
     )
+    kinds = _rarer(kinds, number)
+    certificate = next((kind.removeprefix("暂扣/吊销") for kind in kinds if kind.startswith("暂扣/吊销")), None)
     fine = Decimal(rng.randrange(5, 600)) / 100 if "罚款" in kinds else None
     seized = Decimal(rng.randrange(1, 9000)) / 10_000 if "没收违法所得" in kinds else None
     content = "；".join(
@@ -130,8 +138,10 @@ def make_penalty(
             None,
             (
                 "给予警告" if "警告" in kinds else "",
+                "给予通报批评" if "通报批评" in kinds else "",
                 f"罚款{fine}万元" if fine is not None else "",
                 f"没收违法所得{seized}万元" if seized is not None else "",
+                f"暂扣{certificate}三个月" if certificate is not None else "",
             ),
         )
     )
@@ -154,7 +164,7 @@ def make_penalty(
         "处罚内容": content,
         "罚款金额（万元）": fine,
         "没收违法所得、没收非法财物的金额（万元）": seized,
-        "暂扣或吊销证照名称及编号": None,
+        "暂扣或吊销证照名称及编号": certificate and f"{certificate} {by.short}证{day.year}{number:06d}号",
         "处罚决定日期": day,
         "处罚有效期": date(2099, 12, 31),
         "公示截止期": date(day.year + 3, day.month, min(day.day, 28)),
