@@ -119,6 +119,7 @@ def _rows(found: Snapshot) -> list[dict[str, Any]]:
                 "group": group.group, **vars(place), "verdict": group.verdict, "members": group.members,
                 "observed_seconds": group.observed_seconds, "drain_rate": group.drain_rate,
                 "arrival_rate": group.arrival_rate, "drain_seconds": group.drain_seconds,
-                "catch_up_seconds": group.catch_up_seconds, "deadlines_at_risk": at_risk,
+                "catch_up_seconds": group.catch_up_seconds, "waits_until": group.waits_until,
+                "deadlines_at_risk": at_risk,
             })  # fmt: skip
     return rows

@@ -37,6 +37,8 @@ class Verdict(StrEnum):
               │ no, or there was no earlier look
         did any commit move between the looks? ──yes─▶ behind    it reads, and still has to read what was there before
               │ no
+        may it stand still (``Leave``)? ──yes──▶ waits     by design: it goes on when that ends
+              │ no
         do the looks span the time between two commits? ──no──▶ behind   nobody can tell yet (``is_undecided``)
               │ yes
               ▼
@@ -47,8 +49,16 @@ class Verdict(StrEnum):
 
     OK = "ok"
     BEHIND = "behind"
+    WAITS = "waits"
     STALLED = "stalled"
     STOPPED = "stopped"
+
+
+class Leave(NamedTuple):
+    """That a group may stand still with records unread. ``until`` is when it goes on by itself (office hours);
+    ``None``: what it reads lies ready, and a department takes it when it will."""
+
+    until: datetime | None = None
 
 
 class Member(NamedTuple):
@@ -135,7 +145,8 @@ class GroupLag(NamedTuple):
 
     ``drain_seconds``: how long until what is unread *now* is read, at the pace seen; ``catch_up_seconds``: until
     nothing is, while more comes in as it did. ``None`` is never at this pace, or not known. ``is_undecided``: the looks
-    span too little to tell a standstill from the time between two commits; another look may.
+    span too little to tell a standstill from the time between two commits; another look may. ``leave`` is that of now,
+    or of the first look.
     """
 
     group: str
@@ -154,11 +165,19 @@ class GroupLag(NamedTuple):
     catch_up_seconds: float | None
     rewinds: tuple[Rewind, ...]
     is_undecided: bool
+    leave: Leave | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether what is unread lies ready for a department."""
+        return self.leave is not None and self.leave.until is None
 
     def horizon_seconds(self, place: Place) -> float | None:
         """How long until what is unread at a partition now is read; ``None`` is: nobody knows, maybe never."""
         if self.verdict in (Verdict.STOPPED, Verdict.STALLED):
             return None
+        if self.leave is not None:  # the hub has done its part, or does it as soon as it may
+            return max((self.leave.until - self.at).total_seconds(), 0.0) if self.leave.until else 0.0
         if self.verdict is Verdict.OK:
             return 0.0  # who keeps up goes at the pace of what comes in, which is no measure of what it could
         if any(each.is_still for each in self.places if each.look.place == place):
@@ -166,8 +185,9 @@ class GroupLag(NamedTuple):
         return self.drain_seconds
 
 
-def judge(looks: Sequence[GroupLook]) -> GroupLag:
-    """The state of a group out of looks at it, the oldest first; one is enough for all but the pace.
+def judge(looks: Sequence[GroupLook], leave: Leave | None = None) -> GroupLag:
+    """The state of a group out of looks at it, the oldest first; one is enough for all but the pace. ``leave``: it may
+    stand still, now or at the first look.
 
     :raises ValueError: without a look, or for looks at several groups.
     """
@@ -185,7 +205,7 @@ def judge(looks: Sequence[GroupLook]) -> GroupLag:
     drain, arrival = None, None
     if len(looks) > 1 and observed > 0:
         drain, arrival = drained / observed, _arrived(looks) / observed
-    verdict = _verdict(looks, drained, is_long=is_long)
+    verdict = _verdict(looks, drained, leave, is_long=is_long)
     return GroupLag(
         group=last.group, at=last.at, verdict=verdict, places=places, members=last.members,
         is_simple=last.is_simple, unread=unread, lost=sum(each.lost for each in last.places),
@@ -194,21 +214,22 @@ def judge(looks: Sequence[GroupLook]) -> GroupLag:
         drain_seconds=_time(unread, drain), catch_up_seconds=_time(unread, _net(drain, arrival)),
         rewinds=tuple(rewind for before, after in pairwise(looks) for rewind in _rewinds(before, after)),
         is_undecided=verdict is Verdict.BEHIND and not is_long and (len(looks) == 1 or bool(held)),
+        leave=leave,
     )  # fmt: skip
 
 
-def _verdict(looks: Sequence[GroupLook], drained: int, *, is_long: bool) -> Verdict:
+def _verdict(looks: Sequence[GroupLook], drained: int, leave: Leave | None, *, is_long: bool) -> Verdict:
     last = looks[-1]
     unread = [each for each in last.places if each.is_unread]
     if not unread:
         return Verdict.OK
     if not last.members:
         return Verdict.STOPPED
-    if len(looks) == 1:
-        return Verdict.BEHIND
     ends = {each.place: each.end for each in looks[0].places}
-    if all((each.oldest_offset or 0) >= ends.get(each.place, 0) for each in unread):
+    if len(looks) > 1 and all((each.oldest_offset or 0) >= ends.get(each.place, 0) for each in unread):
         return Verdict.OK
+    if not drained and leave is not None:
+        return Verdict.WAITS
     return Verdict.BEHIND if drained or not is_long else Verdict.STALLED
 
 

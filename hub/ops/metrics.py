@@ -21,7 +21,7 @@ from hub.ops.snapshot import GroupState, Snapshot
 from hub.ops.spans import figures
 
 CLUSTER = "hub"
-VERDICTS = ("ok", "behind", "stalled", "stopped")
+VERDICTS = ("ok", "behind", "waits", "stalled", "stopped")
 
 _GROUP = ("cluster_name", "group")
 _PLACE = ("cluster_name", "group", "topic", "partition", "member_host", "consumer_id", "client_id")
@@ -45,7 +45,7 @@ GAUGES: Mapping[str, tuple[str, Sequence[str]]] = {
     "hub_stage_lost_records": ("Offsets that were gone before a group had read them", _STAGE),
     "hub_stage_lag_seconds": ("Age of the oldest record that a group has not read", _STAGE),
     "hub_stage_members": ("Processes in a group", _STAGE),
-    "hub_stage_verdict": ("1 for the verdict that holds: ok, behind, stalled or stopped", (*_STAGE, "verdict")),
+    "hub_stage_verdict": ("1 for the verdict that holds; waits is by design", (*_STAGE, "verdict")),
     "hub_stage_drained_records_per_second": ("Pace of a group's commits", _STAGE),
     "hub_stage_arrived_records_per_second": ("Pace of what comes in", _STAGE),
     "hub_stage_drain_seconds": ("Until what is unread now is read; +Inf is never at this pace", _STAGE),

@@ -8,7 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.domain.lag import COMMIT_RHYTHM_SECONDS, GroupLag, GroupLook, Member, PlaceLook, Rewind, Verdict, judge
+from hub.domain.lag import (
+    COMMIT_RHYTHM_SECONDS,
+    GroupLag,
+    GroupLook,
+    Leave,
+    Member,
+    PlaceLook,
+    Rewind,
+    Verdict,
+    judge,
+)
 
 NOW = datetime(2026, 7, 1, 2, tzinfo=UTC)
 HERE = (Member("m-1", "hub", "127.0.0.1"),)
@@ -111,6 +121,32 @@ def test_a_partition_that_holds_its_record_has_no_horizon_while_the_others_move(
     found = judge([first, look(place(0, 10), place(5, 10, partition=1), after=10)])
     assert [each.is_still for each in found.places] == [True, False]
     assert (found.verdict, found.horizon_seconds(("t", 0)), found.horizon_seconds(("t", 1))) == ("behind", None, 30.0)
+
+
+def test_a_group_that_may_stand_still_waits_and_its_horizon_is_the_end_of_its_leave() -> None:
+    looks = [look(place(3, 9), after=seconds) for seconds in range(0, 61, 10)]
+    closed = judge(looks, Leave(NOW + timedelta(hours=14)))
+    assert (closed.verdict, closed.is_undecided) == (Verdict.WAITS, False)
+    assert closed.horizon_seconds(("t", 0)) == 14 * 3600 - 60
+    # What lies ready is the department's to take: the hub has done its part.
+    ready = judge(looks, Leave())
+    assert (ready.verdict, ready.is_ready, ready.horizon_seconds(("t", 0))) == (Verdict.WAITS, True, 0.0)
+    assert judge(looks[:1], Leave()).verdict == Verdict.WAITS
+    # It has just opened: the looks of before are no standstill.
+    opened = judge(looks, Leave(NOW + timedelta(seconds=50)))
+    assert (opened.verdict, opened.is_ready, opened.horizon_seconds(("t", 0))) == (Verdict.WAITS, False, 0.0)
+
+
+def test_leave_makes_nobody_present_and_nothing_read_unread() -> None:
+    night = Leave(NOW + timedelta(hours=14))
+    assert judge([look(place(3, 9), members=())], night).verdict == Verdict.STOPPED
+    assert judge([look(place(3, 9), members=())], night).horizon_seconds(("t", 0)) is None
+    assert judge([look(place(9, 9))], night).verdict == Verdict.OK
+    # What came since waits for the opening as what was there before does, whatever was read until it closed.
+    fresh = judge([look(place(9, 9)), look(place(9, 10), after=10)], night)
+    assert (fresh.verdict, fresh.horizon_seconds(("t", 0))) == (Verdict.OK, 14 * 3600 - 10)
+    closing = judge([look(place(3, 9)), look(place(4, 9), after=10)], night)
+    assert (closing.verdict, closing.horizon_seconds(("t", 0))) == (Verdict.BEHIND, 14 * 3600 - 10)
 
 
 def test_a_rewind_is_named_and_is_no_pace() -> None:
