@@ -57,7 +57,7 @@ GAUGES: Mapping[str, tuple[str, Sequence[str]]] = {
     "hub_dead_letters": ("Records that no stage can process", ("topic",)),
     "hub_source_silent": ("1 for a source that does not report beyond its rhythm", ("source",)),
     "hub_probe_latency_seconds": ("Time of the latest probe from its publication to a step", ("outlet", "stage")),
-    "hub_probe_up": ("1 if the latest probe of an outlet came back, 0 if not", ("outlet",)),
+    "hub_probe_up": ("1 if the latest probe of an outlet came back, 0 if not; none of who is not asked", ("outlet",)),
     "hub_observation_up": ("1 if the latest look at the hub succeeded", ()),
     "hub_observation_timestamp_seconds": ("When the hub was last looked at", ()),
 }
