@@ -53,14 +53,17 @@ SUBJECT = "91623000MA0000000X"
 HTML = {"accept": "text/html", "origin": ORIGIN}
 
 
-def group(name: str, verdict: str = "ok", *, unread: int = 0, topics: tuple[str, ...] = ("a.b.v1",)) -> GroupState:
+def group(
+    name: str, verdict: str = "ok", *, unread: int = 0, topics: tuple[str, ...] = ("a.b.v1",),
+    waits_until: datetime | None = None,
+) -> GroupState:
     places = [
         PlaceState(topic, 0, 5, 0, 5 + unread, unread, 0, 40.0 if unread else 0.0, False) for topic in topics
     ]
     stage = "delivery" if name.startswith(("hub-delivery", "hub-direct")) else name.split("-")[1]
     return GroupState(
         name, stage, verdict, 0 if verdict == "stopped" else 1, False, unread, 0, 40.0 if unread else 0.0, 60.0,
-        12.5, 1500.0, None, None if verdict in ("stopped", "stalled") else 4000.0, [], 0, places,
+        12.5, 1500.0, None, None if verdict in ("stopped", "stalled", "waits") else 4000.0, [], 0, places, waits_until,
     )
 
 
@@ -74,6 +77,9 @@ def snapshot() -> Snapshot:
             group("hub-disclosure-gsxt", "stalled", unread=30, topics=("disclosure.orders.v1",)),
             group("hub-delivery-works-bidding", "stopped", unread=7, topics=("inbox.works-bidding",)),
             group("hub-delivery-government-procurement", topics=("inbox.government-procurement",)),
+            group("hub-delivery-leads-gannan", "waits", unread=2, topics=("inbox.leads-gannan",),
+                  waits_until=NOW + timedelta(hours=14)),
+            group("hub-delivery-leads-hezuo", "waits", unread=1, topics=("inbox.leads-hezuo",)),
         ],
         [RiskCount("penalty-disclosure", "hub-disclosure-gsxt", 2, 1)],
         [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,14 +39,16 @@ Oldest = tuple[int, datetime | None]
 class LagObserver:
     """Looks at the same groups again and again; keeps its connections. One object serves one thread.
 
-    ``groups`` are the topics that each reads. ``now`` gives aware UTC.
+    ``groups`` are the topics that each reads. ``served_by`` names the group whose members move the commits of one that
+    has none of its own. ``now`` gives aware UTC.
     """
 
     def __init__(
-        self, bootstrap: str, groups: Mapping[str, Sequence[str]], *,
+        self, bootstrap: str, groups: Mapping[str, Sequence[str]], served_by: Mapping[str, str] | None = None, *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC), patience_seconds: float = 30.0,
     ) -> None:
         self._bootstrap, self._groups, self._now = bootstrap, dict(groups), now
+        self._served_by = dict(served_by or {})
         self._admin: KafkaAdminClient | None = None
         self._open = contextlib.ExitStack()
         self._oldest = OldestRecords(bootstrap, patience_seconds=patience_seconds)
@@ -58,7 +60,7 @@ class LagObserver:
                 self._admin = self._open.enter_context(admin(self._bootstrap))
             with _broker_errors(self._bootstrap):
                 offsets = read_offsets(self._admin, self._groups)
-                members, simple = _members(self._admin, list(self._groups))
+                members, simple = _members(self._admin, {*self._groups, *self._served_by.values()})
             oldest = self._oldest.find({
                 (place, each.position)
                 for group in self._groups for place, each in _places(group, self._groups, offsets) if each.lag
@@ -71,7 +73,7 @@ class LagObserver:
             GroupLook(
                 group, at,
                 tuple(_with_oldest(each, oldest) for _, each in _places(group, self._groups, offsets)),
-                tuple(members.get(group, ())), group in simple,
+                tuple(members.get(self._served_by.get(group, group), ())), group in simple,
             )
             for group in self._groups
         ]
@@ -187,7 +189,7 @@ def _with_oldest(look: PlaceLook, oldest: Mapping[tuple[Place, int], Oldest]) ->
     return look._replace(oldest_offset=found[0], oldest_at=found[1])
 
 
-def _members(client: KafkaAdminClient, groups: Sequence[str]) -> tuple[dict[str, list[Member]], frozenset[str]]:
+def _members(client: KafkaAdminClient, groups: Collection[str]) -> tuple[dict[str, list[Member]], frozenset[str]]:
     """Members by group, and the groups that are simple: they hold commits and no protocol."""
     none: Mapping[str, Any] = {}
     described = wait_for_coordinator(lambda: client.describe_groups(list(groups)), none)

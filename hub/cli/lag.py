@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from math import ceil
 from typing import Annotated, Any
 
 import typer
 
 from hub import wiring
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
+from hub.domain.lag import COMMIT_RHYTHM_SECONDS
 from hub.errors import IndexUnavailableError
 from hub.ops.lag_watch import Watch
 from hub.ops.report import at_risk_lines, lag_lines, screen
@@ -18,8 +20,10 @@ from hub.ops.snapshot import Snapshot
 from hub.settings import Settings
 from hub.state.snapshot_store import SnapshotStore
 
-#: Between the two looks that make a pace, where something is unread.
+#: Between the looks that make a pace, where something is unread.
 LOOK_SECONDS = 1.0
+#: So many tell a standstill from the time between two commits.
+_MOST_LOOKS = ceil(COMMIT_RHYTHM_SECONDS / LOOK_SECONDS)
 OnAndOn = Annotated[bool, typer.Option("--watch", help="持续刷新 / again and again, until Ctrl-C")]
 Every = Annotated[float, typer.Option(min=0.2, help="刷新间隔，秒 / seconds between two looks with --watch")]
 
@@ -80,10 +84,13 @@ def watching(settings: Settings) -> Iterator[Watch]:
 
 
 def look(watch: Watch, *, is_whole: bool = False) -> Snapshot:
-    """Twice where something is unread, so that there is a pace."""
+    """Twice where something is unread, so that there is a pace; and again while a group that does not move may be
+    between two commits."""
     lags = watch.observe()
     if any(lag.unread for lag in lags):
-        if any(lag.drain_rate is None for lag in lags):
+        for _ in range(_MOST_LOOKS):
+            if not any(lag.drain_rate is None or lag.is_undecided for lag in lags):
+                break
             time.sleep(LOOK_SECONDS)
             lags = watch.observe()
         is_whole = True
@@ -112,6 +119,7 @@ def _rows(found: Snapshot) -> list[dict[str, Any]]:
                 "group": group.group, **vars(place), "verdict": group.verdict, "members": group.members,
                 "observed_seconds": group.observed_seconds, "drain_rate": group.drain_rate,
                 "arrival_rate": group.arrival_rate, "drain_seconds": group.drain_seconds,
-                "catch_up_seconds": group.catch_up_seconds, "deadlines_at_risk": at_risk,
+                "catch_up_seconds": group.catch_up_seconds, "waits_until": group.waits_until,
+                "deadlines_at_risk": at_risk,
             })  # fmt: skip
     return rows

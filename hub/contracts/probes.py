@@ -13,17 +13,18 @@ from hub.domain.plain import whole_millis
 
 TOPIC = "ops.probes.v1"
 SENT, ANSWERED = "ops.probe.sent", "ops.probe.answered"
-_TOOK, _EVERY, _TAKEN = "ce_probeseconds", "ce_probeevery", "ce_probetaken"
+_TOOK, _EVERY, _TAKEN, _ASKED = "ce_probeseconds", "ce_probeevery", "ce_probetaken", "ce_probeasked"
 
 
 class OutletAnswer(NamedTuple):
     """What an outlet said to a synthetic message: whether it took it, after how many seconds; and in how many seconds
-    the next one is sent."""
+    the next one is sent. Not ``is_asked``: it is not sent any, and what it said before holds no more."""
 
     outlet: str
     is_taken: bool
     seconds: float
     every_seconds: float
+    is_asked: bool = True
 
 
 def probe_headers(id: str, source: str, type: str, outlet: str, at: datetime) -> list[tuple[str, bytes]]:
@@ -39,7 +40,7 @@ def answer_headers(answer: OutletAnswer, source: str, at: datetime) -> list[tupl
     return [
         *probe_headers(str(uuid.uuid4()), source, ANSWERED, answer.outlet, at),
         (_TOOK, b"%.3f" % answer.seconds), (_EVERY, b"%.0f" % answer.every_seconds),
-        (_TAKEN, b"true" if answer.is_taken else b"false"),
+        (_TAKEN, b"true" if answer.is_taken else b"false"), (_ASKED, b"true" if answer.is_asked else b"false"),
     ]
 
 
@@ -50,7 +51,8 @@ def read_answer(headers: Iterable[Any]) -> OutletAnswer | None:
         return None
     try:
         return OutletAnswer(
-            found["ce_subject"].decode(), found[_TAKEN] == b"true", float(found[_TOOK]), float(found[_EVERY])
+            found["ce_subject"].decode(), found[_TAKEN] == b"true", float(found[_TOOK]), float(found[_EVERY]),
+            found.get(_ASKED) != b"false",
         )
     except (KeyError, ValueError, AttributeError):
         return None

@@ -38,8 +38,9 @@ class OutletProbes:
     """``run`` blocks until ``stop``, which any thread may call. ``minutes`` is the rhythm by subscription; ``settings``
     gives what is in force, ``send`` asks an endpoint and raises HubError where there is nothing to ask with.
 
-    A subscription to which nothing goes (paused, without address) is not asked. A probe that cannot be put on the log
-    is logged: the next one tries again.
+    A subscription to which nothing goes (paused, without address) is not asked, and that is said at every beat, since
+    who listens may have been away. What cannot be asked, or said itself that it is gone, takes no notice either and is
+    said not to. A probe that cannot be put on the log is logged: the next one tries again.
     """
 
     def __init__(
@@ -89,17 +90,25 @@ class OutletProbes:
                 _log.error("an outlet could not be probed", subscription=name, error=type(error).__name__)
             await asyncio.sleep(max(0.0, every_seconds - (asyncio.get_running_loop().time() - began)))
 
-    async def ask(self, name: str, every_seconds: float) -> OutletAnswer | None:
-        """One probe, put on record; ``None`` where nothing goes there anyway. Raises HubError."""
-        current = self._settings(name)
-        if current is None or current.why_blocked() is not None:
-            return None
-        receipt = await self._send(current)
-        answer = OutletAnswer(name, receipt.is_taken, receipt.milliseconds / 1000, every_seconds)
+    async def ask(self, name: str, every_seconds: float) -> OutletAnswer:
+        """One probe, put on record. Raises BrokerError if it cannot be."""
+        answer = await self._answer(name, every_seconds)
         output = Output(self._topic, name.encode(), None, answer_headers(answer, SOURCE, self._now()), 0)
         await asyncio.to_thread(self._publisher.publish, [output])
-        if not receipt.is_taken:
-            _log.warning(
-                "an outlet does not take messages", subscription=name, status=receipt.status, error=receipt.failure
-            )
         return answer
+
+    async def _answer(self, name: str, every_seconds: float) -> OutletAnswer:
+        current = self._settings(name)
+        if current is None or current.is_paused or (current.disabled_reason is None and current.why_blocked()):
+            return OutletAnswer(name, False, 0.0, every_seconds, is_asked=False)
+        status, failure, seconds = None, current.disabled_reason, 0.0
+        if failure is None:
+            try:
+                receipt = await self._send(current)
+                status, seconds = receipt.status, receipt.milliseconds / 1000
+                failure = None if receipt.is_taken else receipt.failure
+            except HubError as error:
+                failure = str(error)
+        if failure is not None:
+            _log.warning("an outlet does not take messages", subscription=name, status=status, error=failure)
+        return OutletAnswer(name, failure is None, seconds, every_seconds)

@@ -47,11 +47,13 @@ class OpenClock(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """Unread records of a group that are read after as many seconds (``None``: nobody knows)."""
+    """Unread records of a group that are read after as many seconds (``None``: nobody knows). ``is_ready``: they lie
+    ready for a department, which takes them when it will; then only what is past due is endangered."""
 
     group: str
     seconds: float | None
     clocks: frozenset[ClockKey]
+    is_ready: bool = False
 
 
 class AtRisk(NamedTuple):
@@ -112,7 +114,8 @@ def at_risk(
         read_by = now + timedelta(seconds=min(backlog.seconds, _LONG)) if backlog.seconds is not None else None
         if read_by is None or clock.due_at <= read_by:
             found.append(AtRisk(
-                clock.clock_id, clock.rule, clock.subject, clock.due_at, backlog.group, read_by, clock.due_at <= now
+                clock.clock_id, clock.rule, clock.subject, clock.due_at, backlog.group,
+                None if backlog.is_ready else read_by, clock.due_at <= now,
             ))
     return sorted(found, key=lambda risk: (risk.due_at, risk.clock_id, risk.subject))
 

@@ -1,4 +1,5 @@
-"""How far a group is behind, judged from looks at it: no I/O, no clock of its own, and no threshold.
+"""How far a group is behind, judged from looks at it: no I/O, no clock of its own, and no threshold but the time that a
+group may take between two commits.
 
 A *look* is what the broker says of a group at a moment: where each partition begins and ends, what the group has
 committed there, the oldest record that it has not read, and who is in it. Two looks make a pace.
@@ -17,6 +18,10 @@ from itertools import pairwise
 from typing import NamedTuple
 
 Place = tuple[str, int]
+#: A group that gets on commits within so long: lanes and flows every quarter of a second, the ledger every 2 s, and a
+#: department's client every 5 by Kafka's default, which its receipts follow within one. Looks that span less may lie
+#: between two commits of a group that is well.
+COMMIT_RHYTHM_SECONDS = 6.0
 
 
 class Verdict(StrEnum):
@@ -30,18 +35,30 @@ class Verdict(StrEnum):
               │ yes
         has all been read that was there at the first look? ──yes──▶ ok   it keeps up; what waits came since
               │ no, or there was no earlier look
-        did any commit move between the looks? ──no──▶ stalled   it is there, and does not get on
-              │ yes, or there was no earlier look
+        did any commit move between the looks? ──yes─▶ behind    it reads, and still has to read what was there before
+              │ no
+        may it stand still (``Leave``)? ──yes──▶ waits     by design: it goes on when that ends
+              │ no
+        do the looks span the time between two commits? ──no──▶ behind   nobody can tell yet (``is_undecided``)
+              │ yes
               ▼
-            behind   it reads, and still has to read what was there before: it needs time to catch up
+            stalled   it is there, and does not get on
 
     A rewind (a commit that went back) is no verdict but named beside it: what follows it is a backlog like another.
     """
 
     OK = "ok"
     BEHIND = "behind"
+    WAITS = "waits"
     STALLED = "stalled"
     STOPPED = "stopped"
+
+
+class Leave(NamedTuple):
+    """That a group may stand still with records unread. ``until`` is when it goes on by itself (office hours);
+    ``None``: what it reads lies ready, and a department takes it when it will."""
+
+    until: datetime | None = None
 
 
 class Member(NamedTuple):
@@ -114,7 +131,8 @@ class Rewind(NamedTuple):
 
 class PlaceLag(NamedTuple):
     """One group on one partition: ``seconds`` is the age of its oldest unread record, 0 where none is unread and
-    ``None`` where that record has no time. ``is_still``: the same record was unread at the first look."""
+    ``None`` where that record has no time. ``is_still``: the same record was unread at every look, longer than a commit
+    takes."""
 
     look: PlaceLook
     seconds: float | None
@@ -126,7 +144,9 @@ class GroupLag(NamedTuple):
     look alone.
 
     ``drain_seconds``: how long until what is unread *now* is read, at the pace seen; ``catch_up_seconds``: until
-    nothing is, while more comes in as it did. ``None`` is never at this pace, or not known.
+    nothing is, while more comes in as it did. ``None`` is never at this pace, or not known. ``is_undecided``: the looks
+    span too little to tell a standstill from the time between two commits; another look may. ``leave`` is that of now,
+    or of the first look.
     """
 
     group: str
@@ -144,18 +164,30 @@ class GroupLag(NamedTuple):
     drain_seconds: float | None
     catch_up_seconds: float | None
     rewinds: tuple[Rewind, ...]
+    is_undecided: bool
+    leave: Leave | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether what is unread lies ready for a department."""
+        return self.leave is not None and self.leave.until is None
 
     def horizon_seconds(self, place: Place) -> float | None:
         """How long until what is unread at a partition now is read; ``None`` is: nobody knows, maybe never."""
         if self.verdict in (Verdict.STOPPED, Verdict.STALLED):
             return None
+        if self.leave is not None:  # the hub has done its part, or does it as soon as it may
+            return max((self.leave.until - self.at).total_seconds(), 0.0) if self.leave.until else 0.0
+        if self.verdict is Verdict.OK:
+            return 0.0  # who keeps up goes at the pace of what comes in, which is no measure of what it could
         if any(each.is_still for each in self.places if each.look.place == place):
             return None
         return self.drain_seconds
 
 
-def judge(looks: Sequence[GroupLook]) -> GroupLag:
-    """The state of a group out of looks at it, the oldest first; one is enough for all but the pace.
+def judge(looks: Sequence[GroupLook], leave: Leave | None = None) -> GroupLag:
+    """The state of a group out of looks at it, the oldest first; one is enough for all but the pace. ``leave``: it may
+    stand still, now or at the first look.
 
     :raises ValueError: without a look, or for looks at several groups.
     """
@@ -164,36 +196,41 @@ def judge(looks: Sequence[GroupLook]) -> GroupLag:
     first, last = looks[0], looks[-1]
     observed = (last.at - first.at).total_seconds()
     unread = sum(each.lag for each in last.places if each.is_unread)
-    places = tuple(PlaceLag(each, _age(each, last.at), _is_still(looks, each)) for each in last.places)
+    is_long = observed >= COMMIT_RHYTHM_SECONDS
+    held = frozenset(each.place for each in last.places if _is_held(looks, each))
+    places = tuple(PlaceLag(each, _age(each, last.at), is_long and each.place in held) for each in last.places)
     ages = [each.seconds for each in places if each.look.is_unread]
     known = [age for age in ages if age is not None]
     drained = sum(_moves(before, after) for before, after in pairwise(looks))
     drain, arrival = None, None
     if len(looks) > 1 and observed > 0:
         drain, arrival = drained / observed, _arrived(looks) / observed
+    verdict = _verdict(looks, drained, leave, is_long=is_long)
     return GroupLag(
-        group=last.group, at=last.at, verdict=_verdict(looks, drained), places=places, members=last.members,
+        group=last.group, at=last.at, verdict=verdict, places=places, members=last.members,
         is_simple=last.is_simple, unread=unread, lost=sum(each.lost for each in last.places),
         seconds=0.0 if not ages else max(known, default=None), observed_seconds=observed,
         drain_rate=drain, arrival_rate=arrival,
         drain_seconds=_time(unread, drain), catch_up_seconds=_time(unread, _net(drain, arrival)),
         rewinds=tuple(rewind for before, after in pairwise(looks) for rewind in _rewinds(before, after)),
+        is_undecided=verdict is Verdict.BEHIND and not is_long and (len(looks) == 1 or bool(held)),
+        leave=leave,
     )  # fmt: skip
 
 
-def _verdict(looks: Sequence[GroupLook], drained: int) -> Verdict:
+def _verdict(looks: Sequence[GroupLook], drained: int, leave: Leave | None, *, is_long: bool) -> Verdict:
     last = looks[-1]
     unread = [each for each in last.places if each.is_unread]
     if not unread:
         return Verdict.OK
     if not last.members:
         return Verdict.STOPPED
-    if len(looks) == 1:
-        return Verdict.BEHIND
     ends = {each.place: each.end for each in looks[0].places}
-    if all((each.oldest_offset or 0) >= ends.get(each.place, 0) for each in unread):
+    if len(looks) > 1 and all((each.oldest_offset or 0) >= ends.get(each.place, 0) for each in unread):
         return Verdict.OK
-    return Verdict.BEHIND if drained else Verdict.STALLED
+    if not drained and leave is not None:
+        return Verdict.WAITS
+    return Verdict.BEHIND if drained or not is_long else Verdict.STALLED
 
 
 def _age(look: PlaceLook, now: datetime) -> float | None:
@@ -203,7 +240,7 @@ def _age(look: PlaceLook, now: datetime) -> float | None:
     return max((now - look.oldest_at).total_seconds(), 0.0) if look.oldest_at is not None else None
 
 
-def _is_still(looks: Sequence[GroupLook], now: PlaceLook) -> bool:
+def _is_held(looks: Sequence[GroupLook], now: PlaceLook) -> bool:
     """Whether the record that is unread now was the one that was unread at every look."""
     if not now.is_unread or len(looks) == 1:
         return False

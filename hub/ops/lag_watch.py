@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from hub.bus.lag_look import LagObserver
 from hub.bus.spans import SpanReader
@@ -12,7 +13,7 @@ from hub.bus.tail import Tail
 from hub.contracts.catalog import Catalog
 from hub.domain.at_risk import Backlog, ClockKey, at_risk
 from hub.domain.clocks import ClockRule
-from hub.domain.lag import GroupLag, GroupLook, judge
+from hub.domain.lag import GroupLag, GroupLook, Leave, judge
 from hub.errors import BrokerError
 from hub.ops.lag_clocks import STATES, OpenClocks
 from hub.ops.lag_unread import ClocksOfRecord, Role, Unread, UnreadBook
@@ -25,17 +26,30 @@ ALERTS = "intake.alerts.v1"
 _SILENCE = {"silence-began": True, "silence-ended": False}
 
 
+class Leaves(Protocol):
+    """Which groups wait by design. ``look`` brings it up to now and raises BrokerError; ``of`` is asked behind it."""
+
+    def look(self) -> None: ...
+
+    def of(self, group: str, at: datetime) -> Leave | None: ...
+
+    def close(self) -> None: ...
+
+
 class Watch:
     """One thread's. ``groups`` are the topics that each reads, ``roles`` what it does with them (others: nothing that
-    meets a clock), ``dead_letters`` topics. ``look`` raises BrokerError and may be called again."""
+    meets a clock), ``dead_letters`` topics, ``served_by`` as for the observer. ``leaves``, closed with it, says who may
+    stand still. ``look`` raises BrokerError and may be called again."""
 
     def __init__(
         self, bootstrap: str, catalog: Catalog, rules: Mapping[str, ClockRule], groups: Mapping[str, Sequence[str]],
         roles: Mapping[str, Role], dead_letters: Sequence[str] = (), *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC), limit: int = 20_000, keeps_clocks: bool = True,
-        states: str = STATES, alerts: str = ALERTS,
+        states: str = STATES, alerts: str = ALERTS, leaves: Leaves | None = None,
+        served_by: Mapping[str, str] | None = None,
     ) -> None:
-        self._observer = LagObserver(bootstrap, groups, now=now)
+        self._observer = LagObserver(bootstrap, groups, served_by, now=now)
+        self._leaves = leaves
         self._reader = SpanReader(bootstrap)
         self._alerts = Tail(bootstrap, [alerts])
         self._catalog, self._dead_letters = catalog, list(dead_letters)
@@ -50,14 +64,22 @@ class Watch:
     def observe(self) -> list[GroupLag]:
         """The groups alone, with the pace since the earlier looks of the window."""
         found = []
+        if self._leaves is not None:
+            self._leaves.look()
         for look in self._observer.look():
             looks = self._looks[look.group]
             # After a clock that was set back nothing is known of a pace.
             while looks and not timedelta(0) <= look.at - looks[0].at <= WINDOW:
                 looks.popleft()
             looks.append(look)
-            found.append(judge(looks))
+            found.append(judge(looks, self._leave_of(looks)))
         return found
+
+    def _leave_of(self, looks: Sequence[GroupLook]) -> Leave | None:
+        """That of now, or the one that has just ended: what stood still by leave is no standstill afterwards."""
+        if self._leaves is None:
+            return None
+        return self._leaves.of(looks[-1].group, looks[-1].at) or self._leaves.of(looks[0].group, looks[0].at)
 
     def look(self) -> Snapshot:
         """Everything."""
@@ -85,6 +107,8 @@ class Watch:
         return Snapshot(at, [group_state(lag, 0) for lag in lags])
 
     def close(self) -> None:
+        if self._leaves is not None:
+            self._leaves.close()
         self._observer.close()
         self._reader.close()
         self._alerts.close()
@@ -113,5 +137,5 @@ def _backlogs(lags: Sequence[GroupLag], unread: Mapping[str, Unread]) -> list[Ba
         by_horizon: dict[float | None, set[ClockKey]] = defaultdict(set)
         for place, keys in unread[lag.group].clocks.items():
             by_horizon[lag.horizon_seconds(place)] |= keys
-        found += [Backlog(lag.group, seconds, frozenset(keys)) for seconds, keys in by_horizon.items()]
+        found += [Backlog(lag.group, seconds, frozenset(keys), lag.is_ready) for seconds, keys in by_horizon.items()]
     return found

@@ -21,7 +21,7 @@ from hub.ops.snapshot import GroupState, Snapshot
 from hub.ops.spans import figures
 
 CLUSTER = "hub"
-VERDICTS = ("ok", "behind", "stalled", "stopped")
+VERDICTS = ("ok", "behind", "waits", "stalled", "stopped")
 
 _GROUP = ("cluster_name", "group")
 _PLACE = ("cluster_name", "group", "topic", "partition", "member_host", "consumer_id", "client_id")
@@ -45,7 +45,7 @@ GAUGES: Mapping[str, tuple[str, Sequence[str]]] = {
     "hub_stage_lost_records": ("Offsets that were gone before a group had read them", _STAGE),
     "hub_stage_lag_seconds": ("Age of the oldest record that a group has not read", _STAGE),
     "hub_stage_members": ("Processes in a group", _STAGE),
-    "hub_stage_verdict": ("1 for the verdict that holds: ok, behind, stalled or stopped", (*_STAGE, "verdict")),
+    "hub_stage_verdict": ("1 for the verdict that holds; waits is by design", (*_STAGE, "verdict")),
     "hub_stage_drained_records_per_second": ("Pace of a group's commits", _STAGE),
     "hub_stage_arrived_records_per_second": ("Pace of what comes in", _STAGE),
     "hub_stage_drain_seconds": ("Until what is unread now is read; +Inf is never at this pace", _STAGE),
@@ -57,7 +57,7 @@ GAUGES: Mapping[str, tuple[str, Sequence[str]]] = {
     "hub_dead_letters": ("Records that no stage can process", ("topic",)),
     "hub_source_silent": ("1 for a source that does not report beyond its rhythm", ("source",)),
     "hub_probe_latency_seconds": ("Time of the latest probe from its publication to a step", ("outlet", "stage")),
-    "hub_probe_up": ("1 if the latest probe of an outlet came back, 0 if not", ("outlet",)),
+    "hub_probe_up": ("1 if the latest probe of an outlet came back, 0 if not; none of who is not asked", ("outlet",)),
     "hub_observation_up": ("1 if the latest look at the hub succeeded", ()),
     "hub_observation_timestamp_seconds": ("When the hub was last looked at", ()),
 }

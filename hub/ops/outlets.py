@@ -1,4 +1,4 @@
-"""What outlets said to their latest probes, as far as it still holds."""
+"""What outlets said to their latest probes, as far as they are still asked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from hub.contracts.probes import OutletAnswer
 
 STEP = "answered"
-#: An answer that nothing followed for so many beats of its rhythm holds no more: nobody asks, or nobody knows.
+#: An answer that nothing followed for so many beats of its rhythm holds no more: nobody asks any longer.
 LATE_BEATS = 3
 
 
@@ -25,13 +25,13 @@ class Outlets:
             self._latest[answer.outlet] = self._monotonic(), answer
 
     def latest(self) -> dict[str, dict[str, float | None]]:
-        """Seconds until the outlet took the latest probe; ``None`` where it did not, or nothing was heard of late."""
+        """Seconds until the outlet took the latest probe, ``None`` where it did not. Who is not asked, or was not of
+        late, is left out: of him nothing is known."""
         now = self._monotonic()
         with self._lock:
             found = sorted(self._latest.items())
-        return {outlet: {STEP: _holding(answer, now - at)} for outlet, (at, answer) in found}
-
-
-def _holding(answer: OutletAnswer, age_seconds: float) -> float | None:
-    holds = answer.is_taken and age_seconds <= LATE_BEATS * answer.every_seconds
-    return answer.seconds if holds else None
+        return {
+            outlet: {STEP: answer.seconds if answer.is_taken else None}
+            for outlet, (at, answer) in found
+            if answer.is_asked and now - at <= LATE_BEATS * answer.every_seconds
+        }

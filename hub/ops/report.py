@@ -11,11 +11,12 @@ from hub.ops.snapshot import GroupState, Snapshot
 
 #: Clocks at risk that a screen names.
 _NAMED = 10
-_WORDS = {"ok": "正常", "behind": "积压", "stalled": "停滞", "stopped": "未运行"}
+_WORDS = {"ok": "正常", "behind": "积压", "waits": "等候", "stalled": "停滞", "stopped": "未运行"}
 
 
 def lag_lines(found: Snapshot) -> Iterator[str]:
-    """Group, topic, records, age of the oldest, verdict, pace, time to catch up; tabs between, one line a topic."""
+    """Group, topic, records, age of the oldest, verdict, pace and time to catch up or what it waits for; tabs between,
+    one line a topic."""
     for group in found.groups:
         records: dict[str, int] = defaultdict(int)
         ages: dict[str, list[float | None]] = defaultdict(list)
@@ -81,6 +82,10 @@ def _remarks(group: GroupState) -> Iterator[str]:
 
 
 def _pace(group: GroupState) -> str:
+    if group.verdict == "waits":
+        if group.waits_until is None:
+            return "待部门收取 / until the department takes it"
+        return f"办公时间外 / outside of office hours, until {_local(group.waits_until)}"
     if not group.unread or group.drain_rate is None or group.arrival_rate is None:
         return ""
     catches_up = _seconds(group.catch_up_seconds) if group.catch_up_seconds is not None else "never at this pace"

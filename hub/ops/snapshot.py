@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from hub.domain.at_risk import AtRisk, counts
-from hub.domain.lag import GroupLag
+from hub.domain.lag import GroupLag, Verdict
 from hub.domain.plain import to_plain
 
 #: Version of the shape; a reader of another one shows nothing rather than something wrong.
-VERSION = 1
+VERSION = 2
 #: Clocks at risk that are named; all are counted.
 NAMED = 50
 
@@ -39,7 +39,8 @@ class PlaceState:
 
 @dataclass(frozen=True)
 class GroupState:
-    """One group; see :class:`hub.domain.lag.GroupLag`. ``unseen`` records were not looked at for deadlines."""
+    """One group; see :class:`hub.domain.lag.GroupLag`. ``unseen`` records were not looked at for deadlines.
+    ``waits_until`` is when a group that waits goes on, ``None`` where it waits for a department."""
 
     group: str
     stage: str
@@ -57,6 +58,7 @@ class GroupState:
     rewinds: list[dict[str, Any]]
     unseen: int
     places: list[PlaceState]
+    waits_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,10 @@ class Snapshot:
         if value.get("version") != VERSION:
             return None
         groups = [
-            GroupState(**{**group, "places": [PlaceState(**each) for each in group["places"]]})
+            GroupState(**{
+                **group, "places": [PlaceState(**each) for each in group["places"]],
+                "waits_until": _moment(group["waits_until"]),
+            })
             for group in value["groups"]
         ]
         return cls(**{
@@ -123,7 +128,7 @@ class Snapshot:
             "at_risk": [
                 NamedRisk(**{
                     **each, "due_at": datetime.fromisoformat(each["due_at"]),
-                    "read_by": datetime.fromisoformat(each["read_by"]) if each["read_by"] else None,
+                    "read_by": _moment(each["read_by"]),
                 })
                 for each in value["at_risk"]
             ],
@@ -145,7 +150,12 @@ def group_state(lag: GroupLag, unseen: int) -> GroupState:
         lag.group, stage_of(lag.group), str(lag.verdict), len(lag.members), lag.is_simple, lag.unread, lag.lost,
         lag.seconds, lag.observed_seconds, lag.drain_rate, lag.arrival_rate, lag.drain_seconds, lag.catch_up_seconds,
         [rewind._asdict() for rewind in lag.rewinds], unseen, places,
+        lag.leave.until if lag.leave is not None and lag.verdict is Verdict.WAITS else None,
     )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def stage_of(group: str) -> str:

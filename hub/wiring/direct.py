@@ -10,7 +10,7 @@ from hub.bus.publisher import KafkaPublisher
 from hub.bus.stage import Stage
 from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
-from hub.delivery.direct import DirectReceipts
+from hub.delivery.direct import SHARING_GROUP, DirectReceipts
 from hub.delivery.direct_answers import AnswersStage, IndexProgress, IndexStage
 from hub.delivery.rights import PauseKeeper
 from hub.delivery.service import Means
@@ -36,6 +36,11 @@ def direct_groups(hub_map: HubMap) -> dict[str, tuple[str, ...]]:
         INDEX_GROUP: tuple(map(inbox_of, names)),
         ANSWERS_GROUP: tuple(map(answers_of, names)),
     }
+
+
+def served_by(hub_map: HubMap) -> dict[str, str]:
+    """Group that holds a position -> group whose members move it: who writes receipts shares the inboxes out there."""
+    return {position_group_of(name): SHARING_GROUP for name in hub_map.delivered_by("kafka")}
 
 
 class Direct(NamedTuple):

@@ -6,9 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from hub.bus.publisher import KafkaPublisher
+from hub.bus.tail import Tail
+from hub.contracts.calendars import load_calendars
 from hub.contracts.catalog import Catalog
 from hub.contracts.map import HubMap
+from hub.delivery.leaves import Leaves
 from hub.delivery.service import group_of as delivery_group_of
+from hub.delivery.settings import SETTINGS_TOPIC, SettingsLog
 from hub.disclosure.service import group_of as channel_group_of
 from hub.domain.direct import group_of as direct_group_of
 from hub.ops.lag_unread import Role
@@ -18,6 +22,7 @@ from hub.ops.service import OpsService
 from hub.ops.snapshot import Snapshot
 from hub.settings import Settings
 from hub.state.snapshot_store import SnapshotStore
+from hub.wiring.direct import served_by
 from hub.wiring.parts import Service, Together, open_redis, utc_now
 from hub.wiring.spans import build_spans
 
@@ -42,9 +47,14 @@ def lag_watch(
     keeps_clocks: bool = False,
 ) -> Watch:
     """To be closed. ``keeps_clocks`` is for who looks again and again."""
+    leaves = Leaves(
+        {name: entry.delivery for name, entry in hub_map.subscriptions.items()},
+        Tail(settings.bootstrap, [SETTINGS_TOPIC], is_whole=True), SettingsLog(catalog),
+        load_calendars(settings.home)["gannan"].is_working_day,
+    )
     return Watch(
         settings.bootstrap, catalog, hub_map.clocks, groups, group_roles(hub_map), dead_letter_topics(hub_map),
-        now=utc_now, keeps_clocks=keeps_clocks,
+        now=utc_now, keeps_clocks=keeps_clocks, leaves=leaves, served_by=served_by(hub_map),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 import pytest
@@ -27,7 +27,7 @@ from hub.bus.lane import Lane
 from hub.bus.records import Output, Record
 from hub.bus.stage import Stage
 from hub.bus.topics import admin
-from hub.domain.lag import GroupLag, GroupLook, PlaceLook, Verdict, judge
+from hub.domain.lag import COMMIT_RHYTHM_SECONDS, GroupLag, GroupLook, PlaceLook, Verdict, judge
 from tests.conftest import CreateTopics, KafkaLike
 from tests.support_kafka_tools import describe_groups
 from tests.support_served import wait_until
@@ -251,7 +251,8 @@ def test_a_group_that_holds_its_record_is_stalled_and_the_age_is_that_record_s(k
         consumer.subscribe([topic])
         wait_until(lambda: consumer.poll(0.05) is not None, "the first record")
         with observing(kafka, group, topic) as look:
-            found = judge([look(), look()])
+            first = look()
+            found = judge([first._replace(at=first.at - timedelta(seconds=COMMIT_RHYTHM_SECONDS)), look()])
     finally:
         consumer.close()
     assert (found.verdict, found.unread, found.drain_seconds) == (Verdict.STALLED, 3, None)

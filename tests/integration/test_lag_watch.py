@@ -17,14 +17,16 @@ from hub.bus.records import Output, Record
 from hub.clocks.wire import StateWriter
 from hub.domain.clocks import ClockState, Status, clock_id
 from hub.domain.events import entity_id
+from hub.domain.lag import Leave
 from hub.ops.lag_unread import Role
-from hub.ops.lag_watch import Watch
+from hub.ops.lag_watch import Leaves, Watch
 from hub.ops.report import at_risk_lines, lag_lines, screen
 from hub.ops.snapshot import Snapshot
 from hub.state.snapshot_store import SnapshotStore
 from tests.conftest import CreateTopics, KafkaLike
 from tests.support_contracts import catalog
 from tests.support_routing import NOTICES, Log, hub_map, version
+from tests.support_served import wait_until
 
 RESULTS = "inspection.results.v1"
 NOW = datetime(2026, 7, 1, 2, tzinfo=UTC)
@@ -37,6 +39,7 @@ class Hub:
         self.bootstrap, self.topics = bootstrap, topics
         name = uuid.uuid4().hex[:8]
         self.channel, self.other, self.inbox = f"gsxt-{name}", f"creditchina-{name}", f"works-{name}"
+        self.sharing = f"direct-{name}"
         self._publisher = KafkaPublisher(bootstrap, client_id="test")
 
     def write(self, outputs: Sequence[Output]) -> None:
@@ -68,7 +71,18 @@ class Hub:
         consumer.close()
 
     @contextlib.contextmanager
-    def watched(self, limit: int = 20_000) -> Iterator[Watch]:
+    def shared(self) -> Iterator[None]:
+        """Somebody moves the commits of the inbox' group, which he is not in."""
+        consumer = new_consumer(self.bootstrap, group=self.sharing, client_id="test")
+        try:
+            consumer.subscribe([self.topics["inbox.works-bidding"]])
+            wait_until(lambda: consumer.poll(0.05) is not None, "the inbox")
+            yield
+        finally:
+            consumer.close()
+
+    @contextlib.contextmanager
+    def watched(self, limit: int = 20_000, leaves: Leaves | None = None) -> Iterator[Watch]:
         orders, inbox = self.topics["disclosure.orders.v1"], self.topics["inbox.works-bidding"]
         watch = Watch(
             self.bootstrap, catalog(), hub_map().clocks,
@@ -79,6 +93,7 @@ class Hub:
             },
             [self.topics["disclosure.dead-letters.v1"], "absent.dead-letters.v1"], now=lambda: NOW,
             states=self.topics["clock.states.v1"], alerts=self.topics["intake.alerts.v1"], limit=limit,
+            leaves=leaves, served_by={self.inbox: self.sharing},
         )  # fmt: skip
         try:
             yield watch
@@ -163,6 +178,51 @@ def test_a_clock_for_each_subscription_is_that_of_its_inbox(hub: Hub) -> None:
     with hub.watched() as watch:
         found = watch.look()
     assert [(risk.clock_id, risk.group) for risk in found.at_risk] == [(mine, hub.inbox), (disclosed, hub.channel)]
+
+
+class Waiting:
+    """Every group waits until then."""
+
+    def __init__(self, until: datetime | None) -> None:
+        self.until, self.looks, self.is_closed = until, 0, False
+
+    def look(self) -> None:
+        self.looks += 1
+
+    def of(self, group: str, at: datetime) -> Leave | None:
+        return Leave(self.until) if self.until is None or at < self.until else None
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+def test_who_waits_by_design_endangers_what_is_due_before_that_ends(hub: Hub) -> None:
+    listed = [
+        version(1, "listed", row=row, topic=NOTICES, list_kind="serious", is_public=True) for row in ("n", "m", "k")
+    ]
+    hub.route(*listed)
+    soon, late, _ = (
+        hub.clock(row, "push-blacklist-notice", hours(due), target="works-bidding")
+        for row, due in (("n", 2), ("m", -1), ("k", 200))
+    )
+    night, department = Waiting(hours(12)), Waiting(None)
+    with hub.watched(leaves=night) as watch:
+        stopped = {group.group: group for group in watch.look().groups}[hub.inbox]
+        # Nobody is there to go on when the office opens.
+        assert (stopped.verdict, stopped.waits_until) == ("stopped", None)
+        with hub.shared():
+            found = watch.look()
+    assert night.looks == 2 and night.is_closed
+    group = {group.group: group for group in found.groups}[hub.inbox]
+    assert (group.verdict, group.members, group.waits_until) == ("waits", 1, hours(12))
+    assert [(risk.clock_id, risk.read_by) for risk in found.at_risk] == [(late, hours(12)), (soon, hours(12))]
+    kept = found.as_dict()
+    assert Snapshot.from_dict(kept) == found
+    assert any("until 2026-07-01 22:00:00" in line for line in lag_lines(found))
+    with hub.watched(leaves=department) as watch, hub.shared():
+        found = watch.look()
+    assert [(risk.clock_id, risk.read_by) for risk in found.at_risk] == [(late, None)]
+    assert any("等候" in line and "until the department takes it" in line for line in screen(found))
 
 
 def test_beyond_its_bound_it_says_that_there_may_be_more(hub: Hub) -> None:

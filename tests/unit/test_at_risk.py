@@ -98,6 +98,12 @@ def test_a_backlog_without_an_end_endangers_every_clock_in_it() -> None:
     assert [(risk.clock_id, risk.read_by) for risk in found] == [("clock-2", None), ("clock-1", None)]
 
 
+def test_what_lies_ready_for_a_department_endangers_what_is_past_due_and_nobody_knows_when_it_is_taken() -> None:
+    clocks = {key(each.clock_id): each for each in (clock(1, 3600), clock(2, -5))}
+    found = at_risk([Backlog("g", 0.0, frozenset(clocks), is_ready=True)], clocks, NOW)
+    assert [(risk.clock_id, risk.read_by, risk.is_late) for risk in found] == [("clock-2", None, True)]
+
+
 def test_of_two_ways_to_meet_a_clock_the_sooner_one_counts() -> None:
     clocks = {key("clock-1"): clock(1, 50)}
     ids = frozenset(clocks)

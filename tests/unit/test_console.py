@@ -60,7 +60,7 @@ def test_the_picture_has_a_row_for_each_stage_with_its_worst_verdict() -> None:
         "routing": "ok", "clocks": "behind", "disclosure": "stalled", "delivery": "stopped",
     }
     delivery = rows["delivery"]
-    assert (delivery.groups, delivery.unread, delivery.troubled) == (2, 7, ("hub-delivery-works-bidding",))
+    assert (delivery.groups, delivery.unread, delivery.troubled) == (4, 10, ("hub-delivery-works-bidding",))
     assert rows["routing"].topics == ("blacklist.notices.v1", "inspection.results.v1")
     assert [row.y for row in rows.values()] == sorted({row.y for row in rows.values()})
 
@@ -73,13 +73,16 @@ def test_what_nobody_measured_is_unknown_and_not_nothing() -> None:
 
 
 def test_the_worst_group_stands_first() -> None:
-    assert [each.verdict for each in worst_first(snapshot().groups)] == ["stopped", "stalled", "behind", "ok", "ok"]
+    found = [each.verdict for each in worst_first(snapshot().groups)]
+    assert found == ["stopped", "stalled", "behind", "waits", "waits", "ok", "ok"]
 
 
 def test_the_flow_says_in_words_what_the_picture_says_in_colours() -> None:
     page = client_of(Stage().site(), "night-watch").get("/console/flow").text
     for word in ("未运行", "停滞", "积压", "1,200", "hub-disclosure-gsxt", "无法追平", "1,500.0 条/秒"):
         assert word in page, word
+    # What waits by design says for what, and is not "never caught up".
+    assert page.count("无法追平") == 2 and "2026-03-02 23:00" in page and "待部门收取" in page
     assert "<svg" in page and 'sse-connect="/live/console/flow"' in page
 
 

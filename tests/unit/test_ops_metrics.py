@@ -118,7 +118,7 @@ def test_the_hub_s_own_names_count_what_can_be_read(found: Figures) -> None:
     assert one(found, "hub_stage_catch_up_seconds", group="hub-clocks", stage="clocks") == inf
     verdicts = {dict(have)["verdict"]: v for (n, have), v in found.items()
                 if n == "hub_stage_verdict" and ("group", "hub-clocks") in have}
-    assert verdicts == {"ok": 0, "behind": 0, "stalled": 0, "stopped": 1}
+    assert verdicts == {"ok": 0, "behind": 0, "waits": 0, "stalled": 0, "stopped": 1}
     assert one(found, "hub_deadlines_at_risk", rule="disclose-penalty", group="hub-routing") == 3
     assert one(found, "hub_deadlines_at_risk_late", rule="disclose-penalty") == 1
     assert one(found, "hub_deadlines_unseen_records", group="hub-routing") == 7

@@ -89,26 +89,59 @@ def test_what_an_endpoint_said_stands_on_the_log_again_and_again() -> None:
 def test_one_that_fails_keeps_no_other_from_being_asked() -> None:
     procurement = replace(OPEN, subscription="government-procurement")
     leads = replace(OPEN, subscription="leads-gannan")
-    # The log is away for the first answer, one has no key that signs, one finds a fault of ours.
+    # The log is away for the first answer, one has an address that may not be asked, one finds a fault of ours.
     log = Log(failures=1)
-    endpoints = Endpoints(works_bidding=503, government_procurement=InputError("no key"), leads_gannan=ValueError("x"))
+    endpoints = Endpoints(
+        works_bidding=503, government_procurement=InputError("not allowed"), leads_gannan=ValueError("x")
+    )
     service = probes(log, endpoints, OPEN, procurement, leads)
-    run_until(service, lambda: len(log.answers) > 1 and endpoints.asked.count("leads-gannan") > 1)
-    assert {(found.outlet, found.is_taken) for found in log.answers} == {("works-bidding", False)}
+    run_until(service, lambda: len(log.answers) > 3 and endpoints.asked.count("leads-gannan") > 1)
+    # What cannot be asked takes no notice either; a fault of ours says nothing of the endpoint.
+    assert {(found.outlet, found.is_taken) for found in log.answers} == {
+        ("works-bidding", False), ("government-procurement", False)
+    }
     assert endpoints.asked.count("government-procurement") > 1
 
 
 @pytest.mark.parametrize(
     "current",
     [None, replace(OPEN, is_paused=True), replace(OPEN, url=None), replace(OPEN, is_verified=False),
-     replace(OPEN, disabled_reason="HTTP 410"), replace(OPEN, keys=())],
-    ids=["unknown", "paused", "no address", "not agreed", "gone", "no key"],
+     replace(OPEN, keys=()), replace(OPEN, is_paused=True, disabled_reason="HTTP 410")],
+    ids=["unknown", "paused", "no address", "not agreed", "no key", "paused and gone"],
 )
-def test_who_gets_nothing_is_not_asked(current: SubscriptionSettings | None) -> None:
+def test_who_gets_nothing_is_not_asked_and_that_is_said(current: SubscriptionSettings | None) -> None:
     log, endpoints = Log(), Endpoints(works_bidding=204)
     service = OutletProbes({"works-bidding": 5}, lambda name: current, endpoints, log, lambda: NOW)
-    assert asyncio.run(service.ask("works-bidding", 300)) is None
-    assert (endpoints.asked, log.outputs) == ([], [])
+    # At every beat: who listens may have been away.
+    said = [asyncio.run(service.ask("works-bidding", 300)) for _ in range(2)]
+    assert said == log.answers == [OutletAnswer("works-bidding", False, 0.0, 300, is_asked=False)] * 2
+    assert endpoints.asked == []
+
+
+def test_an_endpoint_that_is_gone_is_said_to_take_nothing_and_is_not_sent_to() -> None:
+    log, endpoints = Log(), Endpoints(works_bidding=204)
+    gone = replace(OPEN, disabled_reason="HTTP 410")
+    service = OutletProbes({"works-bidding": 5}, lambda name: gone, endpoints, log, lambda: NOW)
+    assert asyncio.run(service.ask("works-bidding", 300)) == OutletAnswer("works-bidding", False, 0.0, 300)
+    assert endpoints.asked == []
+
+
+def test_a_pause_takes_the_outlet_out_of_what_is_known_and_its_end_brings_it_back() -> None:
+    log, endpoints, outlets = Log(), Endpoints(works_bidding=503), Outlets(lambda: 0.0)
+    current = OPEN
+    service = OutletProbes({"works-bidding": 5}, lambda name: current, endpoints, log, lambda: NOW)
+
+    def told() -> dict[str, dict[str, float | None]]:
+        asyncio.run(service.ask("works-bidding", 300))
+        outlets.take(log.answers[-1])
+        return outlets.latest()
+
+    assert told() == {"works-bidding": {"answered": None}}
+    current = replace(OPEN, is_paused=True)
+    assert told() == {}
+    current = OPEN
+    endpoints.said["works-bidding"] = 204
+    assert told() == {"works-bidding": {"answered": 0.12}}
 
 
 def test_an_answer_holds_for_three_beats() -> None:
@@ -120,14 +153,17 @@ def test_an_answer_holds_for_three_beats() -> None:
     assert outlets.latest() == {"leads-gannan": {"answered": None}, "works-bidding": {"answered": 0.12}}
     time[0] = 900.0
     assert outlets.latest()["works-bidding"] == {"answered": 0.12}
+    # Nobody asks any more: of the endpoint nothing is known, bad or good.
     time[0] = 901.0
-    assert outlets.latest()["works-bidding"] == {"answered": None}
+    assert outlets.latest() == {}
 
 
 def test_headers_say_what_was_told_and_others_are_no_answer() -> None:
     said = OutletAnswer("works-bidding", False, 1.25, 300)
     headers = answer_headers(said, "/stages/delivery", NOW)
     assert read_answer(headers) == said
+    skipped = said._replace(is_asked=False)
+    assert read_answer(answer_headers(skipped, "/stages/delivery", NOW)) == skipped
     assert read_answer(probe_headers("1", "/stages/ops", "ops.probe.sent", "log", NOW)) is None
     assert read_answer([]) is None
     assert read_answer([(name, value) for name, value in headers if name != "ce_probeseconds"]) is None

@@ -11,7 +11,7 @@ from hub.ops.snapshot import GroupState, Snapshot
 #: The order in which an event meets the stages; others stand behind them.
 ORDER = ("routing", "clocks", "disclosure", "delivery", "ledger", "insight", "department")
 #: The worst first.
-WORST = ("stopped", "stalled", "behind", "ok")
+WORST = ("stopped", "stalled", "behind", "waits", "ok")
 #: Units of the picture: the height of a row, and of the head above the first.
 ROW_HEIGHT, HEAD_HEIGHT = 96, 24
 
