@@ -79,7 +79,9 @@ class Feed:
             "counts_from": made.counts_from, "owner_department": made.owner_department,
             "occurred_at": made.occurred_at, "until": made.until, "map_version": "m1",
         }
-        return self._record(SIGNALS, "hub/clock-signal", f"clock.signal.{made.kind}", value, made.occurred_at)
+        return self._record(
+            SIGNALS, "hub/clock-signal", f"clock.signal.{made.kind}", value, made.occurred_at, made.sequence or None
+        )
 
     def published(self, receipt: str, when: str, entity: str = "e1") -> Record:
         value = {
@@ -119,12 +121,12 @@ class Feed:
         )
 
     def _record(
-        self, topic: str, schema: str, type: str, value: dict[str, Any], when: datetime
+        self, topic: str, schema: str, type: str, value: dict[str, Any], when: datetime, sequence: int | None = None
     ) -> Record:
         id = value.get("receipt_id") or value.get("feedback_id") or value["signal_id"]
         envelope = Envelope(
             id=str(id), source="/stages/test", type=type, subject=SUBJECT, time=when,
-            correlation_id=value["correlation_id"],
+            correlation_id=value["correlation_id"], sequence=sequence,
         )
         self._offset += 1
         data = catalog().schema(schema).encode(value)

@@ -78,8 +78,8 @@ class ChannelDesk:
 
     def __init__(self, sink: Sink, channel: str = "website", **more: Any) -> None:
         more = {"waits": SOON, **more}
-        self.sink = sink
-        self.engine = DisclosureEngine(channel, sink, catalog(), lambda: NOW, **more)
+        self.sink, self.now = sink, NOW
+        self.engine = DisclosureEngine(channel, sink, catalog(), lambda: self.now, **more)
         self.written: list[Output] = []
         self.of: dict[int, list[Output]] = {}
         self.is_writing = True

@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import TracebackType
 from typing import Any
@@ -121,7 +121,7 @@ def order_id(subject: str, number: int) -> str:
 
 def order(
     subject: str, number: int, *, action: str = "publish", channel: str = "website", view: str = "public",
-    data: bytes | None = None, topic: str = "disclosure.orders.v1",
+    data: bytes | None = None, topic: str = "disclosure.orders.v1", ends_on: date | None = None,
 ) -> Record:
     """An order for version ``number`` of one record of ``subject``."""
     id = order_id(subject, number)
@@ -130,7 +130,7 @@ def order(
         "event_type": "enforcement.penalty.recorded", "correlation_id": f"entity-{subject}",
         "source": "/sources/test", "subject": subject, "channel": channel, "action": action, "view": view,
         "rule": "publish-penalties", "map_version": "v1", "sequence": number, "ordered_at": NOW,
-        "reason": None, "data": penalty(view) if data is None else data,
+        "reason": None, "data": penalty(view) if data is None else data, "ends_on": ends_on,
     })
     return record_of(topic, subject, number, value, id, "disclosure.order.issued")
 

@@ -261,7 +261,7 @@ class ClocksStage(Stage):
         self._keep(table, after, output, moments)
         if alert is None:
             return [], output
-        said = [self._writer.alert(alert, after, rule, partition, now)]
+        said = [] if alert.is_again else [self._writer.alert(alert, after, rule, partition, now)]
         if alert.kind == "expired" and rule is not None:
             said.append(self._writer.term(alert, after, rule, partition))
         return said, output

@@ -200,16 +200,20 @@ class StateWriter:
         return Output(ALERTS, subject, value, headers, partition)
 
     def term(self, alert: Alert, state: ClockState, rule: ClockRule, partition: int) -> Output:
-        """The end of a term, as a fact that routing acts on: it withdraws the version that the clock knew last."""
+        """The end of a term, as a fact that routing acts on: it withdraws the version that the clock knew last.
+
+        The end of a later version is a fact of its own.
+        """
         assert state.due_on is not None
-        term_id, subject = output_id(alert.id, "term"), state.subject.encode()
+        sequence = max(1, state.sequence)
+        term_id, subject = output_id(alert.id, f"term:{sequence}"), state.subject.encode()
         value = self._term.encode({
             "term_id": term_id, "clock_id": state.clock_id, "rule": rule.id, "title": rule.title, "basis": rule.basis,
             "subject": state.subject, "department_code": state.owner_department, "counts_from": state.counts_from,
             "ended_on": state.due_on,
         })
         headers = _headers(term_id, b"clock.term.expired", state, alert.moment, alert.id)
-        headers.append(("ce_sequence", b"%d" % max(1, state.sequence)))
+        headers.append(("ce_sequence", b"%d" % sequence))
         return Output(TERMS, subject, value, headers, partition)
 
 

@@ -5,7 +5,8 @@ one receipt for each order, with an id derived from the order's.
 
 While the channel is down nothing is read and the queue stays in the log. What fails alone keeps its own turn and
 nobody else's. An order whose receipt stands on the log is not sent again after a kill; one whose receipt was lost on
-the way comes again under the same id.
+the way comes again under the same id. What may not be public any more on the day on which it goes out goes as a
+withdrawal.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from hub.disclosure.queue import Item, ItemState, OrderQueue
 from hub.disclosure.receipts import SUPERSEDED, ReceiptWriter
 from hub.disclosure.sink import REFUSED, BatchRefusedError, NotYet, Receipt, Result, Sink, TryAgain, fault_of
 from hub.disclosure.status import ChannelStatus
+from hub.domain.calendar import local_date
 from hub.domain.circuit import Circuit, CircuitState
 from hub.domain.retry import doubled
 from hub.domain.scrubbing import strip_identity
@@ -51,7 +53,8 @@ class DisclosureEngine:
     ``backlog`` gives what is still to be read, ``load_receipts`` the receipts written since a moment. ``adopts`` says
     of a channel (``None``: what nobody can read) that its orders become dead letters here: of all channels' engines
     one does that for those that nobody serves, so that there is one dead letter. ``audience`` is who reads the channel,
-    as the map says: an order that shows it more becomes a dead letter too. ``now`` gives aware UTC.
+    as the map says: an order that shows it more becomes a dead letter too. ``now`` gives aware UTC, and so does
+    ``steady``, by which it is judged whether a publication is over (``None``: by ``now``).
     """
 
     def __init__(
@@ -69,10 +72,11 @@ class DisclosureEngine:
         waits: tuple[float, float] = WAITS,
         look_seconds: float = LOOK_SECONDS,
         rule_version: str = "",
+        steady: Callable[[], datetime] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._channel, self._sink, self._now = channel, sink, now
+        self._channel, self._sink, self._now, self._steady = channel, sink, now, steady or now
         self._reader, self._receipts = OrderReader(catalog, audience), ReceiptWriter(catalog, now)
         self._ahead = LookAhead(catalog, channel, backlog, load_receipts)
         self._adopts, self._rule_version = adopts, rule_version
@@ -165,7 +169,7 @@ class DisclosureEngine:
             self._answered.discard(item.order_id)
             self._flow.finish(record, [])
             if self._late is not None:
-                self._tasks.begin(self._late.settle([item.order_id]))
+                self._tasks.begin(self._late.settle(item.read.ids))
         elif self._queue.find(item.order_id) is not None:
             self._flow.finish(record, [])  # routing wrote it twice; the first one is under way
         else:
@@ -190,8 +194,11 @@ class DisclosureEngine:
         self._flow.finish(record, [letter])
 
     def _leave_out(self, overtaken: Iterable[tuple[Item, str]]) -> None:
+        today = local_date(self._steady())
         for item, order_id in overtaken:
-            if item.state is not ItemState.ENDED:
+            # What is over takes back itself what may be public, and says so of the change that it stands for.
+            is_over = item.order is not item.read.order or item.read.is_over(today)
+            if item.state is not ItemState.ENDED and not is_over:
                 self._end(item, Receipt(SUPERSEDED, reason=f"overtaken by the order {order_id}"))
 
     # -- sending --------------------------------------------------------------------------------
@@ -238,10 +245,13 @@ class DisclosureEngine:
         return batch
 
     async def _send(self, batch: Sequence[Item]) -> None:
+        today = local_date(self._steady())
         for item in batch:
             item.attempts += 1
+            if item.order is item.read.order and item.read.is_over(today):
+                self._queue.give(item, item.read.as_of(today))
         try:
-            results = await self._sink.send([item.read.order for item in batch])
+            results = await self._sink.send([item.order for item in batch])
             if len(results) != len(batch):
                 raise ContractError(f"the sink gave {len(results)} results for {len(batch)} orders")
         except BatchRefusedError as error:
@@ -259,7 +269,7 @@ class DisclosureEngine:
     def _take_results(self, batch: Sequence[Item], results: Sequence[Result]) -> None:
         failed: list[tuple[Item, str]] = []
         for item, result in zip(batch, results, strict=True):
-            fault = fault_of(result, item.brief.action)
+            fault = fault_of(result, item.order.action)
             if fault is not None:
                 failed.append((item, fault))
             elif isinstance(result, TryAgain):
@@ -355,7 +365,7 @@ class DisclosureEngine:
     def _end(self, item: Item, receipt: Receipt) -> None:
         """It has its receipt."""
         if item.state is not ItemState.ENDED:
-            self._finish(item, receipt, [self._receipts.write(item.record, item.read, receipt)])
+            self._finish(item, receipt, [self._receipts.write(item.record, item.read, item.end_of(receipt))])
 
     def _ended_on_log(self, item: Item, receipt: Receipt) -> None:
         """Its receipt, which came later, stands on the log already."""
@@ -369,7 +379,7 @@ class DisclosureEngine:
             "disclosure.answered", order_id=item.order_id, event_id=item.read.fields["event_id"],
             status=receipt.status, attempts=item.attempts,
         )
-        if receipt.status == REFUSED and item.brief.action == "withdraw":
+        if receipt.status == REFUSED and item.order.action == "withdraw":
             # What should be gone may be public: `hub disclosure list` names it, and its clock stays open.
             self._log.error("disclosure.withdrawal_refused", order_id=item.order_id,
                             correlation_id=item.brief.correlation_id)

@@ -44,17 +44,20 @@ class LateReceipts:
     async def _collect(self) -> None:
         found: dict[str, tuple[Item, Receipt]] = {}
         for order_id, receipt in await self._sink.collect():
-            item = self._queue.find(order_id)
+            item = self._queue.sent_as(order_id)
             if item is None or item.state is ItemState.BUSY:
                 continue  # not of ours, not read yet, or being sent: it is given again
-            fault = fault_of(receipt, item.brief.action)
+            fault = fault_of(receipt, item.order.action)
             if fault is None:
                 found.setdefault(order_id, (item, receipt))
             else:
                 self._log.error("disclosure.bad_receipt", order_id=order_id, error=fault)
-        outputs = [self._receipts.write(item.record, item.read, receipt) for item, receipt in found.values()]
+        outputs = [
+            self._receipts.write(item.record, item.read, item.end_of(receipt)) for item, receipt in found.values()
+        ]
         if not outputs or not await self._write(outputs):
             return
         for item, receipt in found.values():
             self._end(item, receipt)
-        await self._sink.settle(list(found))
+        # What is over may have gone out before as what it was.
+        await self._sink.settle(list(dict.fromkeys([*found, *(item.order_id for item, _ in found.values())])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -13,9 +14,10 @@ from hub.contracts.codec import Schema
 from hub.contracts.fields import Field
 from hub.contracts.map_models import VIEWS_OF
 from hub.contracts.views import PARTY_NUMBER, UPLINK
-from hub.disclosure.reasons import withdrawal_reason
+from hub.disclosure.reasons import ended_reason, withdrawal_reason
 from hub.disclosure.sink import STATUSES, Order
-from hub.domain.events import Envelope
+from hub.domain.calendar import local_date
+from hub.domain.events import Envelope, output_id
 from hub.errors import ContractError, PoisonError
 
 ORDERS_TOPIC = "disclosure.orders.v1"
@@ -43,16 +45,43 @@ class Brief(NamedTuple):
 
 
 class Read(NamedTuple):
-    """An order of this channel: its fields on the log, its envelope, and what the sink gets."""
+    """An order of this channel: its fields on the log, its envelope, and what the sink gets.
+
+    ``ends_on`` is the last day on which what it shows may be public.
+    """
 
     fields: Mapping[str, Any]
     envelope: Envelope
     order: Order
+    ends_on: date | None = None
 
     @property
     def brief(self) -> Brief:
         found = self.order
         return Brief(found.order_id, found.correlation_id, found.channel, found.action, found.sequence)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """What the sink may know it by."""
+        id = self.order.order_id
+        return (id,) if self.ends_on is None else (id, _ended_id(id))
+
+    def is_over(self, today: date) -> bool:
+        """Whether it is to show what may not be public any more."""
+        return self.order.action != "withdraw" and self.ends_on is not None and self.ends_on < today
+
+    def as_of(self, today: date) -> Order:
+        """What the sink gets on that day: what is over takes back what may be public, under an id of its own, for the
+        sink may know the order by its id as what it was."""
+        if self.ends_on is None or not self.is_over(today):
+            return self.order
+        return replace(
+            self.order, order_id=_ended_id(self.order.order_id), action="withdraw", reason=ended_reason(self.ends_on)
+        )
+
+
+def _ended_id(order_id: str) -> str:
+    return output_id(order_id, "ended")
 
 
 class OrderReader:
@@ -91,16 +120,24 @@ class OrderReader:
             raise ContractError(f"an order publishes, amends or withdraws; {fields['action']!r} is none of them")
         written_as, content = self.catalog.decode(fields["data"])
         self._check_view(written_as, fields["view"])
-        until = content.get(PUBLISH_UNTIL)
+        named = content.get(PUBLISH_UNTIL)
+        until = named if isinstance(named, date) else None
+        ends_on = self._ends_on(fields, until)
         order = Order(
             order_id=fields["order_id"], channel=fields["channel"], action=fields["action"],
             correlation_id=fields["correlation_id"], subject=fields["subject"], sequence=fields["sequence"],
             kind=written_as.name, content=content, ordered_at=fields["ordered_at"],
-            reason=withdrawal_reason(fields["event_type"], content) if fields["action"] == "withdraw" else None,
-            publish_until=until if isinstance(until, date) else None,
+            reason=_reason(fields, content, ends_on) if fields["action"] == "withdraw" else None, publish_until=until,
             is_reissued=fields.get("reissue_of") is not None, traceparent=envelope.traceparent,
         )
-        return Read(fields, envelope, order)
+        return Read(fields, envelope, order, ends_on)
+
+    def _ends_on(self, fields: Mapping[str, Any], until: date | None) -> date | None:
+        if "ends_on" in fields:
+            found = fields["ends_on"]
+            return found if isinstance(found, date) else None
+        # Of before orders named it. What is reported to the government has no term.
+        return until if self._audience == "public" else None
 
     def _schema_of(self, record: Record) -> tuple[Schema, bytes]:
         if record.value is None:
@@ -116,6 +153,13 @@ class OrderReader:
         if schema.id not in self._disclosable:
             check_disclosable(schema, self._audience)
             self._disclosable.add(schema.id)
+
+
+def _reason(fields: Mapping[str, Any], content: Mapping[str, Any], ends_on: date | None) -> str:
+    """Of an order to show that is given again as a withdrawal: that it is over, if it is."""
+    if fields.get("reissue_of") and ends_on is not None and ends_on < local_date(fields["ordered_at"]):
+        return ended_reason(ends_on)
+    return withdrawal_reason(fields["event_type"], content)
 
 
 def check_disclosable(schema: Schema, audience: str = "public") -> None:

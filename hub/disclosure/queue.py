@@ -10,6 +10,7 @@ from hub.bus.batch import Place
 from hub.bus.records import Record
 from hub.disclosure.ahead import Ahead
 from hub.disclosure.orders import Read
+from hub.disclosure.sink import REFUSED, Order, Receipt
 
 
 class ItemState(StrEnum):
@@ -20,7 +21,8 @@ class ItemState(StrEnum):
            │         │ │       └──▶ asked    the channel answers later ──▶ ended
            └─────────┴─┴──▶ ended            superseded by the withdrawal of its record
 
-    Queued: something of its enterprise or of its record is before it.
+    Queued: something of its enterprise or of its record is before it. What is over when it goes out goes as a
+    withdrawal, and ends as one.
     """
 
     QUEUED = "queued"
@@ -32,13 +34,13 @@ class ItemState(StrEnum):
 
 
 class Item:
-    """One order. ``limit`` is the largest batch that it may be sent in."""
+    """One order. ``limit`` is the largest batch that it may be sent in, ``order`` what the sink gets or got last."""
 
-    __slots__ = ("attempts", "brief", "is_gone", "last_error", "limit", "read", "record", "state")
+    __slots__ = ("attempts", "brief", "is_gone", "last_error", "limit", "order", "read", "record", "state")
 
     def __init__(self, record: Record, read: Read, limit: int) -> None:
         self.record, self.read, self.limit = record, read, limit
-        self.brief = read.brief
+        self.brief, self.order = read.brief, read.order
         self.state = ItemState.QUEUED
         self.attempts = 0
         #: Its partition goes to somebody else: what was sent may still be answered, nothing is sent again.
@@ -58,6 +60,12 @@ class Item:
         """What it keeps its turn by."""
         return ("subject", self.record.partition, self.record.key), ("record", self.brief.correlation_id)
 
+    def end_of(self, receipt: Receipt) -> Receipt:
+        """What is written of the channel's answer: of what was over that it is not public, and why."""
+        if self.order is self.read.order or receipt.status == REFUSED:
+            return receipt
+        return Receipt("withdrawn", reason=self.order.reason, received_at=receipt.received_at)
+
     @property
     def is_sent(self) -> bool:
         """Whether the channel may have it: it cannot be left out any more."""
@@ -70,6 +78,8 @@ class OrderQueue:
     def __init__(self) -> None:
         self._queues: dict[Hashable, deque[Item]] = {}
         self._by_id: dict[str, Item] = {}
+        #: Those that go out under another id, by that.
+        self._renamed: dict[str, Item] = {}
         #: Partition and record -> the last withdrawal in the backlog, if any.
         self._ahead: dict[tuple[int, str], Ahead] = {}
 
@@ -81,6 +91,16 @@ class OrderQueue:
 
     def find(self, order_id: str) -> Item | None:
         return self._by_id.get(order_id)
+
+    def sent_as(self, order_id: str) -> Item | None:
+        """The one that the sink knows by this id."""
+        found = self._renamed.get(order_id) or self._by_id.get(order_id)
+        return found if found is not None and found.order.order_id == order_id else None
+
+    def give(self, item: Item, order: Order) -> None:
+        """``order`` is what the sink gets for it from now on."""
+        item.order = order
+        self._renamed[order.order_id] = item
 
     def add(self, item: Item) -> None:
         self._by_id[item.order_id] = item
@@ -95,6 +115,7 @@ class OrderQueue:
         """It has ended; returns those whose turn has come by it."""
         item.state = ItemState.ENDED
         self._by_id.pop(item.order_id, None)
+        self._renamed.pop(item.order.order_id, None)
         nexts: list[Item] = []
         for key in item.keys:
             queue = self._queues.get(key)

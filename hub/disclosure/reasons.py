@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 #: What a receipt or a page can bear.
@@ -22,3 +23,8 @@ def withdrawal_reason(event_type: str, content: Mapping[str, Any]) -> str:
         case _:
             found = f"{content.get('department_name') or '信息提供部门'}撤回该信息"
     return found[:MAX_LENGTH]
+
+
+def ended_reason(ends_on: date) -> str:
+    """Of what was to be shown after the last day on which it may be."""
+    return f"公示期满：公示期限至{ends_on.isoformat()}"

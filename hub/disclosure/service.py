@@ -13,6 +13,7 @@ from hub.bus.commits import Position
 from hub.bus.flow import Flow
 from hub.bus.pulse import Pulse
 from hub.bus.spans import Backlog, Since
+from hub.bus.steady_clock import SteadyClock
 from hub.contracts.catalog import Catalog
 from hub.disclosure.engine import DisclosureEngine
 from hub.disclosure.orders import ORDERS_TOPIC
@@ -59,7 +60,7 @@ class ChannelSender:
             channel, sink, means.catalog, means.now, audience=audience,
             backlog=Backlog(means.bootstrap, topic=ORDERS_TOPIC, group=group_of(channel)),
             load_receipts=Since(means.bootstrap, topic=RECEIPTS_TOPIC),
-            adopts=adopts, rule_version=means.rule_version,
+            adopts=adopts, rule_version=means.rule_version, steady=SteadyClock(wall=means.now),
         )
         self._flow = Flow(
             engine, name=f"disclosure-{channel}", topics=[ORDERS_TOPIC], group=group_of(channel),

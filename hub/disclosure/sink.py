@@ -37,9 +37,9 @@ class Order:
     the record in the channel's view, as the fields of ``kind`` (a schema, e.g. ``enforcement/penalty``) have it:
     dates as dates, amounts as ``Decimal``. Of a withdrawal it is the record that is taken back, or the end of its
     term, and ``reason`` says to the public why. ``publish_until`` is the last day of publication where the record
-    names one (公示截止期): the hub orders the withdrawal by itself when it has passed. ``is_reissued``: the channel
-    said that it had done this before, and a person asks for it again; it is to be done although the version is the
-    same.
+    names one (公示截止期): the hub orders the withdrawal by itself when it has passed, and what would be shown after it
+    comes as a withdrawal too. ``is_reissued``: the channel said that it had done this before, and a person asks for it
+    again; it is to be done although the version is the same.
     """
 
     order_id: str

@@ -18,13 +18,15 @@ _TICK = timedelta(milliseconds=1)
 class Alert(NamedTuple):
     """One alert. ``id`` is a function of clock, kind, level and due time: two owners raise the same one.
 
-    ``level`` is working days (or hours) left for a warning, passed for an escalation.
+    ``level`` is working days (or hours) left for a warning, passed for an escalation. ``is_again``: of an end that was
+    said before, of an earlier version of the record.
     """
 
     id: str
     kind: AlertKind
     level: str | None
     moment: datetime
+    is_again: bool = False
 
 
 def next_moment(state: ClockState, rule: ClockRule | None, calendar: Calendar | None) -> datetime | None:
@@ -51,7 +53,8 @@ def fire(
         return state, None
     if state.breached_at is None and now > state.due_at:
         kind: AlertKind = "expired" if rule is not None and rule.on_due == "expire" else "breached"
-        alert = Alert(_alert_id(state, kind, ""), kind, None, state.due_at)
+        is_again = any(line.change == "expired" and line.due_at == state.due_at for line in state.history)
+        alert = Alert(_alert_id(state, kind, ""), kind, None, state.due_at, is_again)
         after = _noted(state, kind, None, alert.moment)
         if kind == "expired":
             return after._replace(status=Status.EXPIRED), alert
@@ -108,5 +111,7 @@ def _alert_id(state: ClockState, kind: str, level: str) -> str:
 def _noted(state: ClockState, kind: str, level: str | None, moment: datetime) -> ClockState:
     # Nothing was said of a clock before it began, however late that was.
     at = max(moment, state.history[-1].at) if state.history else moment
-    line = Change(at, _alert_id(state, kind, level or ""), kind, level, due_at=state.due_at)
+    # An end is one of the versions that the clock knows; all else is of the clock.
+    sequence = state.sequence if kind == "expired" else 0
+    line = Change(at, _alert_id(state, kind, level or ""), kind, level, due_at=state.due_at, sequence=sequence)
     return state._replace(history=(*state.history, line))

@@ -124,7 +124,9 @@ class _Run:
             warned = tuple(sorted(levels, key=int, reverse=True))
             if any(line.change == "breached" for line in said):
                 breached_at = due.due_at
-            has_expired = any(line.change == "expired" for line in said)
+            # The end was said of the versions that were heard of by then; a later one is public until it ends too.
+            heard = max(line.sequence for line in history if line.kind is not None)
+            has_expired = any(line.change == "expired" and line.sequence >= heard for line in said)
         status = self._status()
         if status is Status.RUNNING and has_expired:
             status = Status.EXPIRED
@@ -254,19 +256,25 @@ def last_day(
 
     ``stood_still`` is how many days (working days where it counts those) it did not run. InputError beyond 9999.
     """
-    n = period.n
-    match period.unit:
-        case "working-days":
-            return calendar.due_date(start, n + stood_still)
-        case "calendar-days":
-            nominal = start + timedelta(n)
-        case "months":
-            nominal = add_months(start, n)
-        case "years":
-            nominal = add_months(start, 12 * n)
-        case _:
-            month = period.month or start.month
-            nominal = start.replace(month=month, day=min(period.day, last_day_of_month(start.year, month)))
+    nominal = nominal_day(period, start)
+    if nominal is None:
+        return calendar.due_date(start, period.n + stood_still)
     nominal += timedelta(stood_still)
     # A term that somebody bears ends on its day: a day off does not lengthen it.
     return DueDate(nominal, False) if on_due == "expire" else calendar.rolled(nominal)
+
+
+def nominal_day(period: Due, start: date) -> date | None:
+    """The last day as the period itself says it; ``None`` for working days and hours. InputError beyond 9999."""
+    match period.unit:
+        case "working-days" | "hours":
+            return None
+        case "calendar-days":
+            return start + timedelta(period.n)
+        case "months":
+            return add_months(start, period.n)
+        case "years":
+            return add_months(start, 12 * period.n)
+        case _:
+            month = period.month or start.month
+            return start.replace(month=month, day=min(period.day, last_day_of_month(start.year, month)))

@@ -122,7 +122,8 @@ class Status(StrEnum):
            │            │    ▼                       │
            └────────────┴─▶ cancelled ───────────────┘
 
-    A term (``on_due: expire``) that nobody ended goes from ``running`` to ``expired`` when it is due.
+    A term (``on_due: expire``) that nobody ended goes from ``running`` to ``expired`` when it is due. A later
+    version of its record makes it run again; where its day is over, only until that version ends too.
     ``awaiting`` is a clock of which something was read before what starts it: topics are not ordered among
     each other. That a clock *warned* or was *breached* are facts on the way, not statuses: a
     breached clock runs until it is met. A later event that moves the trigger's date derives the due date

@@ -93,8 +93,8 @@ def state_of(steps: Iterable[Step]) -> State:
         if step.status is None or step.status in _WITHOUT_EFFECT:
             continue
         was_public = is_public
-        if step.action == "withdraw":
-            is_public = False
+        if step.action == "withdraw" or step.status == "withdrawn":
+            is_public = False  # by a withdrawal, or since what was to be shown is over
         elif step.status == "unchanged":
             # Public as it was; without a reference it had been withdrawn at this version or a later one.
             is_public = step.public_reference is not None

@@ -18,6 +18,7 @@ from hub.domain.plain import instant_text
 from hub.domain.routing import Match
 from hub.errors import PoisonError
 from hub.routing.deadline import Deadlines
+from hub.routing.terms import PublicationTerms
 
 SOURCE = b"/stages/routing"
 _AVRO = b"application/avro"
@@ -158,6 +159,7 @@ _ORDER = (
     "ordered_at",
     "reason",
     "data",
+    "ends_on",
 )
 _DECISION = (
     "decision_id",
@@ -188,12 +190,14 @@ class OutputBuilder:
         notices: Mapping[str, Mapping[str, Any]],
         clocks: Mapping[str, ClockFields],
         deadlines: Deadlines,
+        terms: PublicationTerms,
     ) -> None:
         self._catalog, self._version = catalog, version
         self._views = views
         self._notices = notices
         self._clocks = clocks
         self._deadlines = deadlines
+        self._terms = terms
         self._order = catalog.schema("hub/disclosure-order")
         self._inbox = catalog.schema("hub/inbox-record")
         self._signal = catalog.schema("hub/clock-signal")
@@ -257,8 +261,8 @@ class OutputBuilder:
     def _deliver_by(self, event: Input, subscription: str, action: str) -> int | None:
         if not self._deadlines.knows(event.event_type, subscription):
             return None
-        came_in = datetime.fromtimestamp(event.record.timestamp / 1000, UTC)
-        return millis(self._deadlines.of(event.event_type, subscription, action, event.value(), came_in))
+        deadline = self._deadlines.of(event.event_type, subscription, action, event.value(), _came_in(event))
+        return millis(deadline)
 
     def _disclosure_order(self, match: Match, event: Input, now: Now, reason: str | None) -> tuple[str, Output]:
         channel, id = match.target, output_id(event.event_id, match.rule.id)
@@ -289,10 +293,16 @@ class OutputBuilder:
                 now.milliseconds,
                 reason.encode() if reason else None,
                 self._project(event, view),
+                self._ends_on(event, channel, match.action),
             )
         )
         headers = event.caused(id, b"disclosure.order.issued", now.text)
         return id, Output("disclosure.orders.v1", event.record.key, value, headers)
+
+    def _ends_on(self, event: Input, channel: str, action: str) -> date | None:
+        if action == "withdraw" or not self._terms.knows(event.event_type, channel):
+            return None
+        return self._terms.of(event.event_type, channel, event.value(), _came_in(event))
 
     def _clock_signal(self, match: Match, event: Input, now: Now) -> tuple[str, Output]:
         name = match.rule.target
@@ -363,6 +373,11 @@ class OutputBuilder:
         return owner
 
 
+def _came_in(event: Input) -> datetime:
+    """When Kafka took it."""
+    return datetime.fromtimestamp(event.record.timestamp / 1000, UTC)
+
+
 def _date(event: Input, field: str | None) -> date | None:
     found = event.value().get(field) if field else None
     if isinstance(found, datetime):
@@ -376,7 +391,7 @@ def _occurred_at(action: str, event: Input, clock: ClockFields) -> datetime:
     What met a clock is of the day (or moment) of ``met_on``; a start is of the moment that ``counts_from``
     names if it names one: hours run from the deed, not from its entry.
     """
-    came_in = datetime.fromtimestamp(event.record.timestamp / 1000, UTC)
+    came_in = _came_in(event)
     field = {"meet": clock.met_on, "start": clock.counts_from}.get(action)
     named = event.value().get(field) if field else None
     if isinstance(named, datetime):

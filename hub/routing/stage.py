@@ -26,6 +26,7 @@ from hub.errors import ContractError, PoisonError
 from hub.routing.deadline import Deadlines
 from hub.routing.holdings import EVENT_TYPE, HoldingTable, key_of
 from hub.routing.outputs import ClockFields, Input, Now, OutputBuilder
+from hub.routing.terms import PublicationTerms
 
 #: Fields by which a department keeps a record from the public, and says why.
 IS_PUBLIC, NONPUBLIC_REASON = "is_public", "nonpublic_reason"
@@ -236,7 +237,8 @@ def _builder(hub_map: HubMap, catalog: Catalog, calendars: Mapping[str, Calendar
         for name, clock in hub_map.model.clocks.items()
     }
     deadlines = Deadlines(hub_map.model.clocks, hub_map.clocks, hub_map.subscriptions, calendars)
-    return OutputBuilder(catalog, hub_map.version, views, notices, clocks, deadlines)
+    terms = PublicationTerms(hub_map.model.clocks, hub_map.clocks, hub_map.routes)
+    return OutputBuilder(catalog, hub_map.version, views, notices, clocks, deadlines, terms)
 
 
 def _owner_code(hub_map: HubMap, owner: str) -> str:

@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,6 +27,7 @@ from hub.contracts.map import HubMap
 from hub.disclosure.orders import ORDERS_TOPIC
 from hub.disclosure.receipts import RECEIPTS_TOPIC
 from hub.disclosure.service import group_of
+from hub.domain.calendar import local_date
 from hub.domain.clock_fold import apply
 from hub.domain.clocks import ClockState, Status
 from hub.domain.events import Envelope, entity_id, event_id
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 CHANNELS = ("gsxt", "creditchina")
 WHY = ["--mend", "--reason", "页面缺失", "--by", "张三"]
 RULE = "withdraw-changed-penalty"
+TODAY = local_date(datetime.now(UTC))
+UNTIL, OVER = TODAY + timedelta(days=200), TODAY - timedelta(days=1)
 
 
 @cache
@@ -83,7 +86,9 @@ class World:
             id=event_id("market", row, version), source="/sources/market", type=type, subject=SUBJECT, time=now,
             correlation_id=entity_id("market", row), sequence=version, natural_key=row,
         )  # fmt: skip
-        value = schema.encode(sample(schema, **{**PUBLISHED, **content}))
+        # Channels are served by the real time: the last day of publication lies ahead, unless a test says another.
+        given = {**PUBLISHED, "publish_until": UNTIL, **content}
+        value = schema.encode(sample(schema, **given))
         record = Record(PENALTIES, 0, version, int(now.timestamp() * 1000), SUBJECT.encode(), value,
                         to_headers(envelope))  # fmt: skip
         (outputs,) = RoutingStage(two_channels(), catalog(), lambda: now).handle([record])
@@ -191,16 +196,15 @@ def clock_of(outputs: list[Output], receipts: list[Record], channel: str) -> Clo
 
 def test_a_penalty_is_replaced_and_withdrawn_everywhere_with_one_channel_down_half_of_the_time(world: World) -> None:
     world.plans["creditchina"].set(Faults(down=Fault(rate=0.5), lose_receipt=Fault(rate=0.1)))
-    until = date(2027, 3, 1)
-    world.happen("p1", "enforcement.penalty.recorded", 1, penalty_content="罚款一万元", publish_until=until)
+    world.happen("p1", "enforcement.penalty.recorded", 1, penalty_content="罚款一万元")
     world.settle()
-    amended = world.happen("p1", "enforcement.penalty.amended", 2, penalty_content="罚款五千元", publish_until=until)
+    amended = world.happen("p1", "enforcement.penalty.amended", 2, penalty_content="罚款五千元")
     world.settle()
     for channel in CHANNELS:
         status, record = world.public(channel, "p1")
         assert (status, record["sequence"], record["content"]["penalty_content"]) == (200, 2, "罚款五千元")
-        assert record["publish_until"] == "2027-03-01"
-        assert world.page(channel, "p1")[1].count("2027-03-01") >= 1
+        assert record["publish_until"] == UNTIL.isoformat()
+        assert world.page(channel, "p1")[1].count(UNTIL.isoformat()) >= 1
         assert clock_of(amended, world.receipts(), channel).status is Status.MET
     gone = world.happen("p1", "enforcement.penalty.withdrawn", 3, department_name="合作市市场监督管理局")
     world.settle()
@@ -235,6 +239,28 @@ def test_the_end_of_its_term_withdraws_a_record(world: World) -> None:
     for channel in CHANNELS:
         status, problem = world.public(channel, "p2")
         assert (status, problem["reason"]) == (410, "公示期满：行政处罚公示期满，至2026-03-02")
+
+
+def test_what_is_over_stays_withdrawn_whatever_is_amended_or_mended(world: World) -> None:
+    world.happen("p3", "enforcement.penalty.recorded", 1, publish_until=OVER)
+    world.happen("p4", "enforcement.penalty.recorded", 1)
+    world.settle()
+    amended = world.happen("p4", "enforcement.penalty.amended", 2, publish_until=OVER, remark="更正")
+    world.settle()
+    for channel in CHANNELS:
+        assert [world.public(channel, row)[0] for row in ("p3", "p4")] == [410, 410]
+        assert clock_of(amended, world.receipts(), channel).status is Status.MET
+        assert world.reconcile(channel, *WHY, code=0)["reissued"] == 0
+    world.tamper("gsxt", "UPDATE record SET is_public = 1, content = '{}' WHERE correlation_id = ?",
+                 entity_id("market", "p4"))  # fmt: skip
+    assert world.reconcile("gsxt", *WHY, code=1)["reissued"] == 1
+    world.settle()
+    status, problem = world.public("gsxt", "p4")
+    assert (status, problem["reason"]) == (410, f"公示期满：公示期限至{OVER}")
+    world.happen("p4", "enforcement.penalty.amended", 3, publish_until=UNTIL)
+    world.settle()
+    assert [world.public(channel, "p4")[0] for channel in CHANNELS] == [200, 200]
+    assert world.reconcile("gsxt", code=0)["same"] == 1
 
 
 def test_what_differs_is_found_and_mended_on_record(world: World) -> None:

@@ -103,7 +103,7 @@ def moment(day: int, hour: int) -> datetime:
 
 
 def receipt(noun: str, said: str = "recorded") -> dict[str, Any]:
-    return {"channel": "gsxt", "event_type": f"{noun}.{said}"}
+    return {"channel": "gsxt", "event_type": f"{noun}.{said}", "action": "publish"}
 
 
 CASES = [
@@ -305,6 +305,23 @@ def test_a_report_to_the_government_is_no_publication(
         state = clock(rule, [*started, *signals("disclosure.receipt.published", moment(3, 1), **said)])
         met |= {channel} if state.status is Status.MET else set()
     assert met == counting
+
+
+@pytest.mark.parametrize(("rule", "start", "content"), [
+    ("disclose-penalty", "enforcement.penalty.recorded", PENALTY),
+    ("disclose-blacklist-notice", "blacklist.notice.listed", {"is_public": True, "listed_date": MONDAY}),
+])  # fmt: skip
+def test_what_was_over_before_it_was_shown_ends_the_clock_of_its_publication(
+    rule: str, start: str, content: dict[str, Any]
+) -> None:
+    said = receipt(start.rpartition(".")[0])
+    for action, channel, status in (
+        ("publish", "gsxt", Status.MET), ("amend", "gsxt", Status.MET), ("withdraw", "gsxt", Status.RUNNING),
+        ("publish", "website", Status.RUNNING),
+    ):  # fmt: skip
+        of = said | {"action": action, "channel": channel}
+        met = signals("disclosure.receipt.withdrawn", moment(3, 1), **of)
+        assert clock(rule, [*signals(start, **content), *met]).status is status
 
 
 def test_who_leaves_a_list_has_no_term_left() -> None:

@@ -12,6 +12,7 @@ import pytest
 from hub.bus.records import Output
 from hub.clocks.stage import ClocksStage
 from hub.clocks.table import AWAITING_KEPT
+from hub.clocks.wire import StateWriter
 from hub.contracts.cloudevents import from_headers
 from hub.domain.calendar import Calendar, PublishedCalendar
 from hub.domain.clocks import ClockRule, ClockState, Due, Signal, Status, clock_id
@@ -466,3 +467,73 @@ def test_a_term_expires_without_a_breach() -> None:
     # A later date of the same record, entered afterwards, begins a term again.
     works.handle(feed.signal(signal("start", "v2", "2029-10-01", counts_from="2028-09-30")))
     assert works.status(rule.id) is Status.RUNNING
+
+
+TERM = replace(DISCLOSE, id="term", due=Due(3, "years"), on_due="expire", warn=(), until="publish_until")
+
+
+def version(sequence: int, when: str, until: date | None = None) -> Signal:
+    made = signal("start", f"v{sequence}", when, rule=TERM, counts_from="2023-03-01")
+    return made._replace(sequence=sequence, until=until)
+
+
+def ends_of(outputs: list[Output]) -> list[tuple[str, int | None]]:
+    found = [from_headers(output.headers) for output in outputs if output.topic == "clock.terms.v1"]
+    return [(envelope.id, envelope.sequence) for envelope in found]
+
+
+def test_a_later_version_of_what_has_ended_ends_too() -> None:
+    works, feed = Clockwork(rules={TERM.id: TERM}), Feed()
+    works.handle(feed.signal(version(1, "2023-03-01T02:00")))
+    [first] = ends_of(works.tick("2026-03-01T16:01"))
+    assert first[1] == 1 and works.tick("2026-03-02") == []
+    # A slip of the pen is corrected: the same dates, and routing orders it to all channels.
+    works.handle(feed.signal(version(2, "2026-05-01T02:00")))
+    said = works.tick("2026-05-01T02:01")
+    [second] = ends_of(said)
+    assert second[1] == 2 and second[0] != first[0]
+    assert alerts_of(said) == [], "its owner heard of the end before"
+    assert works.status(TERM.id) is Status.EXPIRED
+    works.take_up_again()
+    works.handle(feed.signal(version(2, "2026-05-01T02:00")))
+    assert ends_of(works.tick("2030-01-01")) == [], "a version ends once"
+
+
+def test_a_version_that_is_read_behind_the_end_ends_whenever_it_came_in() -> None:
+    """Routing was behind when the day ended: the version came in before that, and its signal after it."""
+    works, feed = Clockwork(rules={TERM.id: TERM}), Feed()
+    works.handle(feed.signal(version(1, "2023-03-01T02:00")))
+    works.tick("2026-03-01T16:01")
+    works.handle(feed.signal(version(2, "2026-03-01T15:59")))
+    assert [sequence for _, sequence in ends_of(works.tick("2026-03-01T16:05"))] == [2]
+
+
+def test_a_term_that_moves_on_and_back_ends_with_its_last_version() -> None:
+    works, feed = Clockwork(rules={TERM.id: TERM}), Feed()
+    works.handle(feed.signal(version(1, "2023-03-01T02:00")))
+    works.tick("2026-03-01T16:01")
+    works.handle(feed.signal(version(2, "2026-05-01T02:00", until=date(2026, 9, 30))))
+    assert works.tick("2026-05-02") == [] and works.status(TERM.id) is Status.RUNNING
+    works.handle(feed.signal(version(3, "2026-05-03T02:00")))
+    assert [sequence for _, sequence in ends_of(works.tick("2026-05-03T02:01"))] == [3]
+    # What was over when it was entered ends at the first look.
+    works = Clockwork(rules={TERM.id: TERM})
+    works.handle(Feed().signal(version(1, "2026-05-01T02:00", until=date(2024, 1, 1))))
+    said = works.tick("2026-05-01T02:01")
+    assert [sequence for _, sequence in ends_of(said)] == [1]
+    assert [alert["kind"] for alert in alerts_of(said)] == ["expired"]
+
+
+def test_an_end_of_before_it_named_its_version_is_said_once_more() -> None:
+    works, feed = Clockwork(rules={TERM.id: TERM}), Feed()
+    works.handle(feed.signal(version(1, "2023-03-01T02:00")))
+    works.tick("2026-03-01T16:01")
+    [state] = works.stage.states(3).values()
+    former = state._replace(history=tuple(
+        line._replace(sequence=0) if line.kind is None else line for line in state.history
+    ))
+    works.topic.records[-1] = works.topic.records[-1]._replace(value=StateWriter(catalog()).value(former))
+    works.take_up_again()
+    assert works.tick("2026-04-01") == []
+    works.handle(feed.signal(version(2, "2026-05-01T02:00")))
+    assert [sequence for _, sequence in ends_of(works.tick("2026-05-01T02:01"))] == [2]

@@ -58,6 +58,10 @@ def public(name: str, sequence: int | None, **more: Any) -> PublicRecord:
         ([("amend", 2, "published", "G"), ("publish", 1, "unchanged", "G")], True, 2),
         ([("withdraw", 2, "unchanged", None), ("publish", 1, "unchanged", None)], False, 2),
         ([("publish", 1, "refused", None)], False, 0),
+        # Its publication was over before it went out.
+        ([("publish", 1, "withdrawn", None)], False, 1),
+        ([("publish", 1, "published", "G"), ("amend", 2, "withdrawn", None)], False, 2),
+        ([("amend", 2, "withdrawn", None), ("amend", 3, "published", "G")], True, 3),
     ],
 )  # fmt: skip
 def test_the_state_follows_from_orders_and_receipts(

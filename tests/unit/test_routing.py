@@ -342,6 +342,34 @@ def test_the_end_of_a_term_withdraws_what_it_allowed_and_no_other_end_does() -> 
     assert not decision(held)["is_matched"]
 
 
+def ends(record: Record) -> dict[str, date | None]:
+    return {order["channel"]: order["ends_on"] for order in values(handle(record), "disclosure.orders.v1")}
+
+
+def test_an_order_names_the_last_day_of_its_publication() -> None:
+    """Of the channels that the end of the term withdraws it from: a report to the government has no term."""
+    decided = {**PUBLISHED, "decided_date": date(2024, 2, 29)}
+    for type in ("enforcement.penalty.recorded", "enforcement.penalty.amended"):
+        named = ends(event(PENALTIES, type, **decided, publish_until=date(2025, 3, 1)))
+        assert named == {**dict.fromkeys(("gsxt", "creditchina", "website"), date(2025, 3, 1)), "province": None}
+        longest = ends(event(PENALTIES, type, **decided, publish_until=None))
+        assert longest == {**dict.fromkeys(("gsxt", "creditchina", "website"), date(2027, 2, 28)), "province": None}
+    assert set(ends(event(PENALTIES, "enforcement.penalty.withdrawn", **decided)).values()) == {None}
+    # One that is published no more has none either, nor has what no term ends.
+    assert set(ends(event(PENALTIES, "enforcement.penalty.amended", **{**decided, "is_public": False})).values()) == {
+        None
+    }
+    listed = {"listed_date": date(2024, 2, 29), "is_public": True}
+    assert ends(event(NOTICES, "blacklist.notice.listed", **listed, list_kind="serious")) == {
+        "gsxt": date(2027, 2, 28), "province": None,
+    }  # fmt: skip
+    assert ends(event(NOTICES, "blacklist.notice.listed", **listed, list_kind="abnormal"))["gsxt"] is None
+    permit = event("licensing.permits.v1", "licensing.permit.recorded", is_public=True, valid_until=date(2020, 1, 1))
+    assert set(ends(permit).values()) == {None}
+    assert ends(event(PENALTIES, "enforcement.penalty.recorded", **{**decided, "decided_date": date(9999, 1, 1)},
+                      publish_until=None))["gsxt"] is None  # fmt: skip
+
+
 def test_a_notice_names_the_end_of_its_period() -> None:
     listed = event(NOTICES, "blacklist.notice.listed", list_kind="serious", listed_date=date(2026, 9, 15))
     stage = RoutingStage(hub_map(), catalog(), lambda: NOW, calendars=load_calendars(ROOT))

@@ -68,6 +68,21 @@ def test_an_order_that_comes_again_in_another_batch_is_in_one_file(desk: Desk) -
     assert {each.status for each in collect(desk.sink).values()} == {"published"}
 
 
+def test_a_row_without_an_answer_is_taken_back_although_nothing_is_known_to_be_public(desk: Desk) -> None:
+    """Its publication was over before the file was answered, and it comes again as a withdrawal."""
+    for order in (an_order("a"), an_order("a", 1, "withdraw")):
+        send(desk.sink, order)
+        desk.channel.turn()
+        assert order.order_id in collect(desk.sink)
+    amended, over = an_order("a", 2, "amend"), an_order("a", 2, "withdraw")
+    assert send(desk.sink, amended) == [NotYet()]
+    assert send(desk.sink, over) == [NotYet()]
+    for _ in range(2):
+        desk.channel.turn()
+    found = collect(desk.sink)
+    assert (found[amended.order_id].status, found[over.order_id].status) == ("published", "withdrawn")
+
+
 def test_a_kill_between_the_ledger_and_the_file_gives_the_same_file(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

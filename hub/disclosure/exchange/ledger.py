@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS sent (
     status TEXT, reason TEXT, reference TEXT, received_at TEXT
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS sent_by_batch ON sent (batch, place);
+CREATE INDEX IF NOT EXISTS sent_by_record ON sent (correlation_id);
 CREATE INDEX IF NOT EXISTS sent_answered ON sent (status) WHERE status IS NOT NULL;
 CREATE TABLE IF NOT EXISTS doubt (correlation_id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS counter (id INTEGER PRIMARY KEY CHECK (id = 1), number TEXT NOT NULL);
@@ -254,9 +255,11 @@ class Ledger:
 
 
 def _standing(database: sqlite3.Connection, correlation_id: str) -> Standing | None:
+    # What is in a batch without an answer may be public as well.
     row = database.execute(
         "SELECT sequence, is_public, digest, order_id, reference, correlation_id IN (SELECT correlation_id FROM doubt) "
-        "FROM record WHERE correlation_id = ?", (correlation_id,),
+        "OR EXISTS (SELECT 1 FROM sent WHERE correlation_id = ?1 AND status IS NULL AND change != ?2) "
+        "FROM record WHERE correlation_id = ?1", (correlation_id, Change.DELETE),
     ).fetchone()
     return None if row is None else Standing(row[0], bool(row[1]), row[2], row[3], row[4], bool(row[5]))
 
