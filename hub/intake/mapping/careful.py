@@ -134,7 +134,9 @@ class CarefulReader:
         for field, name in self._columns.required:
             if value.get(field) is None and not any(problem.field == field for problem in problems):
                 problems.append(Problem("required", name, field, None, f"“{name}”为空", "此列必须填写"))
-        rules.settle_party(value)
+        if rules.settle_party(value):
+            findings = findings or _Findings([], [])
+            findings.warnings.append(words.party_is_unknown())
         for requirement in mapping.requires:
             if value.get(requirement.field) is None and requirement.when.holds(value):
                 problems.append(

@@ -153,13 +153,15 @@ class EventTypes(_Model):
 class Party(_Model):
     """How ``party_kind`` is known where no column says it.
 
-    ``organisation`` for a code of an organisation, ``household`` for a code that begins with 92
-    (个体工商户), ``unknown`` where there is only a name.
+    ``organisation`` for a code of an organisation or a registration number, ``household`` for a code that
+    begins with 92 (个体工商户). Who has none of them and a personal certificate is a natural person. ``unknown``
+    is for rows with a name alone, and is only for kinds of rows that no person can be in: without it they count as
+    natural persons, with a warning, or as what the register says, where the source asks it.
     """
 
     organisation: str = "02"
     household: str = "04"
-    unknown: str = "02"
+    unknown: str | None = None
 
 
 class Requirement(_Model):

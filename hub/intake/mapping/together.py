@@ -149,9 +149,10 @@ class BatchReader:
             if field not in full:
                 doubtful.update(number for number, value in enumerate(values) if value.get(field) is None)
         if "party_kind" not in full:
-            for value in values:
-                if value.get("party_uscc") is not DOUBT:
-                    self._rules.settle_party(value)
+            settle = self._rules.settle_party
+            doubtful.update(
+                number for number, value in enumerate(values) if number not in doubtful and settle(value)
+            )
         for requirement, condition in self._requires:
             if requirement.field not in full:
                 holds = condition([value.get(requirement.when.field) for value in values])

@@ -25,6 +25,7 @@ class Words:
         self._written = layout.written
         self._sensitive = columns.sensitive
         self._footers = tuple(layout.mapping.footers)
+        self._kind_heading = next((c.heading for c in layout.mapping.columns if c.field == "party_kind"), None)
         self._heading_forms = {index: heading_form(text) for index, text in layout.written.items()}
 
     def heading(self, at: int) -> str | None:
@@ -52,6 +53,16 @@ class Words:
             shorten_personal(fault.problem, 300),
             fault.remedy,
         )
+
+    def party_is_unknown(self) -> Problem:
+        """The warning that a row with a name alone is taken for one about a natural person."""
+        remedy = "是企业或个体工商户的，请填写统一社会信用代码或注册号"
+        if self._kind_heading is not None:
+            remedy += f"，或在“{self._kind_heading}”列写明类别"
+        return Problem(
+            "party-kind", None, "party_kind", None, "没有代码，也没有写明当事人类别，按自然人处理：名称对外公示时隐去",
+            remedy,
+        )  # fmt: skip
 
     def sheet_errors(self, cells: list[str]) -> list[Problem]:
         return [
