@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.domain.characters import mask
+from hub.domain.publicity import NONPUBLIC_REASON, lacks_reason
 from hub.intake.mapping.codes import CheckDigit, is_nothing, read_certificate, read_code
 from hub.intake.mapping.columns import Columns
 from hub.intake.mapping.natives import as_text
@@ -142,6 +143,8 @@ class CarefulReader:
                 problems.append(
                     Problem("required", None, requirement.field, None, requirement.problem, requirement.remedy)
                 )
+        if rules.asks_reason and lacks_reason(value) and NONPUBLIC_REASON not in [each.field for each in problems]:
+            problems.append(words.reason_is_missing())
         if not SHEET_ERRORS.isdisjoint(cells):
             problems.extend(words.sheet_errors(cells))
         if has_formula:

@@ -20,6 +20,8 @@ class Rules:
     def __init__(self, mapping: RowMapping, columns: Columns, *, asks_register: bool) -> None:
         self.mapping = mapping
         self._asks_register = asks_register
+        #: Whether a row may be kept from the public, and has to say why.
+        self.asks_reason = columns.can_be_kept_back
         self.key_fields = mapping.key_fields
         self._late_defaults = columns.late_defaults
         self.key_parts = [(entry,) if isinstance(entry, str) else tuple(entry) for entry in mapping.natural_key]
