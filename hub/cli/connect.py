@@ -18,6 +18,8 @@ from hub.cli.connect_form import form
 from hub.errors import HubError, UsageError
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from hub.intake.engine import Outcome
     from hub.intake.prepared import Reached
     from hub.intake.rows import Portion
@@ -76,31 +78,44 @@ def check(name: Name, as_json: AsJson = False) -> None:
 
 @app.command("schema")
 def schema(
-    connector: Annotated[str, typer.Argument(metavar="CONNECTOR", help="连接器 / connector, or `common`")],
+    connector: Annotated[
+        str, typer.Argument(metavar="CONNECTOR", help="连接器 / connector, `common`, or `mapping` for a mapping file")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """What a file may say to a source or a sink: a table in Markdown, or JSON Schema for a form."""
+    """What a file may say to a source or a sink, or what a mapping may say: tables in Markdown, or JSON Schema for a
+    form. A connector of your own is named as in sources.yaml, and seen from its folder."""
     from hub.disclosure.registry import SINKS, find_sink
+    from hub.intake.mapping.reference import mapping_schema, mapping_tables
     from hub.intake.registry import find_connector
     from hub.intake.settings import settings_schema, settings_table
     from hub.intake.sources import CommonSettings
 
+    if connector == "mapping":
+        typer.echo(_dump(mapping_schema()) if as_json else mapping_tables(), nl=as_json)
+        return
     with _errors():
-        find = find_sink if connector in SINKS else find_connector
-        model = CommonSettings if connector == "common" else find(connector).Settings
+        if connector == "common":
+            model: type[BaseModel] = CommonSettings
+        elif connector in SINKS:
+            model = find_sink(connector).Settings
+        else:
+            model = find_connector(connector, settings_of().sources.parent).Settings
     typer.echo(_dump(settings_schema(model)) if as_json else settings_table(model), nl=as_json)
 
 
 @app.command("new")
 def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="名称 / name, lower case with hyphens")],
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="写到哪里 / where to write it")] = Path(),
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="FOLDER", help="写到哪里 / where to write it; else beside sources.yaml")
+    ] = None,
 ) -> None:
     """Writes a connector to begin with: one Python file, a mapping, a README. See docs/connectors.md."""
     from hub.intake.template import write_template
 
     with _errors():
-        for path in write_template(name, folder):
+        for path in write_template(name, folder or settings_of().sources.parent):
             typer.echo(str(path))
 
 

@@ -20,6 +20,7 @@ from hub.contracts.cloudevents import to_headers
 from hub.contracts.fields import Field
 from hub.domain.events import Envelope, entity_id, event_id, new_traceparent
 from hub.domain.identifiers import subject_key
+from hub.domain.publicity import NONPUBLIC_REASON, PROBLEM, can_be_kept_back, lacks_reason, remedy
 from hub.errors import InputError
 
 SOURCE = "/sources/manual"
@@ -45,12 +46,15 @@ def publish(
         hub_map = wiring.open_map(settings, catalog)
         topic = hub_map.topic_of_event(type)
         schema = catalog.schema(hub_map.topics[topic].schema_ or "")
+        has_reason = can_be_kept_back([field.name for field in schema.fields])
         secret, outputs, ids = wiring.subject_secret(settings), list[Output](), list[str]()
         for number, plain in _read(file):
             value = _typed(plain, schema.fields)
             faults = schema.check(value)
             if faults:
                 raise InputError("\n".join(f"{file}:{number}: {f.field}: {f.problem} ({f.remedy})" for f in faults))
+            if has_reason and lacks_reason(value):
+                raise InputError(f"{file}:{number}: {NONPUBLIC_REASON}: {PROBLEM} ({remedy()})")
             # Of the topic, as intake has it: a penalty and an inspection may share a number.
             key = f"{topic}|{value['record_unique_identity']}"
             subject = subject_key(

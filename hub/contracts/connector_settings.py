@@ -80,7 +80,7 @@ def settings_table(model: type[BaseModel]) -> str:
     for name, field in model.model_fields.items():
         text = " ".join((field.description or "").split())
         title = f"{field.title}: " if field.title else ""
-        lines.append(f"| `{name}` | {default_text(field)} | {title}{text} |")
+        lines.append(f"| `{field.alias or name}` | {default_text(field)} | {title}{text} |")
     return "\n".join(lines) + "\n"
 
 
@@ -91,9 +91,11 @@ def default_text(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
     if default is None or default in ((), [], {}):
         return "none"
+    if isinstance(default, BaseModel):
+        return "that of its parts"
     if isinstance(default, timedelta):
         return f"`{default.total_seconds():g}`"
-    return f"`{default if isinstance(default, str) else json.dumps(default, default=str)}`"
+    return f"`{default if isinstance(default, str) else json.dumps(default, ensure_ascii=False, default=str)}`"
 
 
 def setting(title: str, description: str, default: Any = ..., **limits: Any) -> Any:

@@ -18,7 +18,8 @@ is taken out of every other text.
 
 Where the party is a natural person, ``privacy_natural_person`` takes the
 place of ``privacy``; such a field is part of the view all the same, so that what would be dropped is
-null or hidden. A party of unknown kind counts as a natural person, and so does, for the codes of an
+null or hidden. A party of unknown kind counts as a natural person, and so does one that has a personal certificate
+and no code of an enterprise, whatever it is said to be (``hub.domain.parties``); and, for the codes of an
 enterprise, a code that turns out to be an identity number.
 
 There is one mask a kind, the same in every view: two different masks of one value could be laid
@@ -34,6 +35,7 @@ from typing import Any, Literal
 
 from hub.contracts.codec import Schema
 from hub.contracts.fields import Field, Privacy, parse_fields
+from hub.domain.parties import counts_as_person
 from hub.domain.scrubbing import HIDDEN, LONG_NUMBER, is_identity_number, scrub, strip_identity
 from hub.errors import ContractError
 
@@ -44,8 +46,6 @@ UPLINK = "uplink"
 PARTY_NUMBER = "party_certificate_number"
 Action = Literal["keep", "mask", "drop"]
 
-#: Parties of these kinds (codes party-kind) are no natural persons: 法人, 非法人组织, 个体工商户.
-_ORGANISATIONS = frozenset({"02", "03", "04"})
 #: From this length on an identity number keeps its last four characters: fewer would give away most.
 _SHOWS_TAIL_FROM = 9
 
@@ -165,10 +165,9 @@ class Projection:
         """What the view lets through. ``value`` stays as it is. A key that is absent stays absent."""
         if self.schema is self.source:
             return dict(value)
-        is_person = value.get("party_kind") not in _ORGANISATIONS
         result = {name: value[name] for name in self._plain if name in value}
         secrets: list[tuple[str, str]] = []
-        self._project(value, self._steps, is_person, result, secrets)
+        self._project(value, self._steps, counts_as_person(value), result, secrets)
         if self._keeps_number and PARTY_NUMBER in value:
             # What nobody can be told by else: a code that was given takes its place, unless it is hidden itself.
             result[PARTY_NUMBER] = value[PARTY_NUMBER] if not result.get("party_uscc") else None
@@ -182,7 +181,7 @@ class Projection:
     def clean(self, value: Mapping[str, Any], text: str) -> str:
         """``text``, which somebody wrote about the record, without what the view masks or takes away of it."""
         secrets: list[tuple[str, str]] = []
-        self._project(value, self._steps, value.get("party_kind") not in _ORGANISATIONS, {}, secrets)
+        self._project(value, self._steps, counts_as_person(value), {}, secrets)
         return scrub(text, sorted(secrets, key=lambda secret: -len(secret[0])))
 
     def encode(self, value: Mapping[str, Any]) -> bytes:

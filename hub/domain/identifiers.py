@@ -305,7 +305,7 @@ def subject_key(
         text = _code_or_empty(given)
         if not text:
             continue
-        if _is_personal_number(text):
+        if _is_personal(text):
             certificate_number = certificate_number or text
             continue
         # A USCC column that holds a remark ("办理中") must not make one subject of many enterprises.
@@ -330,7 +330,12 @@ def _code_or_empty(code: str | None) -> str:
     return "" if text in _PLACEHOLDERS else text
 
 
-def _is_personal_number(text: str) -> bool:
+def is_personal_number(code: str) -> bool:
+    """Whether a code, as it was written, has the form of an ID card number and none of an enterprise's."""
+    return _is_personal(normalise(code))
+
+
+def _is_personal(text: str) -> bool:
     if len(text) == 18:
         return _ID_FORM.fullmatch(text) is not None and _judge_18(text, text).kind == "id-card"
     return _OLD_ID_FORM.fullmatch(text) is not None and not is_registration_number(text)

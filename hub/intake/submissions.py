@@ -19,6 +19,7 @@ from hub.domain.characters import mask_personal
 from hub.domain.identifiers import Judgement, judge
 from hub.domain.plain import whole_millis
 from hub.domain.problem import Fault, ProblemError, fault
+from hub.domain.publicity import NONPUBLIC_REASON, PROBLEM, can_be_kept_back, lacks_reason, remedy
 from hub.intake.http_sources import HttpSource
 from hub.intake.rows import Place, Problem, Row
 from hub.intake.versions import source_uri
@@ -58,6 +59,10 @@ class Receiver:
     ) -> None:
         self._source, self._topics = source, topics
         self._schemas: dict[str, Schema] = {topic: catalog.schema(name) for topic, name in schemas.items()}
+        #: Topics whose records may be kept from the public, with a reason.
+        self._kept_back = frozenset(
+            topic for topic, schema in self._schemas.items() if can_be_kept_back([each.name for each in schema.fields])
+        )
         self.uri = source_uri(source.name)
 
     def read(self, event: Incoming, allowed: frozenset[str]) -> Submission:
@@ -84,6 +89,8 @@ class Receiver:
         self._fill(value, natural_key, faults)
         warnings, unread = self._judge_codes(value, faults)
         faults += [_pointed(each) for each in schema.check(value)]
+        if topic in self._kept_back and lacks_reason(value):
+            faults.append(fault(("data", NONPUBLIC_REASON), f"{PROBLEM}；{remedy()}"))
         faults += _too_many(value)
         if faults:
             raise invalid(faults[:100])

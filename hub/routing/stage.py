@@ -20,6 +20,7 @@ from hub.contracts.codec import Schema
 from hub.contracts.map import HubMap
 from hub.domain.calendar import Calendar
 from hub.domain.events import output_id
+from hub.domain.publicity import IS_PUBLIC, NONPUBLIC_REASON
 from hub.domain.recall import Holder, Holding, NoticeAction, after, is_recallable, routed_before
 from hub.domain.routing import Decision, Match, RuleTable
 from hub.errors import ContractError, PoisonError
@@ -28,8 +29,6 @@ from hub.routing.holdings import EVENT_TYPE, HoldingTable, key_of
 from hub.routing.outputs import ClockFields, Input, Now, OutputBuilder
 from hub.routing.terms import PublicationTerms
 
-#: Fields by which a department keeps a record from the public, and says why.
-IS_PUBLIC, NONPUBLIC_REASON = "is_public", "nonpublic_reason"
 #: Of a decision's reason; as long as a schema lets it be.
 MAX_REASON = 500
 

@@ -212,8 +212,8 @@ class TemplateHarness(_Spooled):
     def put(self, rows: Sequence[Mapping[str, Any]]) -> None:
         url = f"sqlite:///{self.folder}/register.db"
         execute(url, "DROP TABLE IF EXISTS jcjg",
-                "CREATE TABLE jcjg (bh TEXT, qymc TEXT, tyshxydm TEXT, jcsx TEXT, jcry TEXT, jcrq TEXT, jcjg TEXT, "
-                "sfgs TEXT, bz TEXT)")  # fmt: skip
+                "CREATE TABLE jcjg (bh TEXT, qymc TEXT, dsrlb TEXT, tyshxydm TEXT, zjhm TEXT, jcsx TEXT, jcry TEXT, "
+                "jcrq TEXT, jcjg TEXT, sfgs TEXT, bgsly TEXT, bz TEXT)")  # fmt: skip
         insert(url, "jcjg", [
             {"bh": f"JC{row['number']:06d}", "qymc": row.get("party", "合作市雪域牦牛乳业有限责任公司"),
              "tyshxydm": "91623000739699913A", "jcsx": "年报公示信息检查", "jcry": "才让卓玛、王实验",

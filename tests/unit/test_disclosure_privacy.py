@@ -27,6 +27,7 @@ from hub.disclosure.orders import ORDERS_TOPIC, OrderReader, Read, check_disclos
 from hub.disclosure.receipts import ReceiptWriter
 from hub.disclosure.registry import SINKS
 from hub.disclosure.sink import Receipt
+from hub.domain.parties import counts_as_person
 from hub.errors import ContractError
 from hub.routing.stage import RoutingStage
 from tests.contract.sinks import HARNESSES, Harness, UplinkHarness
@@ -125,7 +126,7 @@ def looked_at(
     folders: pytest.TempPathFactory, harnesses: Sequence[type[Harness]],
 ) -> None:
     """Nothing that must not leave is in what leaves by these sinks."""
-    hidden = set(what_is_hidden(marks, "public", value["party_kind"] == "01"))
+    hidden = set(what_is_hidden(marks, "public", counts_as_person(value)))
     forms = {"******", *(mask(field.mask or "hide", text) for text, field in marks.items())}
     orders = [read for read in orders_of(wide_map, name, value) if read.order.channel in PUBLIC]
     for made in harnesses:
@@ -206,7 +207,7 @@ def test_to_the_province_goes_the_number_of_the_party_and_no_other(
     given_number = value[PARTY_NUMBER]
     marked(schema.fields, value, marks, [0])
     value[PARTY_NUMBER] = given_number
-    hidden = set(what_is_hidden(marks, "uplink", value["party_kind"] == "01"))
+    hidden = set(what_is_hidden(marks, "uplink", counts_as_person(value)))
     (read,) = [each for each in orders_of(wide_map, name, value) if each.order.channel == PROVINCE]
     content = dict(read.order.content)
     has_code = value["party_kind"] == "02" and value["party_uscc"] == "91623000739699913A"

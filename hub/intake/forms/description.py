@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from hub.contracts.codec import Schema
 from hub.contracts.codes import CodeList
 from hub.contracts.fields import Field
+from hub.domain.publicity import NONPUBLIC_REASON
 
 #: What the hub knows of every record that a source hands in: nobody is asked for it.
 GIVEN = ("record_unique_identity", "department_code", "department_name")
@@ -146,6 +147,8 @@ def _help(field: Field, kind: Kind, known: CodeList | None, max_length: int | No
         hints.append(f"{'每项' if field.is_array else ''}不超过 {max_length} 个字符")
     if is_own:
         hints.append("不填则为本部门所在地区")
+    if field.name == NONPUBLIC_REASON:
+        hints.append("不予公开时必填")
     if field.privacy == "sensitive":
         hints.append("敏感个人信息，不对外公开")
     return "；".join(hints)

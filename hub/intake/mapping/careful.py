@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.domain.characters import mask
+from hub.domain.publicity import NONPUBLIC_REASON, lacks_reason
 from hub.intake.mapping.codes import CheckDigit, is_nothing, read_certificate, read_code
 from hub.intake.mapping.columns import Columns
 from hub.intake.mapping.natives import as_text
@@ -134,12 +135,16 @@ class CarefulReader:
         for field, name in self._columns.required:
             if value.get(field) is None and not any(problem.field == field for problem in problems):
                 problems.append(Problem("required", name, field, None, f"“{name}”为空", "此列必须填写"))
-        rules.settle_party(value)
+        if rules.settle_party(value):
+            findings = findings or _Findings([], [])
+            findings.warnings.append(words.party_is_unknown())
         for requirement in mapping.requires:
             if value.get(requirement.field) is None and requirement.when.holds(value):
                 problems.append(
                     Problem("required", None, requirement.field, None, requirement.problem, requirement.remedy)
                 )
+        if rules.asks_reason and lacks_reason(value) and NONPUBLIC_REASON not in [each.field for each in problems]:
+            problems.append(words.reason_is_missing())
         if not SHEET_ERRORS.isdisjoint(cells):
             problems.extend(words.sheet_errors(cells))
         if has_formula:

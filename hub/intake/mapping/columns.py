@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from hub.domain.publicity import can_be_kept_back
 from hub.errors import ContractError
 from hub.intake.column import Whole
 from hub.intake.mapping.group import CompiledGroup
@@ -79,7 +80,8 @@ class Columns:
     """Plans for the row path: ``cells`` are read by plain parsers, ``codes`` and ``groups`` behind
     them, ``late_defaults`` (field, other field) then fill what is still empty; ``required`` are
     (field, heading). ``base`` is what a row starts with. Values of ``sensitive`` columns (headings as
-    written) are never repeated in words.
+    written) are never repeated in words. ``can_be_kept_back`` says whether the schema's records may be kept from the
+    public with a reason.
 
     :raises ContractError: when the mapping names what schema or code lists do not have.
     """
@@ -89,6 +91,7 @@ class Columns:
         self._context = context
         check_mapping(mapping, context)
         self._rules = context.fields(mapping.schema_name)
+        self.can_be_kept_back = can_be_kept_back(self._rules)
         self._written = layout.written
         self._is_1904 = layout.is_1904
         self.cells: list[Cell] = []

@@ -32,79 +32,83 @@ ParserName = Literal[
 ]
 EventType = Annotated[str, StringConstraints(pattern=r"^[a-z-]+\.[a-z-]+\.[a-z-]+$")]
 _SEPARATORS = "、；;,，"
+_CODE_LIST = "Name of the code list, where the field itself has none."
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _says(description: str, default: Any = ..., **more: Any) -> Any:
+    """A field with what the documents say of it."""
+    return Field(default, description=description, **more)
+
+
 class Also(_Model):
     """A second field that the same cell fills, e.g. the code of a reason beside its text."""
 
-    field: str
-    parser: ParserName
-    codes: dict[str, str] = {}
-    code_list: str | None = None
+    field: str = _says("Field of the schema.")
+    parser: ParserName = _says("How the cell is read for it.")
+    codes: dict[str, str] = _says("As of a column.", {})
+    code_list: str | None = _says(_CODE_LIST, None)
 
 
 class Column(_Model):
-    """One heading. ``aliases`` are other spellings of it; ``readings`` other headings that are read
-    differently, e.g. the same amount in 元.
+    """One heading and the field that it fills."""
 
-    ``codes`` adds texts of the department's own to the schema's code list (text -> code).
-    ``code_list`` names the list where the field itself has none. ``beside`` is the field for the
-    other kind of number of ``uscc-or-registration``. ``required`` cells must be
-    filled, and the heading be there, unless a default stands in. ``certificate_kind`` is the field that says
-    what kind of certificate a number belongs to. ``default`` stands in for an empty cell;
-    ``$department_name``, ``$department_code`` and ``$region_code`` are those of the source.
-    ``default_field`` takes another field's value instead.
-    """
-
-    heading: str
-    field: str
-    parser: ParserName = "text"
-    aliases: list[str] = []
-    readings: dict[str, ParserName] = {}
-    required: bool = False
-    default: Any = None
-    default_field: str | None = None
-    codes: dict[str, str] = {}
-    code_list: str | None = None
-    separators: str = _SEPARATORS
-    beside: str | None = None
-    certificate_kind: str | None = None
-    also: list[Also] = []
+    heading: str = _says("The heading; of a table the column's name, of JSON a dotted path.")
+    field: str = _says("Field of the schema.")
+    parser: ParserName = _says("How the cell is read.", "text")
+    aliases: list[str] = _says("Other spellings of the heading.", [])
+    readings: dict[str, ParserName] = _says(
+        "Other headings that are read differently, with their parsers, e.g. the same amount in 元.", {}
+    )
+    required: bool = _says(
+        "Whether the cell must be filled, and the heading be there, unless a default stands in.", False
+    )
+    default: Any = _says(
+        "Stands in for an empty cell; `$department_name`, `$department_code` and `$region_code` are the source's.", None
+    )
+    default_field: str | None = _says("Takes another field's value instead.", None)
+    codes: dict[str, str] = _says("Texts of the department's own beside the code list's, each with its code.", {})
+    code_list: str | None = _says(_CODE_LIST, None)
+    separators: str = _says("What may stand between several values.", _SEPARATORS)
+    beside: str | None = _says("Field for the other kind of number of `uscc-or-registration`.", None)
+    certificate_kind: str | None = _says(
+        "Of a `certificate`: the field that says what kind it is; a number of an ID card fills it where it is empty.",
+        None,
+    )
+    also: list[Also] = _says("Further fields that the same cell fills.", [])
 
 
 class Member(_Model):
-    """One column of a group; ``certificate`` checks the check digit of ID card numbers."""
+    """One column of a group."""
 
-    heading: str
-    parser: Literal["text", "number", "certificate"] = "text"
-    aliases: list[str] = []
+    heading: str = _says("The heading.")
+    parser: Literal["text", "number", "certificate"] = _says(
+        "`text`, `number` or `certificate`, which looks at the check character of ID card numbers.", "text"
+    )
+    aliases: list[str] = _says("Other spellings of the heading.", [])
 
 
 class Group(_Model):
-    """Columns that hold several things each, pair by pair: names in one, numbers in another.
+    """Columns that hold several things each, pair by pair: names in one, numbers in another. They become an array of
+    records. The first member leads: every other must be empty or have as many parts."""
 
-    The result is an array of records. The first member leads: every other must be empty or have
-    as many parts. ``constants`` are added to each record that has a value for ``when``.
-    """
-
-    field: str
-    members: Annotated[dict[str, Member], Field(min_length=1)]
-    separators: str = _SEPARATORS
-    required: bool = False
-    constants: dict[str, str] = {}
-    constants_with: str | None = None
+    field: str = _says("The field of the schema, an array of records.")
+    members: Annotated[dict[str, Member], Field(min_length=1)] = _says("Field of a record: its column.")
+    separators: str = _says("What may stand between the parts.", _SEPARATORS)
+    required: bool = _says("Whether the first member must be filled.", False)
+    constants: dict[str, str] = _says("What every record gets besides.", {})
+    constants_with: str | None = _says("The member without whose value a record gets no constants.", None)
 
 
 class When(_Model):
-    """A condition on one field: it exists (is filled) or not, or is one of some values."""
+    """A condition on one field: `exists` or `values`, one of the two."""
 
-    field: str
-    exists: bool | None = None
-    values: list[Any] | None = None
+    field: str = _says("Field of the schema.")
+    exists: bool | None = _says("Whether it is filled.", None)
+    values: list[Any] | None = _says("What it is one of.", None)
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> When:
@@ -121,84 +125,91 @@ class When(_Model):
 
 
 class State(_Model):
-    """A state of the row and the event type that enters it; the first whose condition holds counts."""
+    """A state of the row; of several the first whose condition holds."""
 
-    type: EventType
-    when: When
+    type: EventType = _says("Type of the event that enters it.")
+    when: When = _says("The condition.")
 
 
 class Removal(_Model):
-    """What a row becomes that its system has no more: an event of this type with the row's last content.
+    """What a row becomes that its system has no more: an event with the row's last content."""
 
-    ``set`` fills fields of that event, e.g. the reason; ``$read_date`` is the day on which it was missed.
-    """
-
-    type: EventType
-    set: dict[str, Any] = {}
+    type: EventType = _says("Type of the event.")
+    set: dict[str, Any] = _says(
+        "Fields of that event, e.g. the reason; `$read_date` is the day on which the row was missed.", {}
+    )
 
 
 class EventTypes(_Model):
-    """``initial`` is the state of a row for which no other holds; ``changed`` a change within a state.
+    """Which events rows become."""
 
-    ``changed`` ends in ``.amended``: by that the index, rebuilt from the topics, tells it from a state.
-    ``removed`` is for sources that can tell that a row is gone (a whole table, an outbox).
-    """
-
-    initial: EventType
-    changed: Annotated[str, StringConstraints(pattern=r"^[a-z-]+\.[a-z-]+\.amended$")]
-    states: list[State] = []
-    removed: Removal | None = None
+    initial: EventType = _says("The state of a row for which no other holds.")
+    # By its end the index, rebuilt from the topics, tells it from a state.
+    changed: Annotated[str, StringConstraints(pattern=r"^[a-z-]+\.[a-z-]+\.amended$")] = _says(
+        "A change within a state; ends in `.amended`."
+    )
+    states: list[State] = _says("Other states, each with its condition.", [])
+    removed: Removal | None = _says(
+        "What a row becomes that is gone; needed where a source tells it (a whole table, an outbox).", None
+    )
 
 
 class Party(_Model):
-    """How ``party_kind`` is known where no column says it.
+    """How `party_kind` is known where no column says it. Who has neither code nor registration number, but a personal
+    certificate, is a natural person (`01`)."""
 
-    ``organisation`` for a code of an organisation, ``household`` for a code that begins with 92
-    (个体工商户), ``unknown`` where there is only a name.
-    """
-
-    organisation: str = "02"
-    household: str = "04"
-    unknown: str = "02"
+    organisation: str = _says("For a unified social credit code or a registration number.", "02")
+    household: str = _says("For a code that begins with 92 (个体工商户).", "04")
+    unknown: str | None = _says(
+        "For a name alone, where no natural person can stand in such rows. Without it they count as natural persons, "
+        "with a warning, or, where the source asks the register, as what that says.",
+        None,
+    )
 
 
 class Requirement(_Model):
-    """A field that must be filled under a condition, with the words that say so."""
+    """A field that must be filled under a condition. That a record which is kept from the public gives a reason needs
+    none: it is asked of every row."""
 
-    field: str
-    when: When
-    problem: str
-    remedy: str
+    field: str = _says("Field of the schema.")
+    when: When = _says("The condition.")
+    problem: str = _says("What is wrong, in the clerk's words.")
+    remedy: str = _says("What would be right.")
 
 
 class RowMapping(_Model):
-    """One kind of row, whole. ``natural_key`` lists fields; the first alternative that is filled
-    counts where an entry is a list."""
+    """One kind of row, whole."""
 
-    kind: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-    title: str
-    schema_name: Annotated[str, Field(alias="schema")]
-    topic: str
-    natural_key: Annotated[list[str | list[str]], Field(min_length=1)]
-    columns: Annotated[list[Column], Field(min_length=1)]
-    groups: list[Group] = []
-    constants: dict[str, Any] = {}
-    events: EventTypes
-    party: Party = Party()
-    requires: list[Requirement] = []
-    #: Rows of few cells that begin with one of these are the end of a printed form, not data.
-    footers: list[str] = [
-        "合计",
-        "总计",
-        "小计",
-        "填表人",
-        "制表人",
-        "填报人",
-        "审核人",
-        "备注：",
-        "注：",
-        "说明：",
-    ]
+    kind: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")] = _says(
+        "Its name: lower case with hyphens."
+    )
+    title: str = _says("What people call it.")
+    schema_name: str = _says("Name of the schema, as `hub schemas list` has it.", alias="schema")
+    topic: str = _says("Topic of its events, one of the map's.")
+    natural_key: Annotated[list[str | list[str]], Field(min_length=1)] = _says(
+        "Fields by which a row is known for ever; of a list among them the first that is filled."
+    )
+    columns: Annotated[list[Column], Field(min_length=1)] = _says("Headings and their fields.")
+    groups: list[Group] = _says("Columns that hold several things each.", [])
+    constants: dict[str, Any] = _says("Fields that are the same in every row; `$department_name` and the like too.", {})
+    events: EventTypes = _says("Which events rows become.")
+    party: Party = _says("How the kind of party is known where no column says it.", Party())
+    requires: list[Requirement] = _says("Fields that must be filled under a condition.", [])
+    footers: list[str] = _says(
+        "Rows of few cells that begin with one of these are the end of a printed form, not data.",
+        [
+            "合计",
+            "总计",
+            "小计",
+            "填表人",
+            "制表人",
+            "填报人",
+            "审核人",
+            "备注：",
+            "注：",
+            "说明：",
+        ],
+    )
 
     @model_validator(mode="after")
     def _fits_together(self) -> RowMapping:

@@ -39,12 +39,13 @@ class RowReader:
     def __init__(self, layout: Layout, context: SourceContext) -> None:
         columns = Columns(layout, context)
         self._check_digit = context.config.check_digit
-        self._rules = Rules(layout.mapping, columns)
+        asks_register = context.config.identity == "register"
+        self._rules = Rules(layout.mapping, columns, asks_register=asks_register)
         self._width = max(layout.columns.values(), default=0) + 1
         self._together = BatchReader(columns, self._rules, self._check_digit)
         self._careful = CarefulReader(
             columns, self._rules, Words(layout, columns), self._width, self._check_digit,
-            asks_register=context.config.identity == "register",
+            asks_register=asks_register,
         )  # fmt: skip
         self._base = columns.base
         key_fields = layout.mapping.key_fields

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from hub.domain.parties import NATURAL_PERSON, is_personal_certificate
 from hub.intake.mapping.columns import Columns
 from hub.intake.mapping.model import RowMapping
 
@@ -14,10 +15,13 @@ IDENTITY_LENGTH = 100
 
 
 class Rules:
-    """Of one mapping; ``value`` are a row's fields throughout."""
+    """Of one mapping; ``value`` are a row's fields throughout. ``asks_register`` is the source's."""
 
-    def __init__(self, mapping: RowMapping, columns: Columns) -> None:
+    def __init__(self, mapping: RowMapping, columns: Columns, *, asks_register: bool) -> None:
         self.mapping = mapping
+        self._asks_register = asks_register
+        #: Whether a row may be kept from the public, and has to say why.
+        self.asks_reason = columns.can_be_kept_back
         self.key_fields = mapping.key_fields
         self._late_defaults = columns.late_defaults
         self.key_parts = [(entry,) if isinstance(entry, str) else tuple(entry) for entry in mapping.natural_key]
@@ -28,17 +32,33 @@ class Rules:
             if value.get(field) is None and other in value:
                 value[field] = value[other]
 
-    def settle_party(self, value: dict[str, Any]) -> None:
-        """What kind of party it is, where no column says it."""
-        if value["party_kind"] is None:
-            value["party_kind"] = self.kinds_of_parties([value.get("party_uscc") or ""])[0]
+    def settle_party(self, value: dict[str, Any]) -> bool:
+        """What kind of party it is, where no column says it. True where that is not known and only safe, which its
+        sender is to be told."""
+        if value["party_kind"] is not None:
+            return False
+        party, code = self.mapping.party, value.get("party_uscc")
+        is_guess = False
+        if code:
+            (kind,) = self.kinds_of_parties([code])
+        elif value.get("party_registration_number"):
+            kind = party.organisation
+        elif is_personal_certificate(value.get("party_certificate_kind"), value.get("party_certificate_number")):
+            kind = NATURAL_PERSON
+        elif party.unknown is not None:
+            kind = party.unknown
+        elif self._asks_register:
+            # Nothing is told of it before the register or a person has said which enterprise it is.
+            kind = party.organisation
+        else:
+            kind, is_guess = NATURAL_PERSON, True
+        value["party_kind"] = kind
+        return is_guess
 
     def kinds_of_parties(self, codes: Sequence[str]) -> list[str]:
-        """What kind of party each code says; an empty one says nothing."""
+        """What kind of party each unified social credit code says."""
         party = self.mapping.party
-        return [
-            party.household if code[:2] == "92" else party.organisation if code else party.unknown for code in codes
-        ]
+        return [party.household if code[:2] == "92" else party.organisation for code in codes]
 
     def state_type(self, value: dict[str, Any]) -> str:
         """The event type of the row's state."""

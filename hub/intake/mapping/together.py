@@ -11,6 +11,7 @@ from functools import partial
 from itertools import repeat
 from typing import Any, TypeGuard
 
+from hub.domain.publicity import IS_PUBLIC, NONPUBLIC_REASON, lacks_reason
 from hub.intake.column import DOUBT, Column
 from hub.intake.mapping.codes import CheckDigit, is_nothing, read_certificate, read_code
 from hub.intake.mapping.columns import Cell, Code, Columns
@@ -149,9 +150,14 @@ class BatchReader:
             if field not in full:
                 doubtful.update(number for number, value in enumerate(values) if value.get(field) is None)
         if "party_kind" not in full:
-            for value in values:
-                if value.get("party_uscc") is not DOUBT:
-                    self._rules.settle_party(value)
+            settle = self._rules.settle_party
+            doubtful.update(
+                number for number, value in enumerate(values) if number not in doubtful and settle(value)
+            )
+        if self._rules.asks_reason and NONPUBLIC_REASON not in full:
+            doubtful.update(
+                number for number, value in enumerate(values) if value.get(IS_PUBLIC) is False and lacks_reason(value)
+            )
         for requirement, condition in self._requires:
             if requirement.field not in full:
                 holds = condition([value.get(requirement.when.field) for value in values])

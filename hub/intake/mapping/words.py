@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hub.domain.characters import mask, shorten_personal
+from hub.domain.publicity import NONPUBLIC_REASON, PROBLEM, remedy
 from hub.intake.mapping.columns import Columns
 from hub.intake.mapping.layout import Layout, heading_form
 from hub.intake.mapping.natives import as_text
@@ -25,6 +26,8 @@ class Words:
         self._written = layout.written
         self._sensitive = columns.sensitive
         self._footers = tuple(layout.mapping.footers)
+        headings = {column.field: column.heading for column in layout.mapping.columns}
+        self._kind_heading, self._reason_heading = headings.get("party_kind"), headings.get(NONPUBLIC_REASON)
         self._heading_forms = {index: heading_form(text) for index, text in layout.written.items()}
 
     def heading(self, at: int) -> str | None:
@@ -52,6 +55,20 @@ class Words:
             shorten_personal(fault.problem, 300),
             fault.remedy,
         )
+
+    def party_is_unknown(self) -> Problem:
+        """The warning that a row with a name alone is taken for one about a natural person."""
+        what = "是企业或个体工商户的，请填写统一社会信用代码或注册号"
+        if self._kind_heading is not None:
+            what += f"，或在“{self._kind_heading}”列写明类别"
+        return Problem(
+            "party-kind", None, "party_kind", None, "没有代码，也没有写明当事人类别，按自然人处理：名称对外公示时隐去",
+            what,
+        )  # fmt: skip
+
+    def reason_is_missing(self) -> Problem:
+        """The problem that a row is kept from the public without a reason."""
+        return Problem("required", None, NONPUBLIC_REASON, None, PROBLEM, remedy(self._reason_heading))
 
     def sheet_errors(self, cells: list[str]) -> list[Problem]:
         return [

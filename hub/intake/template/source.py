@@ -11,7 +11,7 @@ from hub.intake import SourcePath, setting
 from hub.intake.spool import TableSettings, TableSource
 
 #: The columns that are read; mapping.yaml says what each of them is.
-COLUMNS = ["bh", "qymc", "tyshxydm", "jcsx", "jcry", "jcrq", "jcjg", "sfgs", "bz"]
+COLUMNS = ["bh", "qymc", "dsrlb", "tyshxydm", "zjhm", "jcsx", "jcry", "jcrq", "jcjg", "sfgs", "bgsly", "bz"]
 
 
 class RegisterSettings(TableSettings):
