@@ -9,13 +9,14 @@ from typing import Any
 
 from hub.bus.publisher import KafkaPublisher
 from hub.bus.reader import read_topics
+from hub.domain.facts import FactRule
 from hub.intake import Counts, SourceConfig
-from hub.intake.build import build_intake
+from hub.intake.build import open_session
 from hub.intake.engine import Outcome
 from hub.intake.identity.desk import IdentityDesk
 from hub.intake.identity.load import load_register
 from hub.intake.identity.waits import Decision, Wait
-from hub.intake.session import IntakeSession
+from hub.intake.session import IntakeSession, Means
 from hub.intake.versions import utc_now
 from tests.support_intake import INSPECTION, catalog, config, csv_bytes, inspection
 
@@ -44,7 +45,8 @@ class IdentityHub:
     def __init__(self, bootstrap: str, redis_url: str, base: Path) -> None:
         self.bootstrap, self.redis_url = bootstrap, redis_url
         self.folder, self.data = base / "in", base / "data"
-        self.folder.mkdir()
+        self.folder.mkdir(parents=True)
+        self.facts: dict[str, FactRule] = {}
         self.source = f"hezuo-{uuid.uuid4().hex[:8]}"
         self.publisher = KafkaPublisher(bootstrap, client_id="test")
         self.desk = IdentityDesk(bootstrap, catalog(), self.publisher, utc_now)
@@ -54,7 +56,8 @@ class IdentityHub:
         return config(self.folder, name=self.source, identity="register", errors="csv", mappings=["inspection-results"])
 
     def session(self) -> IntakeSession:
-        return build_intake(self.config(), catalog(), self.bootstrap, self.redis_url, self.data, SECRET)
+        means = Means(catalog(), self.bootstrap, self.redis_url, self.data, SECRET, facts=self.facts)
+        return open_session(self.config(), means)
 
     def run(self) -> Counts:
         with self.session() as session:

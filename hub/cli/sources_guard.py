@@ -14,7 +14,7 @@ from hub import wiring
 from hub.cli.common import AsJson, Data, errors_as_sentences, print_json, settings_of
 from hub.domain.plain import instant_text
 from hub.errors import UsageError
-from hub.intake.facts.turn import read_witnesses
+from hub.intake.facts.testimony import read_witnesses
 from hub.intake.guards.log import ManifestTaken
 from hub.intake.guards.watch import SourcesWatch
 

@@ -26,6 +26,8 @@ WAYS: tuple[Way, ...] = get_args(Way)
 _plain, _normal = lru_cache(maxsize=1 << 14)(plain), lru_cache(maxsize=1 << 14)(normalise_name)
 #: Name under which the state of a row is compared beside its fields.
 STATE = "state"
+#: Name under which it stands that the second is a record of its own, which had said another fact before.
+RECORD = "record"
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,8 @@ from hub.intake.answers_kept import Answer, Asked, KeptAnswers
 from hub.intake.catch_up import Window, catch_up, is_as_left, take_over
 from hub.intake.desk_round import Result, Round
 from hub.intake.facts.book import FactBook
-from hub.intake.facts.turn import WITNESSES_TOPIC, FactDesk, Turn
+from hub.intake.facts.testimony import WITNESSES_TOPIC
+from hub.intake.facts.turn import FactDesk, Turn
 from hub.intake.identity.identities import Identities
 from hub.intake.identity.register_log import RegisterFeed
 from hub.intake.identity.waits import WAITS_TOPIC
@@ -226,7 +227,8 @@ class SourceDesk:
             ledger = Ledger(self._index, None, Window({}, {}))
             feed = means.register or RegisterFeed(means.bootstrap, means.catalog)
             self._identities = Identities(
-                self._source, means.catalog, means.bootstrap, feed, self._writer, ledger, means.publisher
+                self._source, means.catalog, means.bootstrap, feed, self._writer, ledger, means.publisher,
+                self._facts,
             )
         return self._identities
 
@@ -253,7 +255,9 @@ class SourceDesk:
         keyed = [[self._writer.identify(each.row) for each in job.submissions] for job in todo]
         keys = list(dict.fromkeys(item.key for items in keyed for item in items))
         known = {key: row for key, row in zip(keys, self._index.lookup(keys), strict=True) if row is not None}
-        turn = self._facts.turn([item for items in keyed for item in items]) if self._facts is not None else None
+        turn = None
+        if self._facts is not None:
+            turn = self._facts.turn([item for items in keyed for item in items], known)
         round_ = Round(self._writer, known, turn, self._identities.gate if self._identities is not None else None)
         failure, offsets = None, None
         try:

@@ -9,6 +9,7 @@ from hub.bus.records import Output, header
 from hub.domain.events import event_id
 from hub.domain.problem import Fault, ProblemError, fault
 from hub.errors import ContractError, InputError
+from hub.intake.facts.again import Again
 from hub.intake.facts.turn import Judged, Turn
 from hub.intake.identity.gate import IdentityGate, Uncertain
 from hub.intake.rows import RowFault
@@ -54,6 +55,7 @@ class Round:
         self, writer: EventWriter, known: dict[bytes, SeenRow], turn: Turn | None, gate: IdentityGate | None
     ) -> None:
         self._writer, self._known, self._turn, self._gate = writer, known, turn, gate
+        self._again = Again(writer, gate)
         self.rows: dict[bytes, SeenRow] = {}
         self.outputs: list[Output] = []
 
@@ -70,6 +72,8 @@ class Round:
         digest = self._writer.identify(row._replace(value={**row.value, "\x00state": row.state_type})).digest
         item = Identified(row, item.natural, item.key, digest)
         is_repeat = last is not None and last.digest == digest
+        if is_repeat and last is not None and self._turn is not None:
+            is_repeat = not self._again.is_left(item, last, self._turn)
         before = published(last)
         version = last.version if last is not None and is_repeat else (before.version if before else 0) + 1
         if submission.sequence not in (None, version):
@@ -125,8 +129,8 @@ class Round:
         identity = self._identity(item)
         owner = None
         if self._turn is not None and not isinstance(identity, RowFault | Uncertain):
-            output, _ = self._writer.event(item, published(last), utc_now(), identity)
-            owner = self._turn.witnessed(item, output)
+            fact = self._turn.fact(item, *self._writer.address(item.row, identity))
+            owner = self._turn.witnessed(fact) if fact is not None else None
         return Taken(
             "repeated", None, last.version, state="witness", witness_of=owner.event_id if owner is not None else None
         )

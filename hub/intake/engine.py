@@ -233,7 +233,7 @@ class _Reading:
     def _take(self, prepared: Prepared) -> None:
         made = Made(self._intake.ledger.known(prepared.keys))
         if self._spell is not None and prepared.early is not None:
-            made.turn = self._spell.batch(prepared.early)
+            made.turn = self._spell.batch(prepared.early, made.known)
         self._taker.take(prepared, made, utc_now())
         self.counts.read, self.counts.skipped = prepared.reached.rows_read, prepared.reached.skipped
         if made.turn is not None:

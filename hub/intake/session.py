@@ -20,7 +20,8 @@ from hub.intake.beside.readers import Beside, Readers
 from hub.intake.catch_up import catch_up
 from hub.intake.engine import Intake, Outcome, Progress
 from hub.intake.facts.book import FactBook
-from hub.intake.facts.turn import WITNESSES_TOPIC, FactDesk
+from hub.intake.facts.testimony import WITNESSES_TOPIC
+from hub.intake.facts.turn import FactDesk
 from hub.intake.guards.pulse import Pulse
 from hub.intake.identity.identities import Identities
 from hub.intake.identity.register_log import RegisterFeed
@@ -123,10 +124,11 @@ class IntakeSession:
         self._ledger = ledger = Ledger(index, interrupted, window)
         writer = EventWriter(name, self.source.target, means.catalog.schema, means.subject_secret)
         self._publisher = KafkaPublisher(means.bootstrap, client_id=f"intake-{name}", linger_ms=10)
+        facts = self._facts(writer) if has_facts else None
         if self._asks_register:
             feed = means.register or RegisterFeed(means.bootstrap, means.catalog)
             self._identities = Identities(
-                name, means.catalog, means.bootstrap, feed, writer, ledger, self._publisher
+                name, means.catalog, means.bootstrap, feed, writer, ledger, self._publisher, facts
             )
             self._identities.read()
         if self._config is not None and means.is_watched:
@@ -139,7 +141,7 @@ class IntakeSession:
             ledger,
             self._folder / name,
             gate=self._identities.gate if self._identities else None,
-            facts=self._facts(writer) if has_facts else None,
+            facts=facts,
             on_end=self._pulse.reporter.ended if self._pulse else None,
             beside=self._beside,
             should_stop=self._should_stop,

@@ -8,7 +8,9 @@ from datetime import datetime
 
 from hub.bus.records import Output
 from hub.errors import ContractError, InputError
-from hub.intake.facts.turn import WITNESS_EVENT, Turn
+from hub.intake.facts.again import Again
+from hub.intake.facts.testimony import WITNESS_EVENT
+from hub.intake.facts.turn import Turn
 from hub.intake.identity.gate import IdentityGate, Uncertain
 from hub.intake.ledger import Ledger
 from hub.intake.prepared import Prepared
@@ -46,18 +48,23 @@ class Taker:
     ) -> None:
         self._writer, self._ledger, self._gate = writer, ledger, gate
         self._portion, self.counts = portion, counts
+        self._again = Again(writer, gate)
 
     def take(self, prepared: Prepared, made: Made, now: datetime) -> None:
         """Decides on each row of a batch, in their order. ``made`` gets what they become, ``counts`` how many."""
         usual: Mapping[int, Usual] = {}
         if self._ledger.is_settled:  # or a killed intake may have published what looks new
             usual = prepared.usual(made.known, made.turn, now)
+        left = self._left(prepared, made, usual)
         for number in range(len(prepared)):
             found = usual.get(number)
             if found is not None and self._take_usual(found, made):
                 continue
             entry = prepared.item(number)
-            fault = self._take_row(entry, made, now, prepared.body(number)) if isinstance(entry, Identified) else entry
+            if isinstance(entry, Identified):
+                fault = self._take_row(entry, made, now, prepared.body(number), left.get(number))
+            else:
+                fault = entry
             if fault is None:
                 continue
             made.faults.append(fault)
@@ -81,14 +88,25 @@ class Taker:
         self.counts.accepted[word] = self.counts.accepted.get(word, 0) + 1
         return True
 
-    def _take_row(self, entry: Identified, made: Made, now: datetime, body: bytes | None) -> RowFault | None:
+    def _left(self, prepared: Prepared, made: Made, usual: Mapping[int, Usual]) -> Mapping[int, SeenRow]:
+        """Rows that are no repeats although nothing of them is new, as they are known before the batch."""
+        if made.turn is None or not made.known:
+            return {}
+        items = ((number, prepared.item(number)) for number in range(len(prepared)) if number not in usual)
+        rows = ((number, item) for number, item in items if isinstance(item, Identified))
+        return self._again.left(rows, made.known, made.turn)
+
+    def _take_row(
+        self, entry: Identified, made: Made, now: datetime, body: bytes | None, left: SeenRow | None
+    ) -> RowFault | None:
         """Counts the row, and adds what it becomes to the batch; the fault if it becomes nothing. ``body`` is
-        its value, encoded, where it is known by now."""
+        its value, encoded, where it is known by now; ``left`` the version that it is judged anew behind, with
+        whatever content."""
         row, key, digest, counts = entry.row, entry.key, entry.digest, self.counts
         if row.warnings:
             self._warn(row.place, row.warnings, made.logged)
         before = made.known.get(key)
-        if before is not None and before.digest == digest:
+        if before is not None and before.digest == digest and before is not left:
             counts.repeated += 1
             return None
         recovered = self._ledger.recover(key, digest)

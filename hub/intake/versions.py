@@ -188,6 +188,11 @@ class EventWriter:
             headers += identity.headers()
         return Output(topic, subject, body, headers), SeenRow(version, digest, row.state_type)
 
+    def address(self, row: Row, identity: Identity | None) -> tuple[str, bytes]:
+        """Topic and key of the event that ``event`` would make. Raises InputError."""
+        value = row.value if identity is None else with_code(row.value, identity.uscc)
+        return self._row_target(row.kind)[0], self._subject(value)
+
     def _subject(self, value: Mapping[str, Any]) -> bytes:
         code = value.get("party_uscc")
         if code is not None and (found := self._subject_of_code(code)) is not None:

@@ -13,7 +13,7 @@ from hub.bench.intake import bench_intake
 from hub.bench.intake_plain import PLAIN_TOPIC
 from hub.bus.reader import read_topics
 from hub.contracts.map import HubMap
-from hub.intake.facts.turn import WITNESSES_TOPIC
+from hub.intake.facts.testimony import WITNESSES_TOPIC
 from hub.intake.versions import REJECTIONS_TOPIC
 from tests.support_intake import ROOT, catalog
 from tests.support_topics import having

@@ -192,6 +192,87 @@ def test_one_row_many_times_in_one_file_keeps_its_course(two: Two) -> None:
     assert [each["ce_sequence"] for each in two.records(WITNESSES)] == ["1", "1", "1"]
 
 
+BODY, OTHER_BODY = "11623000013999917X", "12623001438999912A"
+
+
+def by(body: str, number: int = 1, fine: str = "0.5") -> dict[str, str]:
+    return penalty(number, **{"处罚机关统一社会信用代码": body, "罚款金额（万元）": fine})
+
+
+def book_of(client: redis.Redis) -> dict[bytes, bytes]:
+    """The facts and rows in it, without the words that say how far it is."""
+    found: dict[bytes, bytes] = client.hgetall("hub:facts:_facts")  # type: ignore[assignment]
+    return {key: entry for key, entry in found.items() if len(key) == 16 and not key.startswith(b"offset:")}
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+def test_a_fact_that_was_left_is_whose_who_says_it(two: Two, redis_client: redis.Redis, is_lost: bool) -> None:
+    def lose() -> None:
+        if is_lost:
+            redis_client.flushdb()
+
+    # The province enters one penalty under a wrong authority; the platform has another one, which is that fact.
+    two.says("province", by(OTHER_BODY))
+    assert two.says("platform", by(OTHER_BODY, fine="5"), by(OTHER_BODY, 2)).accepted == {"recorded": 1}
+    # The second it takes over from the platform, and corrects that as well.
+    assert two.says("province", by(OTHER_BODY, 2, "7")).accepted == {"amended": 1}
+    lose()
+    assert two.says("province", by(BODY), by(BODY, 2, "7")).accepted == {"amended": 2}
+    lose()
+    counts = two.says("platform", by(OTHER_BODY, fine="5"), by(OTHER_BODY, 2))
+    assert counts.accepted == {"recorded": 2} and not counts.repeated
+    lose()
+    assert two.says("platform", by(OTHER_BODY, fine="5"), by(OTHER_BODY, 2)).repeated == 2
+    assert two.says("province", by(BODY), by(BODY, 2, "7")).repeated == 2
+    courses: dict[str, list[tuple[str, str, str]]] = {}
+    for each in two.records(EVENTS):
+        courses.setdefault(each["ce_correlationid"], []).append((
+            each["ce_source"].removeprefix("/sources/").removesuffix(f"-{two.mark}"), each["ce_sequence"],
+            each["value"]["deciding_body_code"],
+        ))
+    assert list(courses.values()) == [
+        [("province", "1", OTHER_BODY), ("province", "2", BODY)],
+        [("platform", "1", OTHER_BODY), ("province", "2", OTHER_BODY), ("province", "3", BODY)],
+        [("platform", "1", OTHER_BODY)], [("platform", "2", OTHER_BODY)],
+    ]
+    book = book_of(redis_client)
+    redis_client.flushdb()
+    assert two.says("platform", by(OTHER_BODY, 2)).repeated == 1
+    rebuilt = book_of(redis_client)
+    assert len(rebuilt) >= 8 and {key: rebuilt[key] for key in book} == book
+
+
+@pytest.mark.parametrize("where", ["on-log", "index-written"])
+def test_killed_with_a_correction_on_the_log_the_fact_is_left_all_the_same(
+    two: Two, valkey: IndexLike, where: str
+) -> None:
+    two.says("province", by(OTHER_BODY))
+    assert two.says("platform", by(OTHER_BODY)).witnessed == 1
+    two.give("province", by(BODY))
+    kill(two, valkey, where)
+    assert two.says("platform", by(OTHER_BODY)).accepted == {"recorded": 1}
+    two.run("province")
+    assert two.says("platform", by(OTHER_BODY)).repeated == two.says("province", by(BODY)).repeated == 1
+    assert [(each["ce_sequence"], each["value"]["deciding_body_code"]) for each in two.records(EVENTS)] == [
+        ("1", OTHER_BODY), ("2", BODY), ("1", OTHER_BODY),
+    ]
+
+
+def test_killed_when_a_witness_became_an_event_it_is_one(two: Two, valkey: IndexLike) -> None:
+    two.says("platform", by(OTHER_BODY))
+    two.means = replace(two.means, facts={EVENTS: replace(two.means.facts[EVENTS], precedence=())})
+    assert two.says("province", by(OTHER_BODY)).witnessed == 1
+    two.says("platform", by(BODY))
+    two.give("province", by(OTHER_BODY))
+    kill(two, valkey, "on-log")
+    two.run("province")
+    assert two.says("province", by(OTHER_BODY)).repeated == 1
+    assert two.says("province", by(OTHER_BODY, fine="9")).accepted == {"amended": 1}
+    assert [(each["ce_sequence"], each["ce_type"].rpartition(".")[2]) for each in two.records(EVENTS)] == [
+        ("1", "recorded"), ("2", "amended"), ("1", "recorded"), ("2", "amended"),
+    ]
+
+
 def test_two_sources_at_one_moment_make_one_event_of_each_fact(two: Two) -> None:
     names = ("platform", "province")
     for name in names:

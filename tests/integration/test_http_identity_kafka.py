@@ -127,7 +127,7 @@ class Hub:
                     **headers, "key": (record.key or b"").decode(),
                     "value": catalog().decode(record.value or b"")[1],
                 })
-        return sorted(found, key=lambda each: (each["ce_naturalkey"], int(each["ce_sequence"])))
+        return sorted(found, key=lambda each: (each.get("ce_naturalkey", ""), int(each.get("ce_sequence", 0))))
 
     def identity_desk(self, publisher: KafkaPublisher) -> IdentityDesk:
         return IdentityDesk(self.bootstrap, catalog(), publisher, utc_now)
@@ -275,6 +275,47 @@ def test_what_waited_and_turns_out_a_witness_waits_no_more(hub: Hub) -> None:
         assert province(shop(party_uscc=SHOP))["state"] == "witness"
     assert hub.waits() == [] and len(hub.waits("superseded")) == 1
     assert len(hub.records()) == 1
+
+
+def test_what_a_person_matched_is_one_fact_with_what_others_say(hub: Hub) -> None:
+    with hub.desk("platform") as platform, hub.desk("province") as province:
+        first = platform(shop(party_uscc=SHOP))
+        for number in "12":
+            hub.decide(province(shop(), number)["wait_id"], SHOP)
+        hub.until(lambda: len(hub.waits("matched")) == 2)
+        # The one says what the platform said, the other what nobody said before.
+        again = province(shop())
+        assert (again["status"], again["state"], again["witness_of"]) == ("repeated", "witness", first["event_id"])
+        assert province(shop(), "2")["state"] == "accepted"
+        assert platform(shop(party_uscc=SHOP), "2")["state"] == "witness"
+        # Whose it is, is known from now on; the province goes before the platform.
+        overtaken = province(shop(remark="改"), "1", "inspection.result.amended")
+        assert (overtaken["status"], overtaken["version"]) == ("accepted", 2)
+    assert len(hub.records()) == 3 and len({each["ce_correlationid"] for each in hub.records()}) == 2
+    assert [each["value"]["kind"] for each in hub.records(WITNESSES)].count("same") == 2
+
+
+def test_what_a_person_matched_overtakes_nobody_until_it_says_something_else(hub: Hub) -> None:
+    with hub.desk("platform") as platform, hub.desk("province") as province:
+        first = platform(shop(party_uscc=SHOP))
+        hub.decide(province(shop(remark="二"))["wait_id"], SHOP)
+        hub.until(lambda: bool(hub.waits("matched")))
+        (conflict,) = hub.records(WITNESSES)
+        assert (conflict["value"]["kind"], conflict["value"]["differs"]) == ("conflict", ["remark"])
+        assert [each["ce_id"] for each in hub.records()] == [first["event_id"]]
+        assert province(shop(remark="三"))["version"] == 2
+
+
+def test_a_witness_that_is_sent_again_behind_a_correction_is_accepted(hub: Hub) -> None:
+    with hub.desk("platform") as platform, hub.desk("province") as province:
+        platform(company(party_uscc=YAK), "1", naturalkey="案-甲")
+        for _ in range(2):
+            assert province(company(party_uscc=YAK), "1")["state"] == "witness"
+        assert platform(company(party_uscc=YAK), "2", naturalkey="案-甲")["status"] == "accepted"
+        again = province(company(party_uscc=YAK), "1", sequence="1")
+        assert (again["http"], again["status"], again["version"]) == (202, "accepted", 1)
+        assert province(company(party_uscc=YAK), "1")["state"] == "accepted"
+    assert [each["ce_sequence"] for each in hub.records()] in (["1", "2", "1"], ["1", "1", "2"])
 
 
 _CHILD = """

@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import redis
 from confluent_kafka.cimpl import NewTopic
 
+from hub.domain.facts import FactRule
 from hub.errors import InputError
 from hub.intake.identity.load import load_register
 from hub.intake.versions import utc_now
@@ -36,7 +38,7 @@ YAK, SHOP, OTHER_SHOP = REGISTER[0][0], REGISTER[1][0], REGISTER[2][0]
 @pytest.fixture(scope="module")
 def bootstrap(kafka: KafkaLike) -> Iterator[str]:
     compacted = [NewTopic(name, 1, -1, config={"cleanup.policy": "compact"}) for name in IDENTITY_TOPICS]
-    with having(kafka.bootstrap, TOPICS, *compacted) as address:
+    with having(kafka.bootstrap, (*TOPICS, "intake.witnesses.v1"), *compacted) as address:
         yield address
 
 
@@ -141,6 +143,37 @@ def test_a_rejected_row_goes_back_once_and_comes_again_with_its_code(hub: Identi
     assert hub.run().accepted == {"recorded": 1}
     (event,) = hub.records()
     assert (event["ce_sequence"], event["key"]) == ("1", SHOP.encode())
+
+
+def test_a_row_that_a_person_matched_is_one_fact_with_another_source_s(
+    hub: IdentityHub, redis_client: redis.Redis, tmp_path: Path
+) -> None:
+    other = IdentityHub(hub.bootstrap, hub.redis_url, tmp_path / "other")
+    hub.facts = other.facts = {TOPICS[0]: FactRule(("behaviour_number",), ("check_date", "remark"))}
+    with closing(other.publisher):
+        hub.drop("1.csv", nameless(901), nameless(902))
+        assert hub.run().waiting == 2
+        other.drop("1.csv", nameless(901, **{CODE: SHOP}))
+        assert other.run().accepted == {"recorded": 1}
+        for wait in hub.waits():
+            hub.decide(wait, SHOP)
+        hub.run()
+        assert [each["value"]["behaviour_number"] for each in hub.records()] == ["JC000902"]
+        (witness,) = hub.records("intake.witnesses.v1")
+        assert (witness["value"]["kind"], witness["value"]["first_source"]) == ("same", other.source)
+        other.drop("2.csv", nameless(902, **{CODE: SHOP}))
+        assert other.run().witnessed == 1
+        # Nothing of it is forgotten with the index; the other corrects its code, and leaves the fact.
+        redis_client.flushdb()
+        hub.drop("2.csv", nameless(901), nameless(902))
+        assert hub.run().repeated == 2 and len(hub.waits("matched")) == 2
+        other.drop("3.csv", nameless(901, **{CODE: OTHER_SHOP}))
+        assert other.run().accepted == {"amended": 1}
+        hub.drop("3.csv", nameless(901), nameless(902))
+        counts = hub.run()
+        assert (counts.accepted, counts.repeated) == ({"recorded": 1}, 1)
+    records = {record["value"]["behaviour_number"]: record for record in hub.records()}
+    assert records["JC000901"]["ce_identifiedby"] == "person" and len(records) == 2
 
 
 def test_content_that_comes_while_a_row_waits_replaces_it(hub: IdentityHub, redis_client: redis.Redis) -> None:

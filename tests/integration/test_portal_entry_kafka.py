@@ -13,7 +13,7 @@ import pytest
 
 from hub.bus.reader import read_topics
 from hub.bus.records import header
-from hub.intake.facts.turn import WITNESSES_TOPIC
+from hub.intake.facts.testimony import WITNESSES_TOPIC
 from hub.intake.guards.log import GUARD_TOPICS
 from tests.integration.test_entry_pages import filled
 from tests.integration.test_site import HTML

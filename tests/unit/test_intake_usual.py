@@ -19,8 +19,8 @@ from hub.errors import IndexUnavailableError
 from hub.intake import Batch, Counts, Place, Problem, Row, RowFault
 from hub.intake.beside.columns import PreparedElsewhere, columns_of
 from hub.intake.catch_up import Window
-from hub.intake.facts.book import Owner
 from hub.intake.facts.early import EarlyFacts
+from hub.intake.facts.entries import Course, Owner
 from hub.intake.facts.spell import Spell
 from hub.intake.facts.turn import FactDesk, Turn
 from hub.intake.ledger import Ledger
@@ -51,6 +51,9 @@ class InMemoryBook:
 
     def look_up(self, facts: list[bytes]) -> dict[bytes, Owner]:
         return {fact: Owner.of(self.entries[fact]) for fact in facts if fact in self.entries}
+
+    def courses(self, rows: list[bytes]) -> dict[bytes, Course]:
+        return {row: Course.of(self.entries[row]) for row in rows if row in self.entries}
 
     def is_wanted(self) -> bool:
         return self.wanted
@@ -145,7 +148,7 @@ def run(
         prepared = prepare(make, facts if has_facts else None, batch)
         made = Made({key: seen[key] for key in prepared.keys if key in seen})
         if prepared.early is not None:
-            made.turn = Turn(facts, prepared.early)
+            made.turn = Turn(facts, prepared.early, rows=made.known)
         taker.take(prepared, made, NOW)
         seen.update(made.rows)
         book.entries.update(made.turn.made if made.turn is not None else {})
@@ -231,7 +234,7 @@ class Clock:
         self.now += seconds
 
 
-class Course:
+class Stretch:
     """A spell over a book in memory; what is under way lands when it is asked for."""
 
     def __init__(self) -> None:
@@ -244,7 +247,7 @@ class Course:
 
     def batch(self, *numbers: str) -> Turn:
         facts = desk(writer(), self.book)
-        turn = self.spell.batch(early_of(facts, facts.writer.identify_all([row(number) for number in numbers])))
+        turn = self.spell.batch(early_of(facts, facts.writer.identify_all([row(number) for number in numbers])), {})
         made = {bytes(15) + number[:1].encode(): SeenRow(1, bytes(8), number) for number in numbers}
         self.spell.launched(made)
         self.under_way.append(made)
@@ -252,17 +255,17 @@ class Course:
 
 
 def test_a_turn_lasts_over_batches_and_ends_with_all_of_it_in_the_book() -> None:
-    course = Course()
+    stretch = Stretch()
     for number in "123":
-        course.batch(number)
-        course.spell.rest(0.01)
-    assert course.book.said == ["open"] and not course.book.entries
-    course.spell.end()
-    assert course.book.said == ["open", "done"] and len(course.book.entries) == 3
-    assert course.book.offsets == {(TOPIC, 3): 7}
-    course.spell.end()
-    course.spell.drop()
-    assert course.book.said == ["open", "done"]
+        stretch.batch(number)
+        stretch.spell.rest(0.01)
+    assert stretch.book.said == ["open"] and not stretch.book.entries
+    stretch.spell.end()
+    assert stretch.book.said == ["open", "done"] and len(stretch.book.entries) == 3
+    assert stretch.book.offsets == {(TOPIC, 3): 7}
+    stretch.spell.end()
+    stretch.spell.drop()
+    assert stretch.book.said == ["open", "done"]
 
 
 @pytest.mark.parametrize(("age", "wanted", "read", "ends"), [
@@ -272,39 +275,39 @@ def test_a_turn_lasts_over_batches_and_ends_with_all_of_it_in_the_book() -> None
 def test_a_turn_goes_back_when_somebody_waits_or_the_source_is_slow(
     age: float, wanted: bool, read: float, ends: bool
 ) -> None:
-    course = Course()
-    course.batch("1")
-    course.clock.now += age
-    course.book.wanted = wanted
-    course.spell.rest(read)
-    assert course.book.said == (["open", "done"] if ends else ["open"])
-    assert bool(course.book.entries) == ends
-    ended_at = course.clock.now
-    course.batch("2")
-    assert (course.clock.now > ended_at) == (ends and wanted)
+    stretch = Stretch()
+    stretch.batch("1")
+    stretch.clock.now += age
+    stretch.book.wanted = wanted
+    stretch.spell.rest(read)
+    assert stretch.book.said == (["open", "done"] if ends else ["open"])
+    assert bool(stretch.book.entries) == ends
+    ended_at = stretch.clock.now
+    stretch.batch("2")
+    assert (stretch.clock.now > ended_at) == (ends and wanted)
 
 
 def test_a_turn_that_breaks_off_is_not_done_and_a_batch_without_facts_has_none() -> None:
-    course = Course()
-    assert desk(writer(), course.book).early([_FAULT]) is None and not course.book.said
-    course.batch("1")
+    stretch = Stretch()
+    assert desk(writer(), stretch.book).early([_FAULT]) is None and not stretch.book.said
+    stretch.batch("1")
 
     def lose() -> None:
         raise IndexUnavailableError("The index of rows seen was lost or rolled back; it will be rebuilt.")
 
-    course.spell._land_all = lose
+    stretch.spell._land_all = lose
     with pytest.raises(IndexUnavailableError):
-        course.spell.end()
-    course.spell.drop()
-    assert course.book.said == ["open", "not done"] and not course.book.entries
+        stretch.spell.end()
+    stretch.spell.drop()
+    assert stretch.book.said == ["open", "not done"] and not stretch.book.entries
 
 
 def test_what_a_later_batch_made_of_a_fact_stays_ahead_of_the_book() -> None:
-    course = Course()
-    course.batch("1a")
-    course.batch("1b")
-    older, newer = course.under_way
-    course.spell.landed(older, {})
-    assert course.spell._ahead == newer
-    course.spell.landed(newer, {})
-    assert not course.spell._ahead and course.book.entries == newer
+    stretch = Stretch()
+    stretch.batch("1a")
+    stretch.batch("1b")
+    older, newer = stretch.under_way
+    stretch.spell.landed(older, {})
+    assert stretch.spell._ahead == newer
+    stretch.spell.landed(newer, {})
+    assert not stretch.spell._ahead and stretch.book.entries == newer

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import redis
 
-from hub.domain.facts import OWN_SYSTEM
 from hub.intake.catch_up import is_as_left, read_on, take_over
+from hub.intake.facts.entries import Course, Owner, entries_behind
 from hub.intake.lease import SourceLease
 from hub.intake.tentative import FACT_HEADER
 from hub.state.seen_index import SeenIndex, SeenRow
@@ -24,34 +24,6 @@ from hub.state.seen_index import SeenIndex, SeenRow
 _NAME = "_facts"
 #: Another source has the turn while its batch is written; after a kill elsewhere until its lease ends.
 _PATIENCE_SECONDS = 200.0
-
-
-class Owner(NamedTuple):
-    """The event that a fact is at the moment: of which source and row (hex), its version, id and correlation, the
-    state of the row, the digests of what is compared, and the way by which the source reported it."""
-
-    source: str
-    row: str
-    version: int
-    event_id: str
-    correlation_id: str
-    state: str
-    content: tuple[str, ...]
-    way: str = OWN_SYSTEM
-
-    def entry(self) -> SeenRow:
-        content = ",".join(self.content)
-        texts = (self.source, self.row, self.event_id, self.correlation_id, self.state, content, self.way)
-        return SeenRow(self.version, bytes(8), "\x1f".join(texts))
-
-    @classmethod
-    def of(cls, entry: SeenRow) -> Owner:
-        # Entries of an earlier version have no way.
-        source, row, event_id, correlation_id, state, content, *way = entry.state.split("\x1f")
-        return cls(source, row, entry.version, event_id, correlation_id, state, tuple(content.split(",")), *way)
-
-    def header(self, fact: bytes) -> tuple[str, bytes]:
-        return FACT_HEADER, f"{fact.hex()};{self.state};{','.join(self.content)};{self.way}".encode()
 
 
 class FactBook:
@@ -63,7 +35,7 @@ class FactBook:
     ) -> None:
         self._bootstrap, self._topics, self._patience_seconds = bootstrap, list(topics), patience_seconds
         self._lease = SourceLease(client, folder, _NAME)
-        self._index = SeenIndex(client, _NAME, prefix="hub:book:")
+        self._index = SeenIndex(client, _NAME, prefix="hub:facts:")
         self._is_known = False
 
     def open(self) -> None:
@@ -77,9 +49,13 @@ class FactBook:
             raise
 
     def look_up(self, facts: Sequence[bytes]) -> dict[bytes, Owner]:
-        """Raises IndexUnavailableError."""
-        found = zip(facts, self._index.lookup(facts), strict=True)
-        return {fact: Owner.of(entry) for fact, entry in found if entry is not None}
+        """Whoever was the last to say that a fact is his: he may have left it since, which his course says. Raises
+        IndexUnavailableError."""
+        return {fact: Owner.of(entry) for fact, entry in self._entries(facts).items()}
+
+    def courses(self, rows: Sequence[bytes]) -> dict[bytes, Course]:
+        """Of those rows that have one on record. Raises IndexUnavailableError."""
+        return {row: Course.of(entry) for row, entry in self._entries(rows).items()}
 
     def is_wanted(self) -> bool:
         """Whether another source waits for the turn. Raises IndexUnavailableError."""
@@ -90,7 +66,8 @@ class FactBook:
         self._lease.keep()
 
     def store(self, entries: Mapping[bytes, SeenRow], offsets: Mapping[tuple[str, int], int]) -> None:
-        """What was published and acknowledged, as ``Owner.entry`` gives it. Raises IndexUnavailableError."""
+        """What was published and acknowledged, as ``Owner.entry`` and ``Course.entry`` give it. Raises
+        IndexUnavailableError."""
         wanted = {place: offset for place, offset in offsets.items() if place[0] in self._topics}
         self._index.write(entries, wanted)
 
@@ -112,16 +89,20 @@ class FactBook:
             self._is_known = True
 
     def _take(self, found: list[tuple[bytes, Owner]], offsets: dict[tuple[str, int], int]) -> None:
-        # Events of one fact are of one subject, and so of one partition: the later one counts.
-        self._index.write({fact: owner.entry() for fact, owner in found}, offsets)
+        self._index.write(entries_behind(found, self._entries), offsets)
+
+    def _entries(self, keys: Sequence[bytes]) -> dict[bytes, SeenRow]:
+        found = zip(keys, self._index.lookup(keys), strict=True)
+        return {key: entry for key, entry in found if entry is not None}
 
 
 def _read(headers: list[tuple[str, Any]] | None) -> tuple[bytes, Owner] | None:
     found = dict(headers or ())
     try:
         fact, state, content, *way = found[FACT_HEADER].decode().split(";")
+        row = bytes.fromhex(found["ce_naturalkey"].decode()).hex()
         return bytes.fromhex(fact), Owner(
-            found["ce_source"].decode().rpartition("/")[2], found["ce_naturalkey"].decode(),
+            found["ce_source"].decode().rpartition("/")[2], row,
             int(found["ce_sequence"]), found["ce_id"].decode(), found["ce_correlationid"].decode(), state,
             tuple(content.split(",")), *way,
         )

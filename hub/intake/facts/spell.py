@@ -39,13 +39,14 @@ class Spell:
         self._began_at: float | None = None
         self._free_until = 0.0
 
-    def batch(self, early: EarlyFacts) -> Turn:
-        """The turn for a batch, which ends by itself. Raises what ``FactBook.open`` raises."""
+    def batch(self, early: EarlyFacts, rows: Mapping[bytes, SeenRow]) -> Turn:
+        """The turn for a batch, which ends by itself; ``rows`` as ``Turn`` has them. Raises what ``FactBook.open``
+        raises."""
         if self._began_at is None:
             self._sleep(max(0.0, self._free_until - self._now()))
             self._desk.book.open()
             self._began_at = self._now()
-        return Turn(self._desk, early, self._ahead)
+        return Turn(self._desk, early, self._ahead, rows)
 
     def launched(self, made: Mapping[bytes, SeenRow]) -> None:
         """These are under way."""

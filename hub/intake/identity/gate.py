@@ -51,9 +51,10 @@ class IdentityGate:
         self.waits = {id: wait for id, wait in waits.items() if wait.state != "superseded"}
 
     def waiting(self, item: Identified) -> Wait | None:
-        """The wait of this very content, or what a person decided of it; ``None`` where it never waited."""
+        """The wait of this very content, which goes on or ended with nobody; ``None`` where it never waited or a
+        person said whose it is."""
         wait = self.waits.get(entity_id(self._writer.uri, item.natural))
-        return wait if wait is not None and wait.digest == item.digest.hex() else None
+        return wait if wait is not None and wait.digest == item.digest.hex() and wait.state != "matched" else None
 
     def doubts(self, row: Row) -> bool:
         """Whether the row does not say for certain whose it is."""

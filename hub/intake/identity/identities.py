@@ -5,6 +5,7 @@ from __future__ import annotations
 from hub.bus.follower import Follower
 from hub.bus.publisher import Publisher
 from hub.contracts.catalog import Catalog
+from hub.intake.facts.turn import FactDesk
 from hub.intake.identity.gate import IdentityGate
 from hub.intake.identity.register_log import RegisterFeed
 from hub.intake.identity.settler import Settler
@@ -21,13 +22,13 @@ class Identities:
 
     def __init__(
         self, source: str, catalog: Catalog, bootstrap: str, feed: RegisterFeed, writer: EventWriter, ledger: Ledger,
-        publisher: Publisher,
+        publisher: Publisher, facts: FactDesk | None = None,
     ) -> None:
         self._source, self._bootstrap, self._feed = source, bootstrap, feed
         self._log = WaitLog(catalog)
         self._made: list[Decision] = []
         self.gate = IdentityGate(source, writer, self._log, feed.get(), {})
-        self._settler = Settler(self.gate, writer, catalog, ledger, publisher)
+        self._settler = Settler(self.gate, writer, catalog, ledger, publisher, facts)
         self._follower = Follower(bootstrap, DECISIONS_TOPIC)
 
     def read(self) -> None:
