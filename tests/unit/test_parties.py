@@ -97,10 +97,14 @@ def test_a_mapping_of_enterprises_alone_may_say_what_a_name_is(tmp_path: Path, i
 
 def test_where_the_register_is_asked_the_kind_follows_the_match(tmp_path: Path) -> None:
     """Nothing is published of a name that the register does not know; so it may be taken for an enterprise's."""
-    named, person = penalties(tmp_path, {}, {"证件号码": IDENTITY_NUMBER}, identity="register")
+    named, person, other = penalties(
+        tmp_path, {}, {"证件号码": IDENTITY_NUMBER}, {"证件号码": "E12345678"}, identity="register"
+    )
     assert named.value["party_kind"] == "02" and named.warnings == ()
     assert with_code(named.value, HOUSEHOLD)["party_kind"] == "04"
-    assert person.value["party_kind"] == "01"
+    assert person.value["party_kind"] == "01" and person.warnings == ()
+    # Who has a certificate of whatever kind is not asked about, and goes out as the row says.
+    assert other.value["party_kind"] == "01" and [warning.code for warning in other.warnings] == ["party-kind"]
 
 
 _TEXTS = {

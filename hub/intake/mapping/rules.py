@@ -47,8 +47,9 @@ class Rules:
             kind = NATURAL_PERSON
         elif party.unknown is not None:
             kind = party.unknown
-        elif self._asks_register:
-            # Nothing is told of it before the register or a person has said which enterprise it is.
+        elif self._asks_register and not value.get("party_certificate_number"):
+            # Nothing is told of it before the register or a person has said which enterprise it is; the register is
+            # not asked for who has a certificate (``IdentityGate.doubts``).
             kind = party.organisation
         else:
             kind, is_guess = NATURAL_PERSON, True
