@@ -6,8 +6,8 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache
-from typing import TypeVar
+from functools import cache, partial
+from typing import Any, TypeVar
 
 import redis
 from confluent_kafka.cimpl import NewTopic
@@ -50,14 +50,27 @@ def ledger_topics(bootstrap: str) -> Iterator[str]:
 
 
 def write(bootstrap: str, outputs: Iterable[Output]) -> int:
-    """Onto the log; answers how many."""
-    producer, count = new_producer(bootstrap, client_id="test"), 0
-    for output in outputs:
-        topic, key, value, headers, partition = output
-        produce(producer, topic, value, key, headers=headers, partition=partition)
-        count += 1
-    assert producer.flush(60) == 0
-    return count
+    """Onto the log, all of them; answers how many. What a broker refuses that is just making a topic goes again."""
+    producer, left = new_producer(bootstrap, client_id="test"), list(outputs)
+    count, faults = len(left), list[str]()
+    for _ in range(5):
+        refused: list[Output] = []
+
+        def told(error: Any, message: Any, output: Output, refused: list[Output] = refused) -> None:
+            if error is not None:
+                faults.append(f"{message.topic()}/{message.partition()}: {error}")
+                refused.append(output)
+
+        for output in left:
+            topic, key, value, headers, partition = output
+            produce(producer, topic, value, key, headers=headers, partition=partition,
+                    on_delivery=partial(told, output=output))
+        assert producer.flush(60) == 0
+        if not refused:
+            return count
+        left = refused
+        time.sleep(1)
+    raise AssertionError(f"{len(left)} records are not on the log: {faults[-5:]}")
 
 
 def write_events(bootstrap: str, traffic: Traffic, numbers: Iterable[int]) -> int:

@@ -13,11 +13,12 @@ from tests.support_served import wait_until
 
 
 def make_topics(admin: AdminClient, topics: Sequence[NewTopic]) -> None:
-    """Returns once the broker tells of them; the controller has them a moment earlier."""
+    """Returns once the broker tells of them and of who leads each of their partitions; the controller has them a
+    moment earlier."""
     for future in admin.create_topics(list(topics), operation_timeout=30).values():
         future.result()
     wanted = {topic.topic for topic in topics}
-    wait_until(lambda: wanted <= _told(admin), "the topics")
+    wait_until(lambda: wanted <= _led(admin), "the topics")
 
 
 def drop_topics(admin: AdminClient, names: Collection[str]) -> None:
@@ -30,6 +31,14 @@ def drop_topics(admin: AdminClient, names: Collection[str]) -> None:
             if error.args[0].code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
                 raise
     wait_until(lambda: _told(admin).isdisjoint(names), "the end of the topics")
+
+
+def _led(admin: AdminClient) -> set[str]:
+    return {
+        name for name, topic in admin.list_topics(timeout=10).topics.items()
+        if topic.error is None and topic.partitions
+        and all(each.error is None and each.leader >= 0 for each in topic.partitions.values())
+    }
 
 
 def _told(admin: AdminClient) -> set[str]:
