@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pytest
 import redis
@@ -44,6 +45,7 @@ from hub.web.site.console.pages import console_pages
 from hub.web.site.pages import PageSet
 from tests.support_contracts import ROOT, catalog, sample
 from tests.support_http_intake import hub_map
+from tests.support_served import served
 from tests.support_site import Site, account, site
 
 NOW = datetime(2026, 3, 2, 1, 0, tzinfo=UTC)
@@ -402,3 +404,24 @@ def client_of(made: Site, name: str) -> TestClient:
 def sent(name: str, /, **fields: str) -> dict[str, str]:
     """What a form of ``name`` sends."""
     return {"_token": form_token(name), **fields}
+
+
+class Console(NamedTuple):
+    """``url`` is the root of the running pages, ``stage`` their desks."""
+
+    url: str
+    stage: Stage
+
+
+@contextmanager
+def running_console(redis_url: str) -> Iterator[Console]:
+    """The pages on a socket, for browsers; nobody has tried to sign in yet."""
+    stage = Stage()
+    with pytest.MonkeyPatch.context() as patch, redis.Redis.from_url(redis_url) as client:
+        for key in client.scan_iter("hub:tries:*"):
+            client.delete(key)
+        stage.use_memory(patch)
+        made = stage.site(client)
+        with served(made.app) as url:
+            yield Console(url, stage)
+            made.parts.ending.set()

@@ -23,7 +23,7 @@ from hub.domain.clocks import ClockState, Signal
 from hub.domain.desk import Colour, NoticeState, Score
 from hub.errors import BrokerError, IndexUnavailableError, InputError, UsageError
 from hub.intake.forms import Filled, Form
-from hub.ops.ledger.desk_queries import DeskClock, DeskLead, DeskNotice, DeskPage, NoticeView
+from hub.ops.ledger.desk_queries import DeskClock, DeskLead, DeskNotice, DeskPage, DeskTotals, NoticeView
 from hub.ops.ledger.queries import Trace
 from hub.ops.ledger.view import Ledger
 from hub.ops.trace import Step, steps_from
@@ -98,6 +98,11 @@ class MemoryDesk:
 
     def leads(self, department: str, cursor: str | None, limit: int) -> DeskPage:
         return self._page(self.of_leads[department], cursor, limit)
+
+    def totals(self, department: str) -> DeskTotals:
+        self._answers()
+        waiting = self.notices(department, True, None, 1).total
+        return DeskTotals(len(self.of_clocks[department]), waiting, len(self.of_leads[department]))
 
     def scoreboard(self, department: str, today: date) -> dict[int, list[tuple[str, Score]]]:
         self._answers()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Sequence
 from datetime import date
@@ -28,7 +27,7 @@ from hub.intake import (
     mask_personal,
 )
 from hub.intake.mapping import RowReader, layout_of, load_mapping
-from hub.intake.spool import ReadRows, Reports, Spool, SpooledSource, SpoolWriter, Values, dump
+from hub.intake.spool import ReadRows, Reports, Spool, SpooledSource, SpoolWriter, Values, dump, write_json
 from hub.uplink import Exchange, LeadAnswer, Receipt, Uplink
 
 #: Mappings that the connector brings along.
@@ -129,10 +128,7 @@ class LeadFeed(SpooledSource):
         return read
 
     def _advance(self, after: int) -> None:
-        self.context.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = self._cursor.with_name(".cursor.json.tmp")
-        temporary.write_text(json.dumps({"url": self._settings.url, "after": after}), encoding="utf-8")
-        os.replace(temporary, self._cursor)
+        write_json(self._cursor, {"url": self._settings.url, "after": after})
 
     def _row(self, line: Values, number: int) -> Row | RowFault:
         """The task as a row. A fault stands under the number of its task, by which it goes back up."""

@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 
 from connectors.export_folder.file import is_safe_name
 from connectors.sftp_folder.server import Entry, Server
-from hub.intake.spool import replace
+from hub.intake.spool import replace, write_json
 
 #: Made safe at a time. What lies before the last piece is whole, also after a loss of power.
 PIECE = 1 << 20
@@ -142,14 +142,6 @@ class Inbox:
 
     def _places(self) -> list[Path]:
         return list(self._folder.iterdir()) if self._folder.is_dir() else []
-
-
-def write_json(path: Path, content: dict[str, object]) -> None:
-    """Whole or not at all, for our own eyes."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content), encoding="utf-8")
-    replace(temporary, path)
 
 
 def _about(place: Path) -> Remote | None:

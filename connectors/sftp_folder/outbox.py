@@ -19,9 +19,10 @@ from typing import Literal
 
 import structlog
 
-from connectors.sftp_folder.inbox import Remote, write_json
+from connectors.sftp_folder.inbox import Remote
 from connectors.sftp_folder.server import RefusedError, Server
 from connectors.sftp_folder.settings import SftpFolderSettings
+from hub.intake.spool import write_json
 
 #: A server that says no so often has said it; the next look tries again.
 _MOST_REFUSALS = 3

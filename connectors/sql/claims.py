@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from hub.intake import SourceManifest, local_date
+from hub.intake.spool import write_json
 
 
 class Claim(NamedTuple):
@@ -47,10 +47,7 @@ class Claims:
 
     def not_met(self, claim: Claim) -> None:
         """A snapshot is held back for it."""
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        temporary = self._path.with_name(f".{self._path.name}.tmp")
-        temporary.write_text(json.dumps(claim), encoding="utf-8")
-        os.replace(temporary, self._path)
+        write_json(self._path, claim)
 
     def settled(self) -> None:
         """The table meets it, or somebody has decided."""

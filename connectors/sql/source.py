@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from itertools import islice
@@ -33,7 +31,7 @@ from hub.intake import (
     mask_personal,
 )
 from hub.intake.mapping import RowReader, check_mapping, load_mapping
-from hub.intake.spool import Mark, Reports, Spool, SpoolPortion, dump, loader, portion_id, replace
+from hub.intake.spool import Mark, Reports, Spool, SpoolPortion, dump, loader, portion_id, replace, write_json
 
 #: Mappings that the connector brings along.
 MAPPINGS = Path(__file__).parent / "mappings"
@@ -305,9 +303,5 @@ class SqlSource:
         if now - self._beat_at < _HEARTBEAT_SECONDS and self._beat_at and not is_news:
             return
         self._beat_at = now
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path = self._folder / "status.json"
-        temporary = path.with_name(".status.json.tmp")
         content = {"looked_at": time.time(), "held": [held.id for held in self._held.all()]}
-        temporary.write_text(json.dumps(content), encoding="utf-8")
-        os.replace(temporary, path)
+        write_json(self._folder / "status.json", content)

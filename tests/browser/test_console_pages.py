@@ -6,34 +6,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-import redis
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import SignIn, faults_of, is_scrolled_sideways, shot
 from tests.conftest import IndexLike
-from tests.support_console import Stage
-from tests.support_served import served
-
-
-class Console:
-    """``url`` is the root of the running pages, ``stage`` their desks."""
-
-    def __init__(self, url: str, stage: Stage) -> None:
-        self.url, self.stage = url, stage
+from tests.support_console import Console, running_console
 
 
 @pytest.fixture(scope="module")
 def site(valkey: IndexLike) -> Iterator[Console]:
-    stage = Stage()
-    with pytest.MonkeyPatch.context() as patch, redis.Redis.from_url(valkey.url) as client:
-        for key in client.scan_iter("hub:tries:*"):
-            client.delete(key)
-        stage.use_memory(patch)
-        made = stage.site(client)
-        stage.fill_letters()
-        with served(made.app) as url:
-            yield Console(url, stage)
-            made.parts.ending.set()
+    with running_console(valkey.url) as made:
+        made.stage.fill_letters()
+        yield made
 
 
 def test_the_flow_changes_by_itself(sign_in: SignIn, site: Console) -> None:

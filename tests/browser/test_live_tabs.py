@@ -6,13 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
-import redis
 from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.conftest import SignIn
 from tests.conftest import IndexLike
-from tests.support_console import Stage
-from tests.support_served import served
+from tests.support_console import Console, running_console
 
 #: To this browser every tab is seen. Here a tab is seen until a test says otherwise, as those behind another are not.
 HIDING = """
@@ -24,24 +22,10 @@ HIDING = """
 """
 
 
-class Console:
-    """``url`` is the root of the running pages, ``stage`` their desks."""
-
-    def __init__(self, url: str, stage: Stage) -> None:
-        self.url, self.stage = url, stage
-
-
 @pytest.fixture(scope="module")
 def site(valkey: IndexLike) -> Iterator[Console]:
-    stage = Stage()
-    with pytest.MonkeyPatch.context() as patch, redis.Redis.from_url(valkey.url) as client:
-        for key in client.scan_iter("hub:tries:*"):
-            client.delete(key)
-        stage.use_memory(patch)
-        made = stage.site(client)
-        with served(made.app) as url:
-            yield Console(url, stage)
-            made.parts.ending.set()
+    with running_console(valkey.url) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -211,6 +211,12 @@ def test_a_department_reads_its_own_desk_by_deadline_in_pages_that_inserts_do_no
         leads = desk_queries.leads(ledger, HEZUO, limit=200)
         assert len(leads.entries) == EVENTS // 4
         assert desk_queries.leads(ledger, HEZUO, region="623021").entries == []
+        for name in (HEZUO, "finance"):
+            assert desk_queries.totals(ledger, name) == (
+                desk_queries.clocks(ledger, name, TODAY, limit=1).total,
+                desk_queries.notices(ledger, name, is_waiting=True, limit=1).total,
+                desk_queries.leads(ledger, name, limit=1).total,
+            )
         board = desk_queries.scoreboard(ledger, "finance", (FROM + timedelta(days=20)).date())
         assert [(title, counts.met, counts.open) for title, counts in board[30]] == [
             ("采取措施并反馈时限", EVENTS // 4, 0)

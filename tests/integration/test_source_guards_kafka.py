@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pytest
 import redis
-from confluent_kafka.cimpl import NewTopic
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi.testclient import TestClient
 
@@ -28,7 +27,7 @@ from hub.domain.source_manifest import compare_events, files_digest, lines_diges
 from hub.errors import BrokerError
 from hub.intake.build import open_session
 from hub.intake.guards.events_of_day import events_of_day
-from hub.intake.guards.log import GUARD_TOPICS, ManifestTaken
+from hub.intake.guards.log import ManifestTaken
 from hub.intake.guards.service import SourcesGuard
 from hub.intake.guards.watch import SourcesWatch, WatchRule
 from hub.intake.session import Means
@@ -36,7 +35,7 @@ from hub.web.app import create_app
 from tests.conftest import IndexLike, KafkaLike
 from tests.support_http_intake import KEY, NAME, NOW, dumps, manifests_of
 from tests.support_intake import INSPECTION, ROOT, catalog, config, csv_bytes, inspection
-from tests.support_topics import having
+from tests.support_source_guards import guarded
 
 TOPICS = ("inspection.results.v1", "intake.rejections.v1")
 KEY_BYTES = bytes(range(32))
@@ -47,8 +46,7 @@ CALENDAR = load_calendars(ROOT)["gannan"]
 
 @pytest.fixture(scope="module")
 def bootstrap(kafka: KafkaLike) -> Iterator[str]:
-    guards = [NewTopic(name, 1, -1) for name in GUARD_TOPICS]
-    with having(kafka.bootstrap, TOPICS, *guards) as address:
+    with guarded(kafka.bootstrap, TOPICS) as address:
         yield address
 
 

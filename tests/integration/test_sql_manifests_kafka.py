@@ -16,7 +16,6 @@ import pytest
 import redis
 import structlog
 import yaml
-from confluent_kafka.cimpl import NewTopic
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner
 
@@ -27,14 +26,13 @@ from hub.domain.calendar import end_of, local_date
 from hub.domain.webhook_keys import PUBLIC_PREFIX
 from hub.intake.build import open_session
 from hub.intake.engine import Outcome
-from hub.intake.guards.log import GUARD_TOPICS
 from hub.intake.guards.service import SourcesGuard
 from hub.intake.guards.watch import SourcesWatch, WatchRule
 from hub.intake.session import Means
 from tests.conftest import IndexLike, KafkaLike
 from tests.support_intake import ROOT, catalog
+from tests.support_source_guards import guarded
 from tests.support_sql import BLACKLIST_COLUMNS, execute, insert, listing_row, sql_config
-from tests.support_topics import having
 
 TOPICS = ("blacklist.notices.v1", "intake.rejections.v1")
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
@@ -44,8 +42,7 @@ NAME, ROWS = "law-db", 50
 
 @pytest.fixture(scope="module")
 def bootstrap(kafka: KafkaLike) -> Iterator[str]:
-    guards = [NewTopic(name, 1, -1) for name in GUARD_TOPICS]
-    with having(kafka.bootstrap, TOPICS, *guards) as address:
+    with guarded(kafka.bootstrap, TOPICS) as address:
         yield address
 
 

@@ -34,7 +34,16 @@ def portion_of(folder: Path, **more: Any) -> ExportFile:
 
 def told(portion: ExportFile) -> list[str]:
     """Reads a portion to its end."""
-    return [str(item.value["behaviour_number"]) for batch in portion.batches(0) for item in batch.items]  # type: ignore[union-attr]
+    return [str(item.value["behaviour_number"]) for batch in portion.batches(0) for item in batch.items]  # type: ignore[union-attr]  # rows alone
+
+
+def read_through(folder: Path) -> tuple[Path, ExportFile]:
+    """An export of one row that was read to its end, and is not finished."""
+    path = folder / "a.csv"
+    path.write_bytes(export(1))
+    portion = portion_of(folder)
+    told(portion)
+    return path, portion
 
 
 def finish(portion: ExportFile) -> None:
@@ -95,10 +104,7 @@ def test_the_next_export_of_the_same_name_is_read_in_its_turn(tmp_path: Path) ->
 
 
 def test_rows_that_are_added_behind_the_last_one_are_read(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(export(1))
-    portion = portion_of(tmp_path)
-    told(portion)
+    path, portion = read_through(tmp_path)
     path.write_bytes(export(1, 2))
     finish(portion)
     assert waiting(tmp_path) == [["JC000001", "JC000002"]]
@@ -128,10 +134,7 @@ def test_a_file_that_its_sender_took_back_has_its_report_all_the_same(tmp_path: 
 
 
 def test_what_comes_in_the_moment_of_the_move_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(export(1))
-    portion = portion_of(tmp_path)
-    told(portion)
+    path, portion = read_through(tmp_path)
     with monkeypatch.context() as patch:
         during(patch, 1, lambda: replace(path, export(2)))
         finish(portion)
@@ -143,10 +146,7 @@ def test_what_comes_in_the_moment_of_the_move_is_put_back(tmp_path: Path, monkey
 def test_what_is_put_back_takes_no_place_of_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
 ) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(export(1))
-    portion = portion_of(tmp_path)
-    told(portion)
+    path, portion = read_through(tmp_path)
     real = os.link
 
     def link(*args: Any, **more: Any) -> None:
@@ -166,10 +166,7 @@ def test_what_is_put_back_takes_no_place_of_another(
 def test_killed_at_any_step_of_the_move_it_is_finished_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: int
 ) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(export(1))
-    portion = portion_of(tmp_path)
-    told(portion)
+    _, portion = read_through(tmp_path)
 
     def die() -> None:
         raise KeyboardInterrupt
@@ -187,10 +184,7 @@ def test_killed_at_any_step_of_the_move_it_is_finished_again(
 
 
 def test_killed_while_it_was_put_back_it_is_there_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(export(1))
-    portion = portion_of(tmp_path)
-    told(portion)
+    path, portion = read_through(tmp_path)
 
     def die(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -77,7 +77,7 @@ class World:
     def says(self, source: str, *rows: Row) -> list[Output]:
         """What becomes of them."""
         make, seen = self.writers[source], self.seen[source]
-        desk = FactDesk(source, {TOPIC: RULE}, make, self.book, catalog())  # type: ignore[arg-type]
+        desk = FactDesk(source, {TOPIC: RULE}, make, self.book, catalog())  # type: ignore[arg-type]  # a book in memory
         index: Any = InMemoryIndex(seen)
         self.counts = Counts()
         taker = Taker(make, Ledger(index, None, Window({}, {})), None, "a.csv", self.counts)

@@ -70,7 +70,7 @@ def test_a_stream_that_always_changes_ends_with_the_session(stage: Stage, error:
 def test_who_listens_is_asked_for_by_a_clock_of_its_own(stage: Stage) -> None:
     made = stage.site()
     caller = caller_of(made, "night-watch")
-    made.parts.door = Leaving(made, 0)  # type: ignore[assignment]
+    made.parts.door = Leaving(made, 0)  # type: ignore[assignment]  # as above
     looks = []
 
     def look() -> Live:
@@ -88,7 +88,7 @@ def test_what_was_looked_for_meanwhile_is_not_told_to_who_is_gone(stage: Stage) 
     door: Any = made.parts.door
 
     def look() -> Live:
-        made.parts.door = Leaving(made, 0)  # type: ignore[assignment]
+        made.parts.door = Leaving(made, 0)  # type: ignore[assignment]  # as above
         return Live("1", "secret")
 
     assert heard(live(asked(made, "night-watch"), caller, look, Pace(0.0, 60.0, 0.0))) == [OPENING]

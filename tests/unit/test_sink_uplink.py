@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -273,6 +274,19 @@ def test_a_kill_between_giving_up_and_sending_again_loses_nothing(province: Prov
     assert province.batches() == ["2026030200001", "2026030200002"]
 
 
+@contextmanager
+def answering(status: int, content: str, folder: Path) -> Iterator[Sink]:
+    """A sink whose province says the same to everything."""
+    app = FastAPI()
+
+    @app.post("/{path:path}")
+    async def answer(path: str) -> Response:
+        return Response(content, status_code=status)
+
+    with served(app) as url:
+        yield open_sink("provincial-uplink", folder, now=lambda: NOW, url=url, source_code="623000-market")
+
+
 @pytest.mark.parametrize(("status", "content", "says"), [
     (413, "<html>nginx</html>", "HTTP status 413 without"), (404, '{"detail": "Not Found"}', "HTTP status 404 without"),
     (403, "<html>blocked</html>", "HTTP status 403 without"), (403, '{"title": "令牌无效"}', "not accept our token"),
@@ -281,16 +295,8 @@ def test_a_kill_between_giving_up_and_sending_again_loses_nothing(province: Prov
 def test_an_answer_that_is_not_the_provinces_own_refuses_no_row(
     status: int, content: str, says: str, tmp_path: Path
 ) -> None:
-    app = FastAPI()
-
-    @app.post("/{path:path}")
-    async def answer(path: str) -> Response:
-        return Response(content, status_code=status)
-
-    with served(app) as url:
-        sink = open_sink("provincial-uplink", tmp_path, now=lambda: NOW, url=url, source_code="623000-market")
-        with pytest.raises(AttemptFailedError, match=says) as caught:
-            send(sink, an_order("a"))
+    with answering(status, content, tmp_path) as sink, pytest.raises(AttemptFailedError, match=says) as caught:
+        send(sink, an_order("a"))
     assert not caught.value.is_unreachable, "of a batch that is too much for a proxy the hub makes smaller ones"
 
 
@@ -299,14 +305,7 @@ def test_an_answer_that_is_not_the_provinces_own_refuses_no_row(
     (413, '{"title": "内容过大", "detail": "too much"}', "HTTP 413: 内容过大: too much"),
 ])  # fmt: skip
 def test_a_refusal_of_the_provinces_own_is_one(status: int, content: str, reason: str, tmp_path: Path) -> None:
-    app = FastAPI()
-
-    @app.post("/{path:path}")
-    async def answer(path: str) -> Response:
-        return Response(content, status_code=status)
-
-    with served(app) as url:
-        sink = open_sink("provincial-uplink", tmp_path, now=lambda: NOW, url=url, source_code="623000-market")
+    with answering(status, content, tmp_path) as sink:
         assert send(sink, an_order("a")) == [Receipt(REFUSED, reason=reason)]
 
 

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import repeat
 from typing import Any, TypeGuard
 
-from hub.domain.publicity import IS_PUBLIC, NONPUBLIC_REASON, lacks_reason
+from hub.domain.publicity import NONPUBLIC_REASON, lacks_reason
 from hub.intake.column import DOUBT, Column
 from hub.intake.mapping.codes import CheckDigit, is_nothing, read_certificate, read_code
 from hub.intake.mapping.columns import Cell, Code, Columns
@@ -156,7 +156,7 @@ class BatchReader:
             )
         if self._rules.asks_reason and NONPUBLIC_REASON not in full:
             doubtful.update(
-                number for number, value in enumerate(values) if value.get(IS_PUBLIC) is False and lacks_reason(value)
+                number for number, value in enumerate(values) if lacks_reason(value)
             )
         for requirement, condition in self._requires:
             if requirement.field not in full:

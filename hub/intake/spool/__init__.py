@@ -4,7 +4,7 @@ The third part of the connectors' SDK, for systems that cannot promise the same 
 """
 
 from hub.intake.spool.cursor import CursorState
-from hub.intake.spool.file import BATCH_ROWS, Mark, Spool, SpoolWriter, digest, replace
+from hub.intake.spool.file import BATCH_ROWS, Mark, Spool, SpoolWriter, digest, replace, write_json
 from hub.intake.spool.lines import dump_all
 from hub.intake.spool.portion import ReadRows, Reports, SpoolPortion, portion_id
 from hub.intake.spool.spooled_source import SpooledSource
@@ -31,4 +31,5 @@ __all__ = [
     "plain",
     "portion_id",
     "replace",
+    "write_json",
 ]

@@ -209,6 +209,14 @@ def replace(source: Path, target: Path) -> None:
         os.close(handle)
 
 
+def write_json(path: Path, content: object) -> None:
+    """Whole or not at all, for our own eyes; the folder is made if it is not there."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content), encoding="utf-8")
+    replace(temporary, path)
+
+
 def _mark(path: Path) -> Mark:
     status = path.stat()
     return status.st_size, status.st_mtime_ns, status.st_ino

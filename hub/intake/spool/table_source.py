@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -18,7 +17,7 @@ from hub.intake.mapping import RowReader, layout_of, load_mapping
 from hub.intake.rows import Place, Row, RowFault
 from hub.intake.settings import ConnectorSettings, EncodingName, MappingName, setting
 from hub.intake.sources import SourceContext
-from hub.intake.spool.file import BATCH_ROWS, Spool, SpoolWriter
+from hub.intake.spool.file import BATCH_ROWS, Spool, SpoolWriter, write_json
 from hub.intake.spool.lines import dump_all
 from hub.intake.spool.portion import ReadRows, Reports
 from hub.intake.spool.spooled_source import SpooledSource
@@ -102,9 +101,7 @@ class TableSource(SpooledSource):
 
     def settle(self, spool: Spool) -> None:
         """What was told is not told again."""
-        temporary = self._done.with_name(".last.json.tmp")
-        temporary.write_text(json.dumps([spool.digest, spool.meta["mapping"]]), encoding="utf-8")
-        os.replace(temporary, self._done)
+        write_json(self._done, [spool.digest, spool.meta["mapping"]])
 
     def row_reader(self, spool: Spool) -> ReadRows:
         reader = self._reader(spool.meta["columns"])

@@ -101,12 +101,26 @@ class DeskPage(NamedTuple):
     total: int
 
 
+class DeskTotals(NamedTuple):
+    """How many open clocks lie on a department's desk, notices that wait for its answer, and open leads."""
+
+    clocks: int
+    notices: int
+    leads: int
+
+
 class NoticeView(NamedTuple):
     """A notice, the clocks that run for it with its department, and its way."""
 
     notice: DeskNotice
     clocks: list[DeskClock]
     trace: Trace
+
+
+def totals(ledger: Ledger, department: str) -> DeskTotals:
+    """How much there is to do, without looking at any of it. Raises as ``clocks``."""
+    code = ledger.code_of(department)
+    return DeskTotals(*(ledger.desks.count(code, order) for order in ("due", "waiting", "open-leads")))
 
 
 def clocks(

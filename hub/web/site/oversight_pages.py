@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date
-from typing import Annotated, Any, NamedTuple, Protocol
+from typing import Annotated, Any, Protocol
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -30,15 +30,6 @@ LISTS = ("deadlines", "notices", "leads", "scores")
 #: Steps of an enterprise that are shown at most, the newest of them.
 MOST_STEPS = 500
 Reader = Annotated[Caller, Depends(allowed("departments.read"))]
-
-
-class Standing(NamedTuple):
-    """How much lies on a department's desk."""
-
-    name: str
-    deadlines: int
-    notices: int
-    leads: int
 
 
 class Ways(Protocol):
@@ -85,7 +76,7 @@ class _OversightPages:
         self._desk, self._ways, self._departments, self._today = desk, ways, departments, today
 
     def all(self, request: Request, caller: Reader) -> Response:
-        rows = [self._standing(name) for name in self._departments]
+        rows = [(name, self._desk.totals(name)) for name in self._departments]
         return self._page(request, caller, "oversight.html", rows=rows)
 
     def one(
@@ -120,13 +111,6 @@ class _OversightPages:
         return self._page(
             request, caller, "oversight-trace.html", asked=asked, passages=passages[-MOST_STEPS:],
             left_out=max(len(passages) - MOST_STEPS, 0),
-        )
-
-    def _standing(self, name: str) -> Standing:
-        today = self._today()
-        return Standing(
-            name, self._desk.clocks(name, today, None, 1).total, self._desk.notices(name, True, None, 1).total,
-            self._desk.leads(name, None, 1).total,
         )
 
     def _list(self, show: str, name: str, after: str | None) -> DeskPage:

@@ -10,7 +10,7 @@ from hub.domain.calendar import Calendar
 from hub.domain.clocks import ClockRule, Status
 from hub.domain.desk import Score
 from hub.ops.ledger import desk_queries
-from hub.ops.ledger.desk_queries import DeskClock, DeskPage
+from hub.ops.ledger.desk_queries import DeskClock, DeskPage, DeskTotals
 from hub.ops.ledger.view import Ledger
 
 T = TypeVar("T")
@@ -29,6 +29,8 @@ class Desk(Protocol):
     def notices(self, department: str, is_waiting: bool, cursor: str | None, limit: int) -> DeskPage: ...
 
     def leads(self, department: str, cursor: str | None, limit: int) -> DeskPage: ...
+
+    def totals(self, department: str) -> DeskTotals: ...
 
     def scoreboard(self, department: str, today: date) -> dict[int, list[tuple[str, Score]]]: ...
 
@@ -57,6 +59,9 @@ class LedgerDesk:
 
     def leads(self, department: str, cursor: str | None, limit: int) -> DeskPage:
         return desk_queries.leads(self._ledger, department, cursor=cursor, limit=limit)
+
+    def totals(self, department: str) -> DeskTotals:
+        return desk_queries.totals(self._ledger, department)
 
     def scoreboard(self, department: str, today: date) -> dict[int, list[tuple[str, Score]]]:
         return desk_queries.scoreboard(self._ledger, department, today)
