@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from typing import Any, Literal, NamedTuple
 
-from hub.bus.records import Headers, Output, Record
+from hub.bus.records import Output
 from hub.contracts.catalog import Catalog
-from hub.contracts.codec import Schema
 from hub.contracts.flat import array, compile_writer, millis, text
-from hub.contracts.views import Projection
 from hub.domain.calendar import local_date, start_of
-from hub.domain.events import child_traceparent, output_id, span_of
+from hub.domain.events import output_id
 from hub.domain.plain import instant_text
 from hub.domain.routing import Match
 from hub.errors import PoisonError
 from hub.routing.deadline import Deadlines
+from hub.routing.event import Input
 from hub.routing.terms import PublicationTerms
 
-SOURCE = b"/stages/routing"
-_AVRO = b"application/avro"
 _SIGNAL_TYPES = {
     "start": b"clock.signal.started",
     "meet": b"clock.signal.met",
@@ -55,83 +52,6 @@ class Now(NamedTuple):
     def of(cls, moment: datetime) -> Now:
         """From an aware datetime."""
         return cls(int(moment.timestamp() * 1000), instant_text(moment).encode())
-
-
-class Input:
-    """One event on its way through: headers looked up once, its value decoded only when asked for."""
-
-    __slots__ = (
-        "_projected",
-        "_shared",
-        "_trace",
-        "_value",
-        "correlation",
-        "event_id",
-        "event_type",
-        "headers",
-        "record",
-        "schema",
-        "sequence",
-        "source",
-        "subject",
-    )
-
-    def __init__(self, record: Record, schema: Schema | None) -> None:
-        headers = dict(record.headers)
-        try:
-            self.event_id = headers["ce_id"].decode()
-            self.event_type = headers["ce_type"].decode()
-            self.source = headers["ce_source"].decode()
-            self.subject = headers["ce_subject"].decode()
-        except KeyError as error:
-            raise PoisonError(f"The record has no header {error.args[0]}: it is not an event of the hub.") from error
-        self.correlation = headers.get("ce_correlationid", headers["ce_id"])
-        self.sequence = int(headers.get("ce_sequence", b"1"))
-        self.headers, self.record, self.schema = headers, record, schema
-        self._value: dict[str, Any] | None = None
-        self._projected: dict[str, bytes] = {}
-        self._shared: Headers | None = None
-        #: What stands before and behind the span in ``traceparent``.
-        self._trace: tuple[bytes, bytes] | None = None
-
-    def value(self) -> dict[str, Any]:
-        if self._value is None:
-            if self.schema is None or self.record.value is None:
-                raise PoisonError("The event has no value.")
-            self._value = self.schema.decode(self.record.value)
-        return self._value
-
-    def project(self, projection: Projection, view: str) -> bytes:
-        """The value in a view, framed; the whole view is the bytes as they came."""
-        if view == "full":
-            assert self.record.value is not None
-            return self.record.value
-        found = self._projected.get(view)
-        if found is None:
-            found = self._projected[view] = projection.encode(self.value())
-        return found
-
-    def caused(self, id: str, type: bytes, time: bytes) -> Headers:
-        """Headers of an output that this event caused."""
-        if self._shared is None:
-            given = self.headers
-            self._shared = [
-                ("ce_source", SOURCE),
-                ("ce_subject", given["ce_subject"]),
-                ("ce_time", time),
-                ("content-type", _AVRO),
-                ("ce_correlationid", self.correlation),
-                ("ce_causationid", given["ce_id"]),
-                ("ce_sequence", b"%d" % self.sequence),
-            ]
-            if "traceparent" in given:
-                # All outputs of the event are spans of its trace; looked at once, since an event has three of them.
-                first = child_traceparent(given["traceparent"].decode("ascii", "replace"), self.event_id).encode()
-                self._trace = first[:36], first[52:]
-        headers = [("ce_specversion", b"1.0"), ("ce_id", id.encode()), ("ce_type", type), *self._shared]
-        if self._trace is not None:
-            headers.append(("traceparent", span_of(id).encode().join(self._trace)))
-        return headers
 
 
 #: The fields that differ from event to event, in the order of the schema.
@@ -261,7 +181,7 @@ class OutputBuilder:
     def _deliver_by(self, event: Input, subscription: str, action: str) -> int | None:
         if not self._deadlines.knows(event.event_type, subscription):
             return None
-        deadline = self._deadlines.of(event.event_type, subscription, action, event.value(), _came_in(event))
+        deadline = self._deadlines.of(event.event_type, subscription, action, event.value(), event.came_in)
         return millis(deadline)
 
     def _disclosure_order(self, match: Match, event: Input, now: Now, reason: str | None) -> tuple[str, Output]:
@@ -302,7 +222,7 @@ class OutputBuilder:
     def _ends_on(self, event: Input, channel: str, action: str) -> date | None:
         if action == "withdraw" or not self._terms.knows(event.event_type, channel):
             return None
-        return self._terms.of(event.event_type, channel, event.value(), _came_in(event))
+        return self._terms.of(event.event_type, channel, event.value(), event.came_in)
 
     def _clock_signal(self, match: Match, event: Input, now: Now) -> tuple[str, Output]:
         name = match.rule.target
@@ -321,8 +241,8 @@ class OutputBuilder:
             "event_id": event.event_id,
             "event_type": event.event_type,
             "subject": event.subject,
-            "counts_from": _date(event, clock.counts_from) if is_start else None,
-            "until": _date(event, clock.until) if is_start else None,
+            "counts_from": event.day(clock.counts_from) if is_start else None,
+            "until": event.day(clock.until) if is_start else None,
             "owner_department": self._owner(clock.owner, target, event),
             "occurred_at": _occurred_at(match.action, event, clock),
             "map_version": self._version,
@@ -373,25 +293,13 @@ class OutputBuilder:
         return owner
 
 
-def _came_in(event: Input) -> datetime:
-    """When Kafka took it."""
-    return datetime.fromtimestamp(event.record.timestamp / 1000, UTC)
-
-
-def _date(event: Input, field: str | None) -> date | None:
-    found = event.value().get(field) if field else None
-    if isinstance(found, datetime):
-        return local_date(found)
-    return found if isinstance(found, date) else None
-
-
 def _occurred_at(action: str, event: Input, clock: ClockFields) -> datetime:
     """When it happened: as the record itself names it, else when it came in.
 
     What met a clock is of the day (or moment) of ``met_on``; a start is of the moment that ``counts_from``
     names if it names one: hours run from the deed, not from its entry.
     """
-    came_in = _came_in(event)
+    came_in = event.came_in
     field = {"meet": clock.met_on, "start": clock.counts_from}.get(action)
     named = event.value().get(field) if field else None
     if isinstance(named, datetime):

@@ -25,8 +25,9 @@ from hub.domain.recall import Holder, Holding, NoticeAction, after, is_recallabl
 from hub.domain.routing import Decision, Match, RuleTable
 from hub.errors import ContractError, PoisonError
 from hub.routing.deadline import Deadlines
+from hub.routing.event import Input
 from hub.routing.holdings import EVENT_TYPE, HoldingTable, key_of
-from hub.routing.outputs import ClockFields, Input, Now, OutputBuilder
+from hub.routing.outputs import ClockFields, Now, OutputBuilder
 from hub.routing.terms import PublicationTerms
 
 #: Of a decision's reason; as long as a schema lets it be.

@@ -17,6 +17,7 @@ from hub.domain.clock_fold import nominal_day
 from hub.domain.clocks import ClockRule, Due
 from hub.domain.where import FirstFailing, compile_where
 from hub.errors import InputError
+from hub.routing.event import day_of
 
 #: What a clock whose term ended says.
 EXPIRED = "clock.term.expired"
@@ -75,17 +76,10 @@ def _ended_channels(rule: str, routes: Mapping[str, RouteModel]) -> set[str]:
 
 
 def _last_day(term: _Term, value: Mapping[str, Any], came_in: datetime) -> date | None:
-    until = _day(value, term.until)
+    until = day_of(value, term.until)
     if until is not None:
         return until
     try:
-        return nominal_day(term.due, _day(value, term.counts_from) or local_date(came_in))
+        return nominal_day(term.due, day_of(value, term.counts_from) or local_date(came_in))
     except (InputError, OverflowError):
         return None  # beyond the year 9999: it ends never
-
-
-def _day(value: Mapping[str, Any], field: str | None) -> date | None:
-    found = value.get(field) if field else None
-    if isinstance(found, datetime):
-        return local_date(found)
-    return found if isinstance(found, date) else None
